@@ -1,0 +1,2 @@
+//! seqgate
+fn main() {}

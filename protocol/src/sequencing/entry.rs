@@ -1,0 +1,88 @@
+//! What is known of one producer on one partition.
+
+use super::attempts::{BrokerGeneration, ConnectionId, Millis};
+use super::sequence::{ProducerEpoch, ProducerId};
+use super::slab::NOWHERE;
+use super::window::Window;
+
+/// One producer on one partition. With an empty window it is COLD: only its open attempts are known.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) partition: u32,
+    pub(super) producer: ProducerId,
+    /// The epoch of everything in the window.
+    pub(super) epoch: ProducerEpoch,
+    pub(super) window: Window,
+    /// The newest open attempt; the list goes on in the attempts.
+    pub(super) attempts: u32,
+    pub(super) pending: u16,
+    /// Attempts whose outcome is unknown, and those sent without waiting for one.
+    pub(super) unknown: u16,
+    /// When the newest proof came: the time to live of all of them runs from there.
+    pub(super) proof_at: Millis,
+    /// For eviction, in seconds of the same clock.
+    pub(super) used_s: u32,
+    /// The broker generation that last acknowledged a batch of this producer here; while `alone`, the one that has
+    /// yet to.
+    pub(super) acked_by: BrokerGeneration,
+    /// A retry was answered here from a proof older than the broker's generation: the broker may not know the
+    /// producer any more, and would accept any sequence. One batch at a time goes up until it acknowledges one.
+    pub(super) alone: bool,
+    /// The connection on which a batch last failed, and the newest attempt's serial at that moment.
+    pub(super) failed_on: Option<ConnectionId>,
+    pub(super) failed_serial: u32,
+    /// The base of the gap that was counted last, so that its retries are not counted again.
+    pub(super) gap_at: u32,
+    /// The partition's stamp that the window's proofs are good for.
+    pub(super) partition_stamp: u32,
+    /// How many handed-out producer ids the entry has been held against.
+    pub(super) handed_serial: u32,
+}
+
+/// No gap counted: no sequence has the highest bit.
+pub(super) const NO_GAP: u32 = u32::MAX;
+
+impl Entry {
+    pub(super) fn new(partition: u32, producer: ProducerId, stamp: u32, handed_serial: u32) -> Self {
+        Self {
+            partition,
+            producer,
+            epoch: ProducerEpoch::new(-1),
+            window: Window::default(),
+            attempts: NOWHERE,
+            pending: 0,
+            unknown: 0,
+            proof_at: Millis(0),
+            used_s: 0,
+            acked_by: BrokerGeneration { broker: u32::MAX, generation: 0 },
+            alone: false,
+            failed_on: None,
+            failed_serial: 0,
+            gap_at: NO_GAP,
+            partition_stamp: stamp,
+            handed_serial,
+        }
+    }
+
+    /// Whether nothing is known of the producer here.
+    pub(super) fn is_cold(&self) -> bool {
+        self.window.is_empty()
+    }
+
+    /// Whether nothing of it is open either.
+    pub(super) fn is_forgettable(&self) -> bool {
+        self.is_cold() && self.has_nothing_open()
+    }
+
+    pub(super) const fn has_nothing_open(&self) -> bool {
+        self.pending == 0 && self.unknown == 0
+    }
+
+    /// Forgets what was acknowledged. Open attempts stay.
+    pub(super) fn make_cold(&mut self) {
+        self.window.clear();
+        self.epoch = ProducerEpoch::new(-1);
+        self.alone = false;
+        self.gap_at = NO_GAP;
+    }
+}

@@ -1,0 +1,127 @@
+//! Producer ids that the cluster was seen to hand out.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+
+use super::sequence::{ProducerEpoch, ProducerId};
+
+/// How many are remembered. An entry that has not been held against a forgotten one counts as ended by it.
+const HANDED_MAX: usize = 16_384;
+
+#[derive(Clone, Copy, Debug)]
+struct Handed {
+    serial: u32,
+    epoch: ProducerEpoch,
+    /// Nothing of the id was evicted or dropped since, so "never seen" still means "never used".
+    fresh: bool,
+}
+
+/// An `InitProducerId` answer hands out an id that nobody else has: what was known under it, at its epoch or above,
+/// belongs to a cluster that is no more.
+#[derive(Debug, Default)]
+pub(super) struct HandedOut {
+    by_id: HashMap<ProducerId, Handed>,
+    order: VecDeque<(ProducerId, u32)>,
+    serial: u32,
+    /// Everything up to this serial may be forgotten.
+    floor: u32,
+}
+
+impl HandedOut {
+    pub(super) fn add(&mut self, id: ProducerId, epoch: ProducerEpoch) {
+        self.insert(id, Handed { serial: 0, epoch, fresh: true });
+    }
+
+    /// As if the id had been handed out anew, but it is in use: its entries start from nothing.
+    pub(super) fn end(&mut self, id: ProducerId) {
+        self.insert(id, Handed { serial: 0, epoch: ProducerEpoch::new(i16::MIN), fresh: false });
+    }
+
+    /// How many were handed out so far.
+    pub(super) const fn serial(&self) -> u32 {
+        self.serial
+    }
+
+    /// Whether what was known of `id` at `epoch`, when `seen` ids had been handed out, has ended since.
+    pub(super) fn has_ended(&self, id: ProducerId, epoch: ProducerEpoch, seen: u32) -> bool {
+        if seen == self.serial && seen != u32::MAX {
+            return false;
+        }
+        if seen < self.floor || seen == u32::MAX {
+            return true;
+        }
+        self.by_id.get(&id).is_some_and(|handed| handed.serial > seen && epoch >= handed.epoch)
+    }
+
+    /// Whether `id` was handed out with `epoch` and is not known to have been used.
+    pub(super) fn is_fresh(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.by_id.get(&id).is_some_and(|handed| handed.fresh && handed.epoch == epoch)
+    }
+
+    /// Something known of `id` was evicted or dropped.
+    pub(super) fn is_used(&mut self, id: ProducerId) {
+        if let Some(handed) = self.by_id.get_mut(&id) {
+            handed.fresh = false;
+        }
+    }
+
+    /// What it takes in memory, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.by_id.allocation_size() + self.order.capacity() * size_of::<(ProducerId, u32)>()
+    }
+
+    fn insert(&mut self, id: ProducerId, handed: Handed) {
+        // After 2^32 of them nothing is held as proven any more, until the next start: everything is forwarded.
+        self.serial = self.serial.saturating_add(1);
+        let serial = self.serial;
+        self.by_id.insert(id, Handed { serial, ..handed });
+        self.order.push_back((id, serial));
+        if self.order.len() > HANDED_MAX
+            && let Some((oldest, serial)) = self.order.pop_front()
+        {
+            self.floor = self.floor.max(serial);
+            if self.by_id.get(&oldest).is_some_and(|handed| handed.serial == serial) {
+                self.by_id.remove(&oldest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: ProducerId = ProducerId::new(7);
+    const ZERO: ProducerEpoch = ProducerEpoch::new(0);
+
+    #[test]
+    fn what_was_known_below_the_handed_out_epoch_stays() {
+        let mut handed = HandedOut::default();
+        handed.add(ID, ProducerEpoch::new(3));
+        assert!(!handed.has_ended(ID, ProducerEpoch::new(2), 0));
+        assert!(handed.has_ended(ID, ProducerEpoch::new(3), 0));
+        assert!(!handed.has_ended(ID, ProducerEpoch::new(3), 1), "held against it already");
+    }
+
+    #[test]
+    fn a_forgotten_id_counts_as_ended() {
+        let mut handed = HandedOut::default();
+        for n in 0..20_000 {
+            handed.add(ProducerId::new(n), ZERO);
+        }
+        assert_eq!(handed.by_id.len(), HANDED_MAX);
+        assert!(handed.has_ended(ProducerId::new(1_000_000), ZERO, 5));
+        assert!(!handed.has_ended(ProducerId::new(1_000_000), ZERO, 19_000));
+    }
+
+    #[test]
+    fn an_id_is_fresh_until_something_of_it_is_dropped() {
+        let mut handed = HandedOut::default();
+        handed.add(ID, ZERO);
+        assert!(handed.is_fresh(ID, ZERO));
+        assert!(!handed.is_fresh(ID, ProducerEpoch::new(1)));
+        handed.is_used(ID);
+        assert!(!handed.is_fresh(ID, ZERO));
+    }
+}

@@ -1,0 +1,120 @@
+//! The offsets that a partition's last acknowledged batches took, whoever produced them.
+
+use std::collections::VecDeque;
+
+use super::sequence::{BatchId, ProducerId};
+
+/// How many acknowledged intervals a partition remembers.
+const INTERVALS_MAX: usize = 64;
+
+/// One acknowledged batch's place in the log, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Interval {
+    pub(super) first: i64,
+    pub(super) last: i64,
+    /// Absent for producers without sequences: no two of their batches are the same one.
+    pub(super) batch: Option<BatchId>,
+}
+
+/// How a new interval stands to the remembered ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It intersects none.
+    New,
+    /// The same batch at the same place.
+    Known,
+    /// Another batch at the same place, or the same batch at another: the log is not what it was.
+    Contradiction,
+}
+
+/// A log gives every offset once, so intersecting intervals of different batches prove that an acknowledged part
+/// of it was lost.
+#[derive(Debug)]
+pub(super) struct Intervals {
+    newest: VecDeque<Interval>,
+    /// The highest offset in `newest`: what starts above it intersects nothing.
+    highest: i64,
+}
+
+impl Intervals {
+    pub(super) const fn new() -> Self {
+        Self { newest: VecDeque::new(), highest: -1 }
+    }
+
+    pub(super) fn fit(&self, interval: &Interval) -> Fit {
+        // A batch acknowledged again stands at its old offset, so what lies above them all need not be compared,
+        // unless the same batch stands below as well; the producer's own window notices that.
+        if interval.first > self.highest {
+            return Fit::New;
+        }
+        let mut fit = Fit::New;
+        for known in &self.newest {
+            let same_batch = interval.batch.is_some() && interval.batch == known.batch;
+            let same_place = interval.first == known.first && interval.last == known.last;
+            let apart = interval.first > known.last || interval.last < known.first;
+            match (same_batch, same_place, apart) {
+                (true, true, _) => fit = Fit::Known,
+                (true, false, _) | (false, _, false) => return Fit::Contradiction,
+                (false, _, true) => {}
+            }
+        }
+        fit
+    }
+
+    pub(super) fn push(&mut self, interval: Interval) {
+        if self.newest.len() == INTERVALS_MAX {
+            self.newest.pop_front();
+        }
+        self.highest = self.highest.max(interval.last);
+        self.newest.push_back(interval);
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::new();
+    }
+
+    /// What the intervals take in memory, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.newest.capacity() * size_of::<Interval>()
+    }
+}
+
+/// Not tied to one batch: producers without sequences send no two that are the same.
+pub(super) fn identity(batch: BatchId) -> Option<BatchId> {
+    (batch.producer_id != ProducerId::new(-1)).then_some(batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sequence::{ProducerEpoch, SequenceRange};
+    use super::*;
+
+    fn interval(first: i64, last: i64, base: i32) -> Interval {
+        let range = SequenceRange::from_wire(base, i32::try_from(last - first).unwrap()).unwrap();
+        let batch = BatchId { producer_id: ProducerId::new(7), epoch: ProducerEpoch::new(0), range };
+        Interval { first, last, batch: Some(batch) }
+    }
+
+    #[test]
+    fn interval_collision_is_seen_under_any_order() {
+        let mut known = Intervals::new();
+        known.push(interval(100, 104, 0));
+        known.push(interval(105, 109, 5));
+        assert_eq!(known.fit(&interval(110, 114, 10)), Fit::New);
+        assert_eq!(known.fit(&interval(100, 104, 0)), Fit::Known);
+        assert_eq!(known.fit(&interval(103, 107, 20)), Fit::Contradiction);
+        assert_eq!(known.fit(&interval(90, 94, 0)), Fit::Contradiction);
+        assert_eq!(known.fit(&interval(90, 94, 30)), Fit::New);
+        assert_eq!(known.fit(&Interval { batch: None, ..interval(104, 104, 0) }), Fit::Contradiction);
+    }
+
+    #[test]
+    fn only_the_newest_are_remembered() {
+        let mut known = Intervals::new();
+        for n in 0..100 {
+            known.push(interval(n, n, i32::try_from(n).unwrap()));
+        }
+        assert_eq!(known.newest.len(), INTERVALS_MAX);
+        assert_eq!(known.fit(&interval(0, 0, 500)), Fit::New);
+    }
+}

@@ -1,0 +1,143 @@
+//! What ends proofs. Ending is a stamp, not a sweep: whatever is used next is held against the stamps first.
+
+use super::super::attempts::Millis;
+use super::super::entry::Entry;
+use super::super::sequence::{ProducerEpoch, ProducerId, SequenceRange};
+use super::super::topic::{TopicId, TopicRef};
+use super::{BatchId, Partition, Proof, Tracker};
+
+impl Tracker {
+    /// The cluster is not the one it was: nothing that is known holds.
+    pub fn end_cluster(&mut self) {
+        self.cluster_stamp = self.cluster_stamp.wrapping_add(1);
+    }
+
+    /// The topic was deleted: nothing that is known of it holds.
+    pub fn end_topic(&mut self, topic: TopicRef<'_>) {
+        if let Some(at) = self.topics.find(topic) {
+            self.topics.retire(at);
+        }
+    }
+
+    /// Metadata says that `name` and `id` are one topic.
+    pub fn link(&mut self, name: &[u8], id: TopicId) {
+        self.topics.link(name, id);
+    }
+
+    /// An `InitProducerId` answer handed this producer id out.
+    pub fn hand_out(&mut self, id: ProducerId, epoch: ProducerEpoch) {
+        if id.is_idempotent() {
+            self.handed.add(id, epoch);
+        }
+    }
+
+    /// Whether a proof that a local answer was made from still stands, at the moment the answer leaves (T22).
+    #[must_use]
+    pub fn still_holds(&mut self, topic: TopicRef<'_>, partition: i32, proof: &Proof) -> bool {
+        let Some(topic) = self.topics.find(topic) else { return false };
+        let Some(partition) = self.find_partition(topic, partition) else { return false };
+        self.refresh_partition(partition);
+        let Some(at) = self.find_entry(partition, proof.batch.producer_id) else { return false };
+        self.refresh_stamps(at);
+        let entry = &self.entries[at];
+        entry.epoch == proof.batch.epoch
+            && entry.window.find(proof.batch.range).is_some_and(|acked| {
+                acked.proof && acked.base_offset == proof.base_offset && acked.fingerprint == proof.fingerprint
+            })
+    }
+
+    /// All proofs of the partition end, whoever's they are.
+    pub(super) fn end_partition(&mut self, at: u32) {
+        let partition = &mut self.partitions[at];
+        partition.stamp = partition.stamp.wrapping_add(1);
+        self.owned_bytes -= partition.intervals.bytes();
+        partition.intervals.clear();
+        partition.log_start = -1;
+        self.evictions.evidence += 1;
+    }
+
+    /// Takes in what ended the partition's topic or cluster.
+    pub(super) fn refresh_partition(&mut self, at: u32) {
+        let partition = &self.partitions[at];
+        let topic_stamp = self.topics.get(partition.topic).stamp;
+        if partition.topic_stamp == topic_stamp && partition.cluster_stamp == self.cluster_stamp {
+            return;
+        }
+        self.end_partition(at);
+        let partition = &mut self.partitions[at];
+        partition.topic_stamp = topic_stamp;
+        partition.cluster_stamp = self.cluster_stamp;
+    }
+
+    /// Takes in what ended the entry's proofs, or the entry. The partition is fresh already.
+    pub(super) fn refresh_stamps(&mut self, at: u32) {
+        let serial = self.handed.serial();
+        let entry = &mut self.entries[at];
+        if entry.handed_serial != serial || serial == u32::MAX {
+            if !entry.is_cold() && self.handed.has_ended(entry.producer, entry.epoch, entry.handed_serial) {
+                self.owned_bytes -= entry.window.bytes();
+                entry.make_cold();
+                self.evictions.evidence += 1;
+            }
+            entry.handed_serial = serial;
+        }
+        let stamp = self.partitions[entry.partition].stamp;
+        if entry.partition_stamp != stamp {
+            entry.window.end_proofs();
+            entry.partition_stamp = stamp;
+        }
+    }
+
+    /// As `refresh_stamps`, and what time has ended.
+    pub(super) fn refresh_entry(&mut self, at: u32, now: Millis) {
+        self.refresh_stamps(at);
+        self.end_lapsed_proofs(at, now);
+        if self.entries[at].unknown > 0 {
+            self.forget_old_unknowns(at, now);
+        }
+    }
+
+    /// Proofs whose time has passed do not come back with the next one.
+    pub(super) fn end_lapsed_proofs(&mut self, at: u32, now: Millis) {
+        if self.is_past_ttl(&self.entries[at], now) {
+            self.entries[at].window.end_proofs();
+        }
+    }
+
+    /// Whether the time to live of the entry's proofs has passed.
+    pub(super) fn is_past_ttl(&self, entry: &Entry, now: Millis) -> bool {
+        now.since(entry.proof_at) >= self.limits.proof_ttl_ms
+    }
+
+    /// As the stamps and the clock say, without changing anything.
+    pub(super) fn proofs_have_ended(&self, entry: &Entry, partition: &Partition, now: Millis) -> bool {
+        entry.partition_stamp != partition.stamp
+            || partition.topic_stamp != self.topics.get(partition.topic).stamp
+            || partition.cluster_stamp != self.cluster_stamp
+            || self.handed.has_ended(entry.producer, entry.epoch, entry.handed_serial)
+            || self.is_past_ttl(entry, now)
+    }
+
+    /// A proof for `range`, if the cluster acknowledged it and nothing has ended that.
+    pub(super) fn proof_of(&self, entry: &Entry, range: SequenceRange, now: Millis) -> Option<Proof> {
+        let acked = entry.window.find(range).filter(|acked| acked.proof)?;
+        if self.is_past_ttl(entry, now) {
+            return None;
+        }
+        Some(Proof {
+            batch: BatchId { producer_id: entry.producer, epoch: entry.epoch, range },
+            fingerprint: acked.fingerprint,
+            base_offset: acked.base_offset,
+            log_append_time: acked.append_time,
+            log_start_offset: self.partitions[entry.partition].log_start,
+        })
+    }
+
+    /// Makes an entry know nothing.
+    pub(super) fn make_cold(&mut self, at: u32) {
+        let entry = &mut self.entries[at];
+        self.owned_bytes -= entry.window.bytes();
+        entry.make_cold();
+        self.handed.is_used(entry.producer);
+    }
+}

@@ -1,0 +1,163 @@
+//! Making, finding and dropping partitions and entries within the limits.
+
+use super::super::attempts::{Attempt, Millis, State};
+use super::super::entry::Entry;
+use super::super::intervals::Intervals;
+use super::super::sequence::ProducerId;
+use super::super::topics::Twins;
+use super::{Partition, Tracker};
+
+/// How many entries are looked at for the longest idle one.
+const CANDIDATES: u32 = 64;
+
+/// How many entries one operation visits at most.
+const STEPS_MAX: u32 = 1_000;
+
+impl Tracker {
+    /// The partition's place, made if need be, with evidence against its topic or cluster taken in.
+    pub(super) fn partition(&mut self, topic: u32, index: i32) -> u32 {
+        if let Some(at) = self.find_partition(topic, index) {
+            self.refresh_partition(at);
+            return at;
+        }
+        self.topics.get_mut(topic).partitions += 1;
+        let at = self.partitions.insert(Partition {
+            topic,
+            index,
+            stamp: 0,
+            topic_stamp: self.topics.get(topic).stamp,
+            cluster_stamp: self.cluster_stamp,
+            log_start: -1,
+            intervals: Intervals::new(),
+            references: 0,
+        });
+        self.partition_index.insert(&(topic, index), at);
+        at
+    }
+
+    /// The entry's place, made if need be; `None` when the limit is reached and nothing can be evicted. The second
+    /// value says whether it was there before.
+    pub(super) fn entry(&mut self, partition: u32, producer: ProducerId) -> Option<(u32, bool)> {
+        if let Some(at) = self.find_entry(partition, producer) {
+            return Some((at, true));
+        }
+        // Held first: eviction must not take the partition away.
+        self.partitions[partition].references += 1;
+        if self.entries.len() >= self.limits.producers_max && !self.evict_one() {
+            self.release_partition(partition);
+            return None;
+        }
+        self.separate_twins(partition, producer);
+        let stamp = self.partitions[partition].stamp;
+        let at = self.entries.insert(Entry::new(partition, producer, stamp, self.handed.serial()));
+        self.entry_index.insert(&(partition, producer), at);
+        Some((at, false))
+    }
+
+    /// Drops what is idle for longer than the limit, visiting at most `steps` entries; for a timer to call.
+    pub fn sweep(&mut self, steps: u32, now: Millis) {
+        for _ in 0..steps.min(STEPS_MAX).min(self.entries.places()) {
+            let at = self.next_place();
+            let Some(entry) = self.entries.get(at) else { continue };
+            let idle_ms = now.0.saturating_sub(u64::from(entry.used_s) * 1000);
+            let partition = &self.partitions[entry.partition];
+            let retired = self.topics.get(partition.topic).retired;
+            if self.is_evictable(entry) && (idle_ms > self.limits.idle_ms_max || retired) {
+                if retired {
+                    self.evictions.evidence += 1;
+                } else {
+                    self.evictions.idle += 1;
+                }
+                self.drop_entry(at);
+            }
+        }
+    }
+
+    /// Drops the entry if nothing is known and nothing is open of its producer.
+    pub(super) fn drop_if_forgettable(&mut self, at: u32) {
+        if self.entries[at].is_forgettable() {
+            self.drop_entry(at);
+        }
+    }
+
+    /// Forgets an entry with everything that is open of it. Attempts in flight must not be among it.
+    fn drop_entry(&mut self, at: u32) {
+        let Some(mut entry) = self.entries.remove(at) else { return };
+        debug_assert_eq!(entry.pending, 0, "what is in flight keeps its entry");
+        self.attempts.remove_where(&mut entry.attempts, |_, _| true, |_| {});
+        self.entry_index.remove(&(entry.partition, entry.producer), at);
+        self.owned_bytes -= entry.window.bytes();
+        self.handed.is_used(entry.producer);
+        self.release_partition(entry.partition);
+    }
+
+    /// One reference to the partition less.
+    pub(super) fn release_partition(&mut self, at: u32) {
+        let partition = &mut self.partitions[at];
+        partition.references -= 1;
+        if partition.references > 0 {
+            return;
+        }
+        let Some(partition) = self.partitions.remove(at) else { return };
+        self.owned_bytes -= partition.intervals.bytes();
+        self.partition_index.remove(&(partition.topic, partition.index), at);
+        let topic = self.topics.get_mut(partition.topic);
+        topic.partitions -= 1;
+        if topic.partitions == 0 {
+            self.topics.remove(partition.topic);
+        }
+    }
+
+    /// Makes room by the longest idle of some candidates that have nothing in flight.
+    fn evict_one(&mut self) -> bool {
+        let mut longest: Option<(u32, u32)> = None;
+        let mut candidates = 0;
+        for _ in 0..STEPS_MAX.min(self.entries.places()) {
+            let at = self.next_place();
+            let Some(entry) = self.entries.get(at) else { continue };
+            if !self.is_evictable(entry) {
+                continue;
+            }
+            if longest.is_none_or(|(_, used_s)| entry.used_s < used_s) {
+                longest = Some((at, entry.used_s));
+            }
+            candidates += 1;
+            if candidates == CANDIDATES {
+                break;
+            }
+        }
+        let Some((at, _)) = longest else { return false };
+        self.evictions.limit += 1;
+        self.drop_entry(at);
+        true
+    }
+
+    /// Nothing in flight, and nothing of unknown outcome whose connection may still be there.
+    fn is_evictable(&self, entry: &Entry) -> bool {
+        let is_closed = |attempt: &Attempt| matches!(attempt.state, State::Unknown { orphan: true } | State::Sent);
+        entry.pending == 0 && self.attempts.list(entry.attempts).all(|(_, attempt)| is_closed(attempt))
+    }
+
+    fn next_place(&mut self) -> u32 {
+        if self.hand >= self.entries.places() {
+            self.hand = 0;
+        }
+        let at = self.hand;
+        self.hand += 1;
+        at
+    }
+
+    /// A producer that appears under the name of one topic and under the id of another, which may be the same
+    /// topic, starts from nothing under both (T9).
+    fn separate_twins(&mut self, partition: u32, producer: ProducerId) {
+        let Partition { topic, index, .. } = self.partitions[partition];
+        let is_known_in = |twin| self.find_partition(twin, index).and_then(|at| self.find_entry(at, producer)).is_some();
+        let found = match self.topics.possible_twins(topic, STEPS_MAX) {
+            Twins::Among(mut twins) => twins.any(is_known_in),
+            Twins::TooMany => true,
+        };
+        if found {
+            self.handed.end(producer);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Which sequence comes next, and which ranges the cluster has acknowledged.
+
+mod classify;
+mod evidence;
+mod keep;
+mod observe;
+mod settle;
+
+#[cfg(test)]
+mod tests;
+
+use super::attempts::{Attempts, Millis, Ticket};
+use super::entry::Entry;
+use super::handed::HandedOut;
+use super::index::Index;
+use super::intervals::Intervals;
+use super::sequence::{BatchId, ProducerId, Sequence};
+use super::slab::Slab;
+use super::topic::{TopicId, TopicRef};
+use super::topics::Topics;
+use super::verdict::Rule;
+use super::window::Fingerprint;
+
+/// What bounds a tracker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrackerLimits {
+    /// Acknowledged ranges remembered per producer and partition, 5 or more.
+    pub window: usize,
+    /// (Producer id, partition) pairs; above, the longest idle one makes room.
+    pub producers_max: u32,
+    /// How long the proofs of a producer and partition hold after the newest of them, in milliseconds.
+    pub proof_ttl_ms: u64,
+    /// After how many idle milliseconds a pair is forgotten.
+    pub idle_ms_max: u64,
+}
+
+impl Default for TrackerLimits {
+    fn default() -> Self {
+        Self { window: 32, producers_max: 1_000_000, proof_ttl_ms: 300_000, idle_ms_max: 86_400_000 }
+    }
+}
+
+/// The topic of a batch has no place here yet: [`Tracker::introduce`] it and observe again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownTopic;
+
+/// What a retry can be answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The batch that the cluster acknowledged.
+    pub batch: BatchId,
+    /// Its content.
+    pub fingerprint: Fingerprint,
+    /// The offset of its first record.
+    pub base_offset: i64,
+    /// The append time that the broker named, or -1.
+    pub log_append_time: i64,
+    /// The newest start of the log that a broker named; -1 when none did.
+    pub log_start_offset: i64,
+}
+
+/// What is to be done with a batch beside what the mode says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// It may go.
+    Free,
+    /// It must wait until the batch of its producer that is in flight has been answered; it is not registered.
+    Hold,
+    /// A batch of its producer failed that had to be acknowledged first: the client must start over, and nothing
+    /// of the batch may reach the broker. It is not registered.
+    Reset,
+}
+
+/// What a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// The rule that it falls under.
+    pub rule: Rule,
+    /// The sequence that was expected, where one was.
+    pub expected: Option<Sequence>,
+    /// The claim on its outcome. Absent when nothing is to be learnt from it, and when `proof` or `passage` says
+    /// that it may not be sent.
+    pub ticket: Option<Ticket>,
+    /// With D12: what it can be answered with. It is not registered then.
+    pub proof: Option<Proof>,
+    /// Whether it may be sent now.
+    pub passage: Passage,
+    /// It looks like a gap that has not been counted yet.
+    pub new_gap: bool,
+}
+
+/// Why proofs ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// A newer batch stands at an older offset (T7).
+    Regression,
+    /// Two batches stand at the same offset, or one at two (T7).
+    Collision,
+    /// The broker does not know the partition or its log any more (3, 56, 100).
+    PartitionGone,
+    /// The broker refused the sequence that had to be the next one.
+    ExpectedRefused,
+}
+
+/// What an outcome taught.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settlement {
+    /// The broker's 45 confirmed a gap that was only suspected so far: this sequence was expected.
+    pub confirmed_gap: Option<Sequence>,
+    /// The 45 follows from an earlier failure on the same connection (T31).
+    pub consequential: bool,
+    /// All proofs of the partition ended.
+    pub ended: Option<Evidence>,
+}
+
+/// Counts of what made room or was dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evictions {
+    /// By `producers_max`.
+    pub limit: u64,
+    /// By idleness.
+    pub idle: u64,
+    /// By evidence against what was known.
+    pub evidence: u64,
+}
+
+/// A partition of one topic.
+#[derive(Debug)]
+struct Partition {
+    topic: u32,
+    index: i32,
+    /// Goes up with every piece of evidence against its log.
+    stamp: u32,
+    topic_stamp: u32,
+    cluster_stamp: u32,
+    /// -1 while no broker has named it.
+    log_start: i64,
+    intervals: Intervals,
+    /// Entries and lone attempts that point here; the partition goes with the last one.
+    references: u32,
+}
+
+/// The state of the partitions of one shard.
+///
+/// For every batch that is sent: [`observe`](Self::observe) (or [`register`](Self::register), for a duplicate that
+/// is sent all the same), then exactly one [`settle`](Self::settle) per ticket, whatever happens to the connection.
+#[derive(Debug)]
+pub struct Tracker {
+    limits: TrackerLimits,
+    topics: Topics,
+    partitions: Slab<Partition>,
+    partition_index: Index,
+    entries: Slab<Entry>,
+    entry_index: Index,
+    attempts: Attempts,
+    handed: HandedOut,
+    cluster_stamp: u32,
+    /// Where the search for idle entries goes on.
+    hand: u32,
+    owned_bytes: usize,
+    evictions: Evictions,
+}
+
+impl Tracker {
+    /// An empty tracker.
+    ///
+    /// # Panics
+    /// When a limit is 0, or the window is smaller than the five batches that a broker remembers.
+    #[must_use]
+    pub fn new(limits: TrackerLimits) -> Self {
+        assert!(limits.window >= 5, "a broker remembers five batches");
+        assert!(limits.producers_max > 0 && limits.proof_ttl_ms > 0, "limits are positive");
+        Self {
+            limits,
+            topics: Topics::new(),
+            partitions: Slab::new(),
+            partition_index: Index::new(),
+            entries: Slab::new(),
+            entry_index: Index::new(),
+            attempts: Attempts::new(),
+            handed: HandedOut::default(),
+            cluster_stamp: 0,
+            hand: 0,
+            owned_bytes: 0,
+            evictions: Evictions::default(),
+        }
+    }
+
+    /// Gives a topic a place, with its other name where that is known: `name` for one named by id, `id` for one
+    /// named by name.
+    pub fn introduce(&mut self, topic: TopicRef<'_>, name: Option<&[u8]>, id: Option<TopicId>) {
+        match topic {
+            TopicRef::Name(own) => self.topics.insert(Some(own), id),
+            TopicRef::Id(own) => self.topics.insert(name, Some(own)),
+        };
+    }
+
+    /// Whether the attempt that `ticket` claims went to this topic.
+    #[must_use]
+    pub fn is_for(&self, ticket: Ticket, topic: TopicRef<'_>) -> bool {
+        let Some(attempt) = self.attempts.get(ticket) else { return false };
+        let partition = &self.partitions[attempt.partition];
+        self.topics.get(partition.topic).answers_to(topic)
+    }
+
+    /// How many (producer id, partition) pairs are tracked.
+    #[must_use]
+    pub const fn producers(&self) -> u32 {
+        self.entries.len()
+    }
+
+    /// How many batches are in flight or of unknown outcome.
+    #[must_use]
+    pub const fn open_attempts(&self) -> u32 {
+        self.attempts.len()
+    }
+
+    /// What was evicted or dropped so far.
+    #[must_use]
+    pub const fn evictions(&self) -> Evictions {
+        self.evictions
+    }
+
+    /// What the tracker takes in memory, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.entries.bytes()
+            + self.entry_index.bytes()
+            + self.partitions.bytes()
+            + self.partition_index.bytes()
+            + self.attempts.bytes()
+            + self.topics.bytes()
+            + self.handed.bytes()
+            + self.owned_bytes
+    }
+
+    fn find_partition(&self, topic: u32, index: i32) -> Option<u32> {
+        self.partition_index.find(&(topic, index), |at| {
+            let partition = &self.partitions[at];
+            partition.topic == topic && partition.index == index
+        })
+    }
+
+    fn find_entry(&self, partition: u32, producer: ProducerId) -> Option<u32> {
+        self.entry_index.find(&(partition, producer), |at| {
+            let entry = &self.entries[at];
+            entry.partition == partition && entry.producer == producer
+        })
+    }
+}
+
+/// What the admin port shows of one pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProducerReport {
+    /// The topic's name, where it is known.
+    pub topic: Option<Box<[u8]>>,
+    /// The topic's id, where it is known.
+    pub topic_id: Option<TopicId>,
+    /// The partition.
+    pub partition: i32,
+    /// The producer id.
+    pub producer_id: ProducerId,
+    /// The epoch of what was acknowledged; absent while nothing was.
+    pub epoch: Option<i16>,
+    /// The sequence that comes next.
+    pub expected: Option<Sequence>,
+    /// The base offset of the newest acknowledged range, or -1.
+    pub base_offset: i64,
+    /// How many acknowledged ranges are remembered.
+    pub acknowledged: usize,
+    /// How many of them are proofs.
+    pub proofs: usize,
+    /// How many batches are in flight.
+    pub pending: u16,
+    /// How many are of unknown outcome.
+    pub unknown: u16,
+    /// Milliseconds since the last batch.
+    pub idle_ms: u64,
+}
+
+impl Tracker {
+    /// Reports on the pairs at up to `steps` places from `from` on; returns where to go on, until there is no more.
+    pub fn report(
+        &self,
+        from: u32,
+        steps: u32,
+        now: Millis,
+        mut visit: impl FnMut(ProducerReport) -> bool,
+    ) -> Option<u32> {
+        let end = from.saturating_add(steps).min(self.entries.places());
+        for at in from..end {
+            let Some(entry) = self.entries.get(at) else { continue };
+            if !visit(self.report_of(entry, now)) {
+                return None;
+            }
+        }
+        (end < self.entries.places()).then_some(end)
+    }
+
+    fn report_of(&self, entry: &Entry, now: Millis) -> ProducerReport {
+        let partition = &self.partitions[entry.partition];
+        let topic = self.topics.get(partition.topic);
+        let proofs_hold = !self.proofs_have_ended(entry, partition, now);
+        ProducerReport {
+            topic: topic.name.clone(),
+            topic_id: topic.id,
+            partition: partition.index,
+            producer_id: entry.producer,
+            epoch: (!entry.is_cold()).then_some(entry.epoch.get()),
+            expected: entry.window.expected(),
+            base_offset: entry.window.newest().map_or(-1, |newest| newest.base_offset),
+            acknowledged: entry.window.iter().count(),
+            proofs: if proofs_hold { entry.window.iter().filter(|acked| acked.proof).count() } else { 0 },
+            pending: entry.pending,
+            unknown: entry.unknown,
+            idle_ms: now.0.saturating_sub(u64::from(entry.used_s) * 1000),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! A batch on its way to the broker.
+
+use super::super::attempts::{Acks, Attempt, Batch, Flag, Millis, Sender, State, Ticket};
+use super::super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence, SequenceRange};
+use super::super::slab::NOWHERE;
+use super::super::topic::TopicRef;
+use super::super::verdict::Rule;
+use super::super::window::Fingerprint;
+use super::classify::Classified;
+use super::{Observation, Passage, Tracker, UnknownTopic};
+
+/// Batches of one producer and partition in flight at a time; more of them are forwarded untracked.
+const PENDING_MAX: u16 = 1_000;
+
+impl Tracker {
+    /// Says what a batch of an idempotent producer is, and registers it as sent, unless the observation says that
+    /// it can be answered, must wait or must not go.
+    ///
+    /// `held`: it was told to wait before.
+    ///
+    /// # Errors
+    /// When the topic has no place here yet.
+    pub fn observe(
+        &mut self,
+        topic: TopicRef<'_>,
+        partition: i32,
+        batch: &Batch,
+        sender: &Sender,
+        held: bool,
+        now: Millis,
+    ) -> Result<Observation, UnknownTopic> {
+        debug_assert!(batch.id.producer_id.is_idempotent());
+        let topic = self.topics.find(topic).ok_or(UnknownTopic)?;
+        let partition = self.partition(topic, partition);
+        let Some((at, existed)) = self.entry(partition, batch.id.producer_id) else {
+            return Ok(Observation::untracked());
+        };
+        self.refresh_entry(at, now);
+        let entry = &mut self.entries[at];
+        entry.used_s = seconds(now);
+        if entry.pending >= PENDING_MAX {
+            return Ok(Observation::untracked());
+        }
+        let entry = &self.entries[at];
+        let mut classified = self.classify(entry, batch, now);
+        if !existed && self.is_gap_of_a_fresh_producer(batch, sender) {
+            classified.rule = Rule::D5a;
+            classified.expected = Some(Sequence::ZERO);
+        }
+        if classified.proof.is_some() && !batch.transactional && sender.acks != Acks::None {
+            return Ok(Observation::of(classified, Passage::Free));
+        }
+        let passage = self.passage(at, batch, sender, held);
+        if passage != Passage::Free {
+            return Ok(Observation { proof: None, ..Observation::of(classified, passage) });
+        }
+        let new_gap = self.is_new_gap(at, batch, &classified, sender);
+        let ticket = self.send(at, batch, sender, classified.rule, now);
+        Ok(Observation { ticket, new_gap, proof: None, ..Observation::of(classified, Passage::Free) })
+    }
+
+    /// Registers a duplicate that is forwarded although it could be answered.
+    pub fn register(
+        &mut self,
+        topic: TopicRef<'_>,
+        partition: i32,
+        batch: &Batch,
+        sender: &Sender,
+        now: Millis,
+    ) -> Option<Ticket> {
+        let partition = self.find_partition(self.topics.find(topic)?, partition)?;
+        self.refresh_partition(partition);
+        let at = self.find_entry(partition, batch.id.producer_id)?;
+        if self.entries[at].pending >= PENDING_MAX {
+            return None;
+        }
+        self.send(at, batch, sender, Rule::D12, now)
+    }
+
+    /// A retry was answered from a proof, on a connection to `sender.broker`. If that proof is older than the
+    /// broker's generation, the broker may have forgotten the producer: its next batches go one at a time (T27).
+    pub fn answered(&mut self, topic: TopicRef<'_>, partition: i32, producer: ProducerId, sender: &Sender) {
+        let Some(topic) = self.topics.find(topic) else { return };
+        let Some(partition) = self.find_partition(topic, partition) else { return };
+        let Some(at) = self.find_entry(partition, producer) else { return };
+        let entry = &mut self.entries[at];
+        if entry.acked_by != sender.broker {
+            entry.acked_by = sender.broker;
+            entry.alone = true;
+        }
+    }
+
+    /// A batch of a producer without sequences: where it lands is evidence about the log, if anything is known of
+    /// the partition at all.
+    pub fn observe_plain(
+        &mut self,
+        topic: TopicRef<'_>,
+        partition: i32,
+        records: u32,
+        sender: &Sender,
+        now: Millis,
+    ) -> Option<Ticket> {
+        if sender.acks == Acks::None {
+            return None;
+        }
+        let partition = self.find_partition(self.topics.find(topic)?, partition)?;
+        self.refresh_partition(partition);
+        let last = Sequence::ZERO.advance(records.checked_sub(1)?);
+        let id = BatchId {
+            producer_id: ProducerId::new(-1),
+            epoch: ProducerEpoch::new(-1),
+            range: SequenceRange { first: Sequence::ZERO, last },
+        };
+        let batch = Batch { id, fingerprint: Fingerprint { crc: 0, length: 0 }, transactional: false };
+        let attempt = self.attempt(NOWHERE, partition, &batch, sender, now);
+        self.partitions[partition].references += 1;
+        Some(self.attempts.push_alone(attempt))
+    }
+
+    /// A batch that cannot be taken at its word (T29, T37), of a producer that something is known of: its range is
+    /// of unknown outcome from now on.
+    pub fn observe_opaque(
+        &mut self,
+        topic: TopicRef<'_>,
+        partition: i32,
+        batch: &Batch,
+        sender: &Sender,
+        now: Millis,
+    ) -> Option<Ticket> {
+        let partition = self.find_partition(self.topics.find(topic)?, partition)?;
+        let at = self.find_entry(partition, batch.id.producer_id)?;
+        self.refresh_partition(partition);
+        self.refresh_entry(at, now);
+        if self.entries[at].pending >= PENDING_MAX {
+            return None;
+        }
+        let ticket = self.send(at, batch, sender, Rule::D2, now)?;
+        self.attempts.get_mut(ticket.attempt).opaque = true;
+        Some(ticket)
+    }
+
+    /// Whether the first batch ever of a producer id, seen handed out, leaves sequences out (D5a).
+    fn is_gap_of_a_fresh_producer(&self, batch: &Batch, sender: &Sender) -> bool {
+        batch.id.range.first != Sequence::ZERO
+            && !sender.tainted
+            && self.handed.is_fresh(batch.id.producer_id, batch.id.epoch)
+    }
+
+    /// T27: while the broker has not acknowledged anything of the producer in its present generation, one batch
+    /// at a time goes up, and none after one that failed.
+    fn passage(&mut self, at: u32, batch: &Batch, sender: &Sender, held: bool) -> Passage {
+        let entry = &mut self.entries[at];
+        if !entry.alone || sender.acks == Acks::None {
+            return Passage::Free;
+        }
+        entry.acked_by = sender.broker;
+        if entry.pending > 0 {
+            return Passage::Hold;
+        }
+        let starts_over = batch.id.epoch > entry.epoch || Some(batch.id.range.first) == entry.window.expected();
+        let follows_a_failure = held || entry.failed_on == Some(sender.connection);
+        if follows_a_failure && !starts_over { Passage::Reset } else { Passage::Free }
+    }
+
+    fn is_new_gap(&mut self, at: u32, batch: &Batch, classified: &Classified, sender: &Sender) -> bool {
+        let base = batch.id.range.first.get().cast_unsigned();
+        let is_gap = matches!(classified.rule, Rule::D5a | Rule::D18) && sender.authoritative;
+        let entry = &mut self.entries[at];
+        let is_new = is_gap && entry.gap_at != base;
+        if is_new {
+            entry.gap_at = base;
+        }
+        is_new
+    }
+
+    fn send(&mut self, at: u32, batch: &Batch, sender: &Sender, rule: Rule, now: Millis) -> Option<Ticket> {
+        let mut attempt = self.attempt(at, self.entries[at].partition, batch, sender, now);
+        attempt.on_expected = rule == Rule::D8 && self.entries[at].has_nothing_open();
+        if matches!(rule, Rule::D5a | Rule::D18) {
+            attempt.flag = if sender.authoritative { Flag::Gap } else { Flag::Suspect };
+        }
+        if sender.acks == Acks::None {
+            self.send_without_answer(at, attempt);
+            return None;
+        }
+        let entry = &mut self.entries[at];
+        entry.pending += 1;
+        Some(self.attempts.push(&mut entry.attempts, attempt))
+    }
+
+    /// With acks=0 nothing is ever settled: consecutive ranges are kept as one.
+    fn send_without_answer(&mut self, at: u32, attempt: Attempt) {
+        const RANGE_MAX: u32 = 1 << 30;
+        let id = attempt.batch.id;
+        let joins = |other: &Attempt| {
+            other.state == State::Sent
+                && other.batch.id.epoch == id.epoch
+                && other.batch.id.range.end() == id.range.first
+                && other.batch.id.range.len() < RANGE_MAX
+        };
+        let before = self.attempts.list(self.entries[at].attempts).find(|(_, other)| joins(other)).map(|(at, _)| at);
+        if let Some(before) = before {
+            let joined = self.attempts.get_mut(before);
+            joined.batch.id.range.last = id.range.last;
+            joined.since = attempt.since;
+            return;
+        }
+        let entry = &mut self.entries[at];
+        entry.unknown += 1;
+        let _never_settled = self.attempts.push(&mut entry.attempts, Attempt { state: State::Sent, ..attempt });
+        self.bound_unknowns(at);
+    }
+
+    fn attempt(&self, entry: u32, partition: u32, batch: &Batch, sender: &Sender, now: Millis) -> Attempt {
+        Attempt {
+            entry,
+            partition,
+            next: NOWHERE,
+            serial: 0,
+            batch: *batch,
+            connection: sender.connection,
+            broker: sender.broker,
+            acks: sender.acks,
+            state: State::Pending,
+            flag: Flag::None,
+            opaque: false,
+            on_expected: false,
+            since: now,
+            partition_stamp: self.partitions[partition].stamp,
+            handed_serial: self.handed.serial(),
+        }
+    }
+}
+
+impl Observation {
+    const fn untracked() -> Self {
+        Self::of(Classified { rule: Rule::T36, expected: None, proof: None }, Passage::Free)
+    }
+
+    const fn of(classified: Classified, passage: Passage) -> Self {
+        let Classified { rule, expected, proof } = classified;
+        Self { rule, expected, ticket: None, proof, passage, new_gap: false }
+    }
+}
+
+/// As entries keep it: whole seconds last for 136 years in 32 bits.
+fn seconds(now: Millis) -> u32 {
+    u32::try_from(now.0 / 1000).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,342 @@
+//! What the broker said, or that it will say nothing.
+
+use super::super::answer::{Answer, ErrorCode, Fate};
+use super::super::attempts::{Acks, Attempt, Flag, Millis, Outcome, State, Ticket};
+use super::super::entry::NO_GAP;
+use super::super::intervals::{Fit, Interval, identity};
+use super::super::sequence::SequenceRange;
+use super::super::slab::NOWHERE;
+use super::super::window::Acked;
+use super::{Evidence, Settlement, Tracker};
+
+/// Ranges of unknown outcome kept per producer and partition; beyond, the producer starts from nothing.
+const UNKNOWN_MAX: u16 = 64;
+
+impl Tracker {
+    /// Ends an attempt. Every ticket is settled exactly once.
+    pub fn settle(&mut self, ticket: Ticket, outcome: Outcome, now: Millis) -> Settlement {
+        let Some(attempt) = self.attempts.get(ticket).copied() else {
+            debug_assert!(false, "a ticket is settled once");
+            return Settlement::default();
+        };
+        self.refresh_partition(attempt.partition);
+        if attempt.entry == NOWHERE {
+            return self.settle_plain(ticket, &attempt, outcome);
+        }
+        self.refresh_stamps(attempt.entry);
+        let settlement = match outcome {
+            Outcome::Withdrawn => {
+                self.remove(ticket, &attempt);
+                Settlement::default()
+            }
+            Outcome::Missing => self.unknown(ticket, &attempt, false, now),
+            Outcome::Lost => self.unknown(ticket, &attempt, true, now),
+            Outcome::Answered(answer) => match answer.fate() {
+                Fate::Acked => self.acked(ticket, &attempt, &answer, now),
+                Fate::Unknown => self.doubted(ticket, &attempt, &answer, now),
+                Fate::NotAppended => self.refused(ticket, &attempt, &answer),
+            },
+        };
+        self.drop_if_forgettable(attempt.entry);
+        settlement
+    }
+
+    /// Of a producer without sequences only the place in the log counts.
+    fn settle_plain(&mut self, ticket: Ticket, attempt: &Attempt, outcome: Outcome) -> Settlement {
+        let mut settlement = Settlement::default();
+        if let Outcome::Answered(answer) = outcome {
+            if answer.fate() == Fate::Acked && attempt.partition_stamp == self.partitions[attempt.partition].stamp {
+                settlement.ended = self.take_in_interval(attempt, &answer);
+            } else if answer.error.doubts_the_log() {
+                self.end_partition(attempt.partition);
+                settlement.ended = Some(Evidence::PartitionGone);
+            }
+        }
+        self.attempts.remove_alone(ticket.attempt);
+        self.release_partition(attempt.partition);
+        settlement
+    }
+
+    fn acked(&mut self, ticket: Ticket, attempt: &Attempt, answer: &Answer, now: Millis) -> Settlement {
+        let mut settlement = Settlement::default();
+        let at = attempt.entry;
+        let id = attempt.batch.id;
+        self.remove(ticket, attempt);
+        if self.topics.get(self.partitions[attempt.partition].topic).retired {
+            return settlement;
+        }
+        if attempt.opaque {
+            self.make_cold(at);
+            return settlement;
+        }
+        let late = attempt.partition_stamp != self.partitions[attempt.partition].stamp
+            || self.handed.has_ended(id.producer_id, id.epoch, attempt.handed_serial);
+        if !late {
+            settlement.ended = self.take_in_interval(attempt, answer);
+            self.refresh_stamps(at);
+        }
+        let entry = &self.entries[at];
+        if !entry.is_cold() && id.epoch < entry.epoch {
+            // Acknowledged, but its producer has moved on: the broker forgot this epoch's batches as well.
+            return settlement;
+        }
+        self.enter_epoch(at, attempt);
+        if !late && self.is_regression(at, id.range, answer) {
+            self.end_partition(attempt.partition);
+            self.make_cold(at);
+            self.entries[at].epoch = id.epoch;
+            self.refresh_stamps(at);
+            self.push_interval(attempt, answer);
+            settlement.ended = Some(Evidence::Regression);
+        }
+        self.end_lapsed_proofs(at, now);
+        self.remember(at, attempt, answer, late, now);
+        self.resolve_unknowns(at, attempt);
+        settlement
+    }
+
+    /// A higher epoch leaves nothing of the lower ones.
+    fn enter_epoch(&mut self, at: u32, attempt: &Attempt) {
+        let epoch = attempt.batch.id.epoch;
+        let entry = &mut self.entries[at];
+        if entry.epoch == epoch && !entry.is_cold() {
+            return;
+        }
+        self.owned_bytes -= entry.window.bytes();
+        entry.window.clear();
+        entry.epoch = epoch;
+        entry.gap_at = NO_GAP;
+        let mut forgotten = 0;
+        self.attempts.remove_where(
+            &mut entry.attempts,
+            |_, other| other.state != State::Pending && other.batch.id.epoch < epoch,
+            |_| forgotten += 1,
+        );
+        entry.unknown -= forgotten;
+    }
+
+    /// Adds the acknowledged range to the window, as a proof where it is one.
+    fn remember(&mut self, at: u32, attempt: &Attempt, answer: &Answer, late: bool, now: Millis) {
+        let has_offset = answer.error == ErrorCode::NONE && answer.base_offset >= 0;
+        let proof = !late && has_offset && attempt.acks == Acks::All && !attempt.batch.transactional;
+        let base_offset = if has_offset { answer.base_offset } else { -1 };
+        let entry = &mut self.entries[at];
+        let range = attempt.batch.id.range;
+        let known = entry.window.find(range);
+        // An acknowledgement that proves less than what is known already takes nothing away.
+        if proof || known.is_none_or(|known| !known.proof) {
+            let before = entry.window.bytes();
+            let acked = Acked {
+                range,
+                base_offset,
+                fingerprint: attempt.batch.fingerprint,
+                proof,
+                leader_only: attempt.acks == Acks::Leader,
+                append_time: answer.log_append_time,
+            };
+            entry.window.insert(acked, self.limits.window);
+            self.owned_bytes = self.owned_bytes + entry.window.bytes() - before;
+        }
+        if proof {
+            entry.proof_at = now;
+        }
+        if !entry.alone || entry.acked_by == attempt.broker {
+            entry.alone = false;
+            entry.acked_by = attempt.broker;
+        }
+        if entry.failed_on == Some(attempt.connection) {
+            entry.failed_on = None;
+        }
+        if let Some(log_start) = answer.log_start_offset.filter(|start| *start >= 0 && !late) {
+            self.partitions[attempt.partition].log_start = log_start;
+        }
+    }
+
+    /// Forgets the unknown outcomes that an acknowledgement explains: those of the same range, and those of earlier
+    /// ranges at the same broker, which has appended in order.
+    fn resolve_unknowns(&mut self, at: u32, attempt: &Attempt) {
+        let id = attempt.batch.id;
+        let entry = &mut self.entries[at];
+        let mut resolved = 0;
+        self.attempts.remove_where(
+            &mut entry.attempts,
+            |_, other| {
+                let same = other.batch.id.range == id.range;
+                let earlier = id.range.first.is_after(other.batch.id.range.last)
+                    && other.broker.broker == attempt.broker.broker;
+                other.state != State::Pending && other.batch.id.epoch == id.epoch && (same || earlier)
+            },
+            |_| resolved += 1,
+        );
+        entry.unknown -= resolved;
+    }
+
+    /// An error that leaves open whether the batch is in the log.
+    fn doubted(&mut self, ticket: Ticket, attempt: &Attempt, answer: &Answer, now: Millis) -> Settlement {
+        let mut settlement = self.unknown(ticket, attempt, false, now);
+        if answer.error.doubts_the_log() {
+            self.end_partition(attempt.partition);
+            settlement.ended = Some(Evidence::PartitionGone);
+        }
+        settlement
+    }
+
+    fn unknown(&mut self, ticket: Ticket, attempt: &Attempt, orphan: bool, now: Millis) -> Settlement {
+        self.note_failure(attempt);
+        let is_twin = |(at, other): (u32, &Attempt)| {
+            at != ticket.attempt && other.state != State::Pending && other.batch.id == attempt.batch.id
+        };
+        if self.attempts.list(self.entries[attempt.entry].attempts).any(is_twin) {
+            self.remove(ticket, attempt);
+            return Settlement::default();
+        }
+        let kept = self.attempts.get_mut(ticket.attempt);
+        kept.state = State::Unknown { orphan };
+        kept.since = now;
+        let entry = &mut self.entries[attempt.entry];
+        entry.pending -= 1;
+        entry.unknown += 1;
+        self.bound_unknowns(attempt.entry);
+        Settlement::default()
+    }
+
+    /// This attempt left nothing in the log.
+    fn refused(&mut self, ticket: Ticket, attempt: &Attempt, answer: &Answer) -> Settlement {
+        let mut settlement = Settlement::default();
+        let at = attempt.entry;
+        if attempt.opaque {
+            // Nothing is learnt from an error of a request that cannot be taken at its word.
+            return self.unknown(ticket, attempt, false, attempt.since);
+        }
+        match answer.error {
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => settlement = self.out_of_order(attempt),
+            ErrorCode::INVALID_PRODUCER_EPOCH if self.entries[at].epoch == attempt.batch.id.epoch => self.make_cold(at),
+            ErrorCode::UNKNOWN_PRODUCER_ID => self.make_cold(at),
+            ErrorCode(_) => {}
+        }
+        self.note_failure(attempt);
+        self.remove(ticket, attempt);
+        settlement
+    }
+
+    fn out_of_order(&mut self, attempt: &Attempt) -> Settlement {
+        let entry = &mut self.entries[attempt.entry];
+        // Sent before an earlier batch of the connection was known to have failed: it could not be in order.
+        let after_failure = entry.failed_serial.wrapping_sub(attempt.serial).cast_signed() >= 0;
+        let consequential = entry.failed_on == Some(attempt.connection) && after_failure;
+        let mut settlement = Settlement { consequential, ..Settlement::default() };
+        if consequential {
+            return settlement;
+        }
+        let base = attempt.batch.id.range.first;
+        let gap_at = base.get().cast_unsigned();
+        if attempt.flag == Flag::Suspect && entry.gap_at != gap_at {
+            entry.gap_at = gap_at;
+            settlement.confirmed_gap = Some(entry.window.expected().unwrap_or(super::Sequence::ZERO));
+        }
+        if attempt.on_expected {
+            self.make_cold(attempt.entry);
+            self.end_partition(attempt.partition);
+            settlement.ended = Some(Evidence::ExpectedRefused);
+        }
+        settlement
+    }
+
+    fn note_failure(&mut self, attempt: &Attempt) {
+        let serial = self.attempts.serial();
+        let entry = &mut self.entries[attempt.entry];
+        entry.failed_on = Some(attempt.connection);
+        entry.failed_serial = serial;
+    }
+
+    /// Whether a newer range stands at an offset that an older one of the same producer and epoch has.
+    fn is_regression(&self, at: u32, range: SequenceRange, answer: &Answer) -> bool {
+        let window = &self.entries[at].window;
+        answer.base_offset >= 0
+            && window.is_newest(range)
+            && window
+                .newest()
+                .is_some_and(|newest| newest.base_offset >= 0 && answer.base_offset <= newest.last_offset())
+    }
+
+    /// Holds the place of an acknowledged batch against those of others; a contradiction ends the partition's proofs.
+    fn take_in_interval(&mut self, attempt: &Attempt, answer: &Answer) -> Option<Evidence> {
+        let interval = interval_of(attempt, answer)?;
+        let elsewhere = attempt.entry != NOWHERE && self.is_known_elsewhere(attempt, answer);
+        match self.partitions[attempt.partition].intervals.fit(&interval) {
+            Fit::Known => None,
+            Fit::New if !elsewhere => {
+                self.push_interval(attempt, answer);
+                None
+            }
+            Fit::New | Fit::Contradiction => {
+                self.end_partition(attempt.partition);
+                self.push_interval(attempt, answer);
+                Some(Evidence::Collision)
+            }
+        }
+    }
+
+    /// Whether the very range was acknowledged at another offset before.
+    fn is_known_elsewhere(&self, attempt: &Attempt, answer: &Answer) -> bool {
+        let entry = &self.entries[attempt.entry];
+        let id = attempt.batch.id;
+        entry.epoch == id.epoch
+            && entry
+                .window
+                .find(id.range)
+                .is_some_and(|known| known.base_offset >= 0 && known.base_offset != answer.base_offset)
+    }
+
+    fn push_interval(&mut self, attempt: &Attempt, answer: &Answer) {
+        if let Some(interval) = interval_of(attempt, answer) {
+            let intervals = &mut self.partitions[attempt.partition].intervals;
+            let before = intervals.bytes();
+            intervals.push(interval);
+            self.owned_bytes = self.owned_bytes + intervals.bytes() - before;
+        }
+    }
+
+    /// Takes an attempt out of its entry.
+    fn remove(&mut self, ticket: Ticket, attempt: &Attempt) {
+        let entry = &mut self.entries[attempt.entry];
+        self.attempts.remove_where(&mut entry.attempts, |at, _| at == ticket.attempt, |_| {});
+        entry.pending -= 1;
+    }
+
+    /// Unknown outcomes are forgotten, and with them what the producer's picture was worth, after the time to live.
+    pub(super) fn forget_old_unknowns(&mut self, at: u32, now: Millis) {
+        let ttl_ms = self.limits.proof_ttl_ms;
+        self.forget_unknowns(at, |_, attempt| now.since(attempt.since) >= ttl_ms);
+    }
+
+    /// Keeps the number of unknown outcomes within bounds by forgetting all of them.
+    pub(super) fn bound_unknowns(&mut self, at: u32) {
+        if self.entries[at].unknown > UNKNOWN_MAX {
+            self.forget_unknowns(at, |_, _| true);
+        }
+    }
+
+    fn forget_unknowns(&mut self, at: u32, mut which: impl FnMut(u32, &Attempt) -> bool) {
+        let entry = &mut self.entries[at];
+        let mut forgotten = 0;
+        self.attempts.remove_where(
+            &mut entry.attempts,
+            |at, attempt| attempt.state != State::Pending && which(at, attempt),
+            |_| forgotten += 1,
+        );
+        entry.unknown -= forgotten;
+        if forgotten > 0 {
+            self.make_cold(at);
+        }
+    }
+}
+
+/// The offsets that an acknowledged batch takes.
+fn interval_of(attempt: &Attempt, answer: &Answer) -> Option<Interval> {
+    if answer.error != ErrorCode::NONE || answer.base_offset < 0 {
+        return None;
+    }
+    let last = answer.base_offset.checked_add(i64::from(attempt.batch.id.range.len()) - 1)?;
+    Some(Interval { first: answer.base_offset, last, batch: identity(attempt.batch.id) })
+}

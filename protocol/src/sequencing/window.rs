@@ -1,0 +1,256 @@
+//! The acknowledged ranges of one producer on one partition, oldest first.
+
+use std::collections::VecDeque;
+
+use super::sequence::{Sequence, SequenceRange};
+
+/// What is compared beside the range before a batch is taken for the one that was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The batch's CRC-32C, as its header says.
+    pub crc: u32,
+    /// The batch's length in bytes, as its header says.
+    pub length: u32,
+}
+
+/// One acknowledged range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Acked {
+    pub(super) range: SequenceRange,
+    /// -1 when the answer named none.
+    pub(super) base_offset: i64,
+    pub(super) fingerprint: Fingerprint,
+    /// Whether the cluster's answer is good for answering a retry.
+    pub(super) proof: bool,
+    /// Only the leader had it when it was acknowledged (acks=1).
+    pub(super) leader_only: bool,
+    /// What the broker said the first time; -1 on topics that keep the producer's timestamps.
+    pub(super) append_time: i64,
+}
+
+impl Acked {
+    /// The offset of the range's last record.
+    pub(super) fn last_offset(&self) -> i64 {
+        self.base_offset.saturating_add(i64::from(self.range.len()) - 1)
+    }
+}
+
+/// As `Acked`, in 24 bytes: a million windows are kept.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    first: Sequence,
+    last: Sequence,
+    base_offset: i64,
+    crc: u32,
+    /// The two highest bits are flags; frames are far shorter than 2^30 bytes.
+    length_and_flags: u32,
+}
+
+const PROOF: u32 = 1 << 31;
+const LEADER_ONLY: u32 = 1 << 30;
+const LENGTH: u32 = LEADER_ONLY - 1;
+
+/// The newest acknowledged ranges, at most as many as configured. Empty means that nothing is known.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    slots: VecDeque<Slot>,
+    /// Beside the slots only where a topic stamps append times: most do not.
+    append_times: Option<Box<VecDeque<i64>>>,
+}
+
+/// The first allocation: as many batches as the broker remembers (`ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
+const SLOTS_MIN: usize = 5;
+
+impl Window {
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub(super) fn newest(&self) -> Option<Acked> {
+        self.at(self.slots.len().checked_sub(1)?)
+    }
+
+    /// The sequence after the newest acknowledged range.
+    pub(super) fn expected(&self) -> Option<Sequence> {
+        Some(self.slots.back()?.last.advance(1))
+    }
+
+    /// The slot that holds exactly `range`.
+    pub(super) fn find(&self, range: SequenceRange) -> Option<Acked> {
+        let at = self.slots.iter().rposition(|slot| slot.first == range.first && slot.last == range.last)?;
+        self.at(at)
+    }
+
+    /// Whether any acknowledged range shares a sequence with `range`.
+    pub(super) fn overlaps(&self, range: SequenceRange) -> bool {
+        self.slots.iter().any(|slot| SequenceRange { first: slot.first, last: slot.last }.overlaps(range))
+    }
+
+    /// Whether `range` follows everything acknowledged so far.
+    pub(super) fn is_newest(&self, range: SequenceRange) -> bool {
+        self.slots.back().is_none_or(|slot| range.first.is_after(slot.last))
+    }
+
+    /// Adds a range, or replaces what is known of the same one; the oldest makes room.
+    pub(super) fn insert(&mut self, acked: Acked, slots_max: usize) {
+        if let Some(at) = self.slots.iter().rposition(|s| s.first == acked.range.first && s.last == acked.range.last) {
+            self.slots[at] = Slot::from(acked);
+            self.set_append_time(at, acked.append_time);
+            return;
+        }
+        let mut at = self.position(acked.range);
+        if self.slots.len() >= slots_max {
+            if at == 0 {
+                return;
+            }
+            self.slots.pop_front();
+            if let Some(times) = &mut self.append_times {
+                times.pop_front();
+            }
+            at -= 1;
+        }
+        self.grow(slots_max);
+        self.slots.insert(at, Slot::from(acked));
+        if let Some(times) = &mut self.append_times {
+            times.insert(at, acked.append_time);
+        } else {
+            self.set_append_time(at, acked.append_time);
+        }
+        debug_assert!(self.slots.len() <= slots_max);
+    }
+
+    /// What was proven is merely acknowledged from now on.
+    pub(super) fn end_proofs(&mut self) {
+        for slot in &mut self.slots {
+            slot.length_and_flags &= !PROOF;
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// What the slots take in memory, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let times = self.append_times.as_ref().map_or(0, |t| t.capacity() * size_of::<i64>() + size_of_val(&**t));
+        self.slots.capacity() * size_of::<Slot>() + times
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Acked> + '_ {
+        (0..self.slots.len()).filter_map(|at| self.at(at))
+    }
+
+    fn at(&self, at: usize) -> Option<Acked> {
+        let slot = self.slots.get(at)?;
+        let append_time = self.append_times.as_ref().and_then(|times| times.get(at).copied()).unwrap_or(-1);
+        Some(Acked {
+            range: SequenceRange { first: slot.first, last: slot.last },
+            base_offset: slot.base_offset,
+            fingerprint: Fingerprint { crc: slot.crc, length: slot.length_and_flags & LENGTH },
+            proof: slot.length_and_flags & PROOF != 0,
+            leader_only: slot.length_and_flags & LEADER_ONLY != 0,
+            append_time,
+        })
+    }
+
+    /// Where `range` belongs: after the last slot that it follows. Answers come nearly always in order.
+    fn position(&self, range: SequenceRange) -> usize {
+        self.slots.iter().rposition(|slot| range.first.is_after(slot.first)).map_or(0, |at| at + 1)
+    }
+
+    fn grow(&mut self, slots_max: usize) {
+        if self.slots.len() == self.slots.capacity() {
+            let target = (self.slots.len() * 2).clamp(SLOTS_MIN, slots_max.max(SLOTS_MIN));
+            self.slots.reserve_exact(target - self.slots.len());
+        }
+    }
+
+    fn set_append_time(&mut self, at: usize, append_time: i64) {
+        if self.append_times.is_none() && append_time == -1 {
+            return;
+        }
+        let len = self.slots.len();
+        let times = self.append_times.get_or_insert_with(|| Box::new(VecDeque::from(vec![-1; len])));
+        times[at] = append_time;
+    }
+}
+
+impl From<Acked> for Slot {
+    fn from(acked: Acked) -> Self {
+        let proof = if acked.proof { PROOF } else { 0 };
+        let leader_only = if acked.leader_only { LEADER_ONLY } else { 0 };
+        Self {
+            first: acked.range.first,
+            last: acked.range.last,
+            base_offset: acked.base_offset,
+            crc: acked.fingerprint.crc,
+            length_and_flags: (acked.fingerprint.length & LENGTH) | proof | leader_only,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acked(base: i32, delta: i32, base_offset: i64) -> Acked {
+        Acked {
+            range: SequenceRange::from_wire(base, delta).unwrap(),
+            base_offset,
+            fingerprint: Fingerprint { crc: 1, length: 100 },
+            proof: true,
+            leader_only: false,
+            append_time: -1,
+        }
+    }
+
+    #[test]
+    fn the_oldest_range_makes_room() {
+        let mut window = Window::default();
+        for n in 0..8 {
+            window.insert(acked(n, 0, i64::from(n)), 5);
+        }
+        assert!(window.find(SequenceRange::from_wire(2, 0).unwrap()).is_none());
+        assert_eq!(window.find(SequenceRange::from_wire(3, 0).unwrap()).unwrap().base_offset, 3);
+        assert_eq!(window.expected(), Sequence::new(8));
+    }
+
+    #[test]
+    fn a_late_answer_takes_its_place_and_does_not_rewind() {
+        let mut window = Window::default();
+        window.insert(acked(5, 4, 105), 5);
+        window.insert(acked(0, 4, 100), 5);
+        assert_eq!(window.expected(), Sequence::new(10));
+        assert_eq!(window.iter().map(|a| a.base_offset).collect::<Vec<_>>(), [100, 105]);
+    }
+
+    #[test]
+    fn a_full_window_takes_nothing_older_than_its_oldest() {
+        let mut window = Window::default();
+        for n in 10..15 {
+            window.insert(acked(n, 0, i64::from(n)), 5);
+        }
+        window.insert(acked(3, 0, 3), 5);
+        assert!(window.find(SequenceRange::from_wire(3, 0).unwrap()).is_none());
+        assert!(window.find(SequenceRange::from_wire(10, 0).unwrap()).is_some());
+    }
+
+    #[test]
+    fn append_times_stay_with_their_ranges() {
+        let mut window = Window::default();
+        window.insert(acked(0, 0, 0), 5);
+        window.insert(Acked { append_time: 77, ..acked(2, 0, 2) }, 5);
+        window.insert(acked(1, 0, 1), 5);
+        let times: Vec<i64> = window.iter().map(|a| a.append_time).collect();
+        assert_eq!(times, [-1, -1, 77]);
+        for n in 3..7 {
+            window.insert(acked(n, 0, i64::from(n)), 5);
+        }
+        assert_eq!(window.find(SequenceRange::from_wire(2, 0).unwrap()).unwrap().append_time, 77);
+    }
+
+    #[test]
+    fn a_slot_takes_24_bytes() {
+        assert_eq!(size_of::<Slot>(), 24);
+    }
+}

@@ -105,8 +105,8 @@ pub enum Evidence {
 /// What an outcome taught.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settlement {
-    /// The broker's 45 confirmed a gap that was only suspected so far: this sequence was expected.
-    pub confirmed_gap: Option<Sequence>,
+    /// The broker's 45 confirmed that this batch, only suspected so far, follows a gap; and what was expected.
+    pub confirmed_gap: Option<(BatchId, Sequence)>,
     /// The 45 follows from an earlier failure on the same connection (T31).
     pub consequential: bool,
     /// All proofs of the partition ended.

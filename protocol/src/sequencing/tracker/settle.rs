@@ -232,7 +232,8 @@ impl Tracker {
         let gap_at = base.get().cast_unsigned();
         if attempt.flag == Flag::Suspect && entry.gap_at != gap_at {
             entry.gap_at = gap_at;
-            settlement.confirmed_gap = Some(entry.window.expected().unwrap_or(super::Sequence::ZERO));
+            let expected = entry.window.expected().unwrap_or(super::Sequence::ZERO);
+            settlement.confirmed_gap = Some((attempt.batch.id, expected));
         }
         if attempt.on_expected {
             self.make_cold(attempt.entry);

@@ -1,0 +1,108 @@
+//! What happened, as data: the one vocabulary of metrics, log and admin port.
+
+pub use crate::sequencing::{Action, Evidence, Rule, Verdict};
+use crate::sequencing::{BatchId, ProducerEpoch, ProducerId, Sequence, TopicId, TopicRef};
+
+/// One batch, and what was done with it.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchEvent<'a> {
+    /// What the batch is.
+    pub verdict: Verdict,
+    /// What was done with it.
+    pub action: Action,
+    /// The rule behind both.
+    pub rule: Rule,
+    /// The topic as the request names it.
+    pub topic: TopicRef<'a>,
+    /// The partition.
+    pub partition: i32,
+    /// Producer, epoch and sequences, where the batch has them.
+    pub batch: Option<BatchId>,
+    /// The sequence that was expected, where one was.
+    pub expected: Option<Sequence>,
+    /// How many records the header says.
+    pub records: u32,
+    /// The batch's bytes.
+    pub bytes: u32,
+    /// It is a gap that was not counted before.
+    pub new_gap: bool,
+}
+
+/// Why a frame went through unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unread {
+    /// A version of Produce whose layout is not known.
+    Version,
+    /// It does not parse.
+    Undecodable,
+    /// Raw SASL tokens follow on this connection.
+    SaslRaw,
+    /// A produce frame above the limit for holding: its batches are tracked and never answered here.
+    TooLarge,
+}
+
+impl Unread {
+    /// The name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Version => "version",
+            Self::Undecodable => "undecodable",
+            Self::SaslRaw => "sasl_raw",
+            Self::TooLarge => "too_large",
+        }
+    }
+
+    /// Whether batches may have been appended that nobody here has seen.
+    #[must_use]
+    pub const fn taints(self) -> bool {
+        !matches!(self, Self::TooLarge)
+    }
+}
+
+/// Something worth counting or telling.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A batch was decided on.
+    Batch(BatchEvent<'a>),
+    /// The broker's 45 confirmed a gap that was only suspected when the batch passed.
+    GapConfirmed {
+        /// The topic as the response names it.
+        topic: TopicRef<'a>,
+        /// The partition.
+        partition: i32,
+        /// The batch that was refused.
+        batch: BatchId,
+        /// The sequence that was expected.
+        expected: Sequence,
+    },
+    /// All proofs of a partition ended.
+    ProofsEnded {
+        /// The topic as the response names it.
+        topic: TopicRef<'a>,
+        /// The partition.
+        partition: i32,
+        /// Why.
+        evidence: Evidence,
+    },
+    /// A producer id was handed out.
+    ProducerNew {
+        /// The id.
+        producer_id: ProducerId,
+        /// Its epoch.
+        epoch: ProducerEpoch,
+    },
+    /// A topic name stands for another topic than before.
+    TopicRecreated {
+        /// The name.
+        name: &'a [u8],
+        /// The id it had.
+        old: TopicId,
+        /// The id it has.
+        new: TopicId,
+    },
+    /// A frame went through unread.
+    Unread(Unread),
+    /// A response does not match its request: everything it was to tell is unknown.
+    ResponseUndecodable,
+}

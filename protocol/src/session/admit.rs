@@ -1,0 +1,250 @@
+//! A produce request on its way to the broker.
+
+use super::observe::{Manner, Observed};
+use super::{Admission, Claim, Claims, Kept, Ledger, Local, Mixed, Mode, Pending, Present, Report, Session, Stripped};
+use crate::event::{Action, Event, Unread};
+use crate::sequencing::{Acks, Outcome, Passage, Proof};
+use crate::wire::head::RequestHead;
+use crate::wire::produce::{self, AnswerEntry, OwnedTopic, ProduceEntry, ProduceRequest};
+
+/// The oldest version whose answers are made here: before it, batches have no producer id by the book (KIP-98).
+const ANSWERED_VERSION_MIN: i16 = 3;
+
+/// A request that parsed, and how it stands.
+struct Request<'a> {
+    frame: &'a [u8],
+    version: i16,
+    correlation_id: i32,
+    body: ProduceRequest<'a>,
+    acks: Acks,
+}
+
+impl<L: Ledger> Session<L> {
+    /// Decides on a whole produce frame, length included. `held`: it was told to wait before.
+    pub fn admit(&mut self, frame: &[u8], held: bool, present: &Present, report: &mut impl Report) -> Admission {
+        let Some(head) = frame.get(4..).and_then(|rest| RequestHead::parse(rest).ok()) else {
+            return self.unread(Unread::Undecodable, report);
+        };
+        let version = head.prefix.api_version;
+        if !(0..=produce::VERSION_MAX).contains(&version) {
+            return self.unread(Unread::Version, report);
+        }
+        let Ok(body) = ProduceRequest::parse(version, head.body) else {
+            return self.unread(Unread::Undecodable, report);
+        };
+        let acks = Acks::from_wire(body.acks);
+        let correlation_id = head.prefix.correlation_id;
+        let request = Request { frame, version, correlation_id, body, acks };
+        let mut observed = std::mem::take(&mut self.observed);
+        self.observe_all(&request, held, present, &mut observed);
+        let admission = self.decide(&request, &mut observed, present, report);
+        observed.clear();
+        // Space for an unusual number of partitions is not kept for the life of the connection.
+        if observed.capacity() <= OBSERVED_KEPT_MAX {
+            self.observed = observed;
+        }
+        admission
+    }
+
+    /// A frame that goes through unread may append what nobody here has seen.
+    fn unread(&self, why: Unread, report: &mut impl Report) -> Admission {
+        if why.taints() {
+            self.ledger().taint();
+        }
+        report(Event::Unread(why));
+        Admission::Unread
+    }
+
+    fn observe_all(&self, request: &Request<'_>, held: bool, present: &Present, observed: &mut Vec<Observed>) {
+        let repeated = self.repeated(&request.body);
+        for entry in request.body.entries() {
+            let is_repeated =
+                !repeated.is_empty() && repeated.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
+            let manner = Manner { acks: request.acks, repeated: is_repeated, held };
+            observed.push(self.observe(&entry, manner, present));
+        }
+    }
+
+    /// The partitions that stand in the request more than once, sorted.
+    fn repeated(&self, body: &ProduceRequest<'_>) -> Vec<(u64, i32)> {
+        if body.partitions < 2 {
+            return Vec::new();
+        }
+        let mut keys: Vec<_> = body.entries().map(|e| (self.topic_hash(e.topic), e.partition)).collect();
+        keys.sort_unstable();
+        let repeated = keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        repeated
+    }
+
+    fn decide(
+        &self,
+        request: &Request<'_>,
+        observed: &mut [Observed],
+        present: &Present,
+        report: &mut impl Report,
+    ) -> Admission {
+        if let Some(stop) = self.stop(observed, present) {
+            return stop;
+        }
+        let proven = observed.iter().filter(|observed| observed.proof.is_some()).count();
+        if proven > 0 && self.may_answer(request, observed, present) {
+            if proven == observed.len() {
+                return self.answer(request, observed, present, report);
+            }
+            if present.policy.mixed == Mixed::Strip
+                && let Some(stripped) = self.strip(request, observed, present, report)
+            {
+                return stripped;
+            }
+        }
+        self.forward(request, observed, present, report)
+    }
+
+    /// T27: a request of which one batch must wait, or must not go, does not go; what was registered is withdrawn.
+    fn stop(&self, observed: &mut [Observed], present: &Present) -> Option<Admission> {
+        let any = |passage| observed.iter().any(|observed| observed.passage == passage);
+        let stop = match (any(Passage::Reset), any(Passage::Hold)) {
+            (true, _) => Admission::Reset,
+            (false, true) => Admission::Hold,
+            (false, false) => return None,
+        };
+        for claim in observed.iter_mut().filter_map(|observed| observed.claim.take()) {
+            self.settle_claim(self.ledgers.len() - 1, claim, Outcome::Withdrawn, present.now);
+        }
+        Some(stop)
+    }
+
+    /// Whether anything in the request may be answered from a proof.
+    fn may_answer(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> bool {
+        let transactional = request.body.transactional_id.is_some() || observed.iter().any(|o| o.transactional);
+        present.policy.mode == Mode::Dedupe
+            && request.version >= ANSWERED_VERSION_MIN
+            && request.acks != Acks::None
+            && !transactional
+            && !observed.iter().any(Observed::is_opaque)
+            && self.auth.allows_answers(present.serves_without_sasl, present.now)
+    }
+
+    fn answer(
+        &self,
+        request: &Request<'_>,
+        observed: &[Observed],
+        present: &Present,
+        report: &mut impl Report,
+    ) -> Admission {
+        let mut stripped = Stripped { kept: Vec::new(), answers: Vec::new() };
+        for (entry, observed) in request.body.entries().zip(observed) {
+            if let Some(proof) = observed.proof {
+                self.keep(&mut stripped, &entry, proof, request.acks, present);
+            }
+            report(Event::Batch(observed.event(&entry, Action::Answered, false)));
+        }
+        let frame = produce::answer(request.version, request.correlation_id, &stripped.answers);
+        Admission::Answer(Local { frame, ledger: self.ledgers.len() - 1, kept: stripped.kept })
+    }
+
+    /// D13: leaves the proven duplicates out. `None` when the request cannot be edited.
+    fn strip(
+        &self,
+        request: &Request<'_>,
+        observed: &[Observed],
+        present: &Present,
+        report: &mut impl Report,
+    ) -> Option<Admission> {
+        let frame = produce::strip(request.frame, |at| observed[at].proof.is_none()).ok()?;
+        let mut stripped = Stripped { kept: Vec::new(), answers: Vec::new() };
+        let authoritative = self.sender(request.acks, present).authoritative;
+        for (entry, observed) in request.body.entries().zip(observed) {
+            let action = match observed.proof {
+                Some(proof) => {
+                    self.keep(&mut stripped, &entry, proof, request.acks, present);
+                    Action::Stripped
+                }
+                None => Action::Forwarded,
+            };
+            report(Event::Batch(observed.event(&entry, action, authoritative)));
+        }
+        let pending = self.pending(request, observed, Some(Box::new(stripped)));
+        Some(Admission::Strip { frame, pending })
+    }
+
+    /// Notes down what a duplicate is answered with.
+    fn keep(&self, out: &mut Stripped, entry: &ProduceEntry<'_>, proof: Proof, acks: Acks, present: &Present) {
+        let topic = OwnedTopic::from(entry.topic);
+        let partition = entry.partition;
+        out.answers.push(AnswerEntry {
+            topic: topic.clone(),
+            partition,
+            error: 0,
+            base_offset: proof.base_offset,
+            log_append_time: proof.log_append_time,
+            log_start_offset: proof.log_start_offset,
+        });
+        out.kept.push(Kept { topic, partition, proof });
+        let sender = self.sender(acks, present);
+        let producer = proof.batch.producer_id;
+        self.ledger().tracker(partition, |tracker| tracker.answered(entry.topic, partition, producer, &sender));
+    }
+
+    fn forward(
+        &self,
+        request: &Request<'_>,
+        observed: &mut [Observed],
+        present: &Present,
+        report: &mut impl Report,
+    ) -> Admission {
+        let sender = self.sender(request.acks, present);
+        for (entry, observed) in request.body.entries().zip(observed.iter_mut()) {
+            self.register(&entry, observed, request.acks, present);
+            report(Event::Batch(observed.event(&entry, Action::Forwarded, sender.authoritative)));
+        }
+        if request.acks == Acks::None {
+            return Admission::Forward(None);
+        }
+        Admission::Forward(Some(self.pending(request, observed, None)))
+    }
+
+    /// A duplicate that could be answered goes to the broker all the same.
+    pub(super) fn register(&self, entry: &ProduceEntry<'_>, observed: &mut Observed, acks: Acks, present: &Present) {
+        let (Some(_), Some(batch)) = (observed.proof.take(), observed.batch) else { return };
+        let (topic, partition) = (entry.topic, entry.partition);
+        let sender = self.sender(acks, present);
+        let ticket = self
+            .ledger()
+            .tracker(partition, |tracker| tracker.register(topic, partition, &batch, &sender, present.now));
+        observed.claim = ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
+    }
+
+    fn pending(&self, request: &Request<'_>, observed: &[Observed], kept: Option<Box<Stripped>>) -> Pending {
+        Pending {
+            version: request.version,
+            correlation_id: request.correlation_id,
+            ledger: self.ledgers.len() - 1,
+            claims: Claims::of(observed),
+            kept,
+            timeout_ms: u32::try_from(request.body.timeout_ms).unwrap_or(0),
+        }
+    }
+}
+
+/// Room for this many partitions stays with the connection.
+const OBSERVED_KEPT_MAX: usize = 4;
+
+impl Claims {
+    fn of(observed: &[Observed]) -> Self {
+        match observed {
+            [] => Self::None,
+            [one] => one.claim.map_or(Self::None, Self::One),
+            many => Self::from_vec(many.iter().filter_map(|observed| observed.claim).collect()),
+        }
+    }
+
+    pub(super) fn from_vec(mut claims: Vec<Claim>) -> Self {
+        claims.sort_unstable_by_key(|claim| (claim.topic, claim.partition));
+        match claims.as_slice() {
+            [] => Self::None,
+            [one] => Self::One(*one),
+            _ => Self::Many(claims),
+        }
+    }
+}

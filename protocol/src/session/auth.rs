@@ -1,0 +1,114 @@
+//! Where a connection's authentication stands, as far as frames tell.
+
+use crate::sequencing::Millis;
+
+/// How far the connection is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// No SASL so far.
+    #[default]
+    Plain,
+    /// A SASL request is on its way, or the exchange is not known to have ended.
+    Exchanging,
+    /// The broker has served a request since the last exchange: it was successful.
+    Served,
+    /// Raw tokens: nothing on this connection can be read any more.
+    Raw,
+}
+
+/// SASL, seen from outside. How many rounds a mechanism takes is its own business, so an exchange counts as
+/// complete when the broker has served an ordinary request after it: before, it serves none (KIP-43, KIP-152).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Auth {
+    stage: Stage,
+    /// When the session ends (KIP-368).
+    until: Option<Millis>,
+}
+
+impl Auth {
+    /// A SaslHandshake or SaslAuthenticate request passes: no local answer until it has come to its end.
+    pub const fn exchange_begins(&mut self) {
+        self.stage = Stage::Exchanging;
+        self.until = None;
+    }
+
+    /// A SaslHandshake answer. After a successful one at v0 bare tokens follow, whose end cannot be seen.
+    pub const fn handshake_answered(&mut self, version: i16, error: i16) {
+        if version == 0 && error == 0 {
+            self.stage = Stage::Raw;
+        }
+    }
+
+    /// A SaslAuthenticate answer without error.
+    pub const fn authenticated(&mut self, session_lifetime_ms: i64, now: Millis) {
+        self.until = if session_lifetime_ms > 0 {
+            Some(Millis(now.0.saturating_add(session_lifetime_ms.cast_unsigned())))
+        } else {
+            None
+        };
+    }
+
+    /// The answer to an ordinary request, which brokers give to nobody who still has to authenticate. Returns
+    /// whether it was given without any SASL.
+    pub const fn served(&mut self) -> bool {
+        match self.stage {
+            Stage::Plain => true,
+            Stage::Exchanging => {
+                self.stage = Stage::Served;
+                false
+            }
+            Stage::Served | Stage::Raw => false,
+        }
+    }
+
+    /// Whether frames cannot be read any more.
+    #[must_use]
+    pub const fn is_raw(&self) -> bool {
+        matches!(self.stage, Stage::Raw)
+    }
+
+    /// Whether this client may be told what the cluster told it before (T33).
+    pub(super) fn allows_answers(&self, serves_without_sasl: bool, now: Millis) -> bool {
+        match self.stage {
+            Stage::Plain => serves_without_sasl,
+            Stage::Exchanging | Stage::Raw => false,
+            Stage::Served => self.until.is_none_or(|until| now < until),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_before_during_and_after_a_session() {
+        let mut auth = Auth::default();
+        assert!(!auth.allows_answers(false, Millis(0)) && auth.allows_answers(true, Millis(0)));
+        auth.exchange_begins();
+        auth.handshake_answered(1, 0);
+        auth.exchange_begins();
+        auth.authenticated(1000, Millis(5));
+        assert!(!auth.allows_answers(true, Millis(6)), "the broker has not served anything yet");
+        assert!(!auth.served());
+        assert!(auth.allows_answers(false, Millis(6)));
+        assert!(!auth.allows_answers(true, Millis(1005)), "the session has ended");
+        auth.exchange_begins();
+        assert!(!auth.allows_answers(true, Millis(7)), "re-authentication");
+    }
+
+    #[test]
+    fn sasl_handshake_v0_makes_the_connection_unreadable() {
+        let mut auth = Auth::default();
+        auth.exchange_begins();
+        auth.handshake_answered(0, 33);
+        assert!(!auth.is_raw());
+        auth.handshake_answered(0, 0);
+        assert!(auth.is_raw());
+    }
+
+    #[test]
+    fn a_listener_without_sasl_is_known_by_its_answers() {
+        assert!(Auth::default().served());
+    }
+}

@@ -1,0 +1,265 @@
+//! One connection's decisions: admit a request, settle a response, take in what the cluster tells on the way.
+
+mod admit;
+mod auth;
+mod learn;
+mod observe;
+mod settle;
+mod stream;
+
+#[cfg(test)]
+mod tests;
+
+use hashbrown::DefaultHashBuilder;
+
+use crate::event::Event;
+use crate::sequencing::{BrokerGeneration, ConnectionId, Directory, Millis, Proof, Ticket, Tracker};
+use crate::wire::produce::{AnswerEntry, OwnedTopic};
+
+pub use auth::Auth;
+pub use learn::Learnt;
+use observe::Observed;
+pub use settle::Settled;
+pub use stream::Streamed;
+
+/// Where the state of one cluster is kept, for all connections to it.
+///
+/// The closures must not be nested: each of them may run under a lock.
+pub trait Ledger {
+    /// Reaches the tracker that has the partitions of this number, of all topics.
+    fn tracker<R>(&self, partition: i32, act: impl FnOnce(&mut Tracker) -> R) -> R;
+    /// Reaches every tracker, one after the other.
+    fn each_tracker(&self, act: impl FnMut(&mut Tracker));
+    /// Reaches the cluster's topic names and ids.
+    fn directory<R>(&self, act: impl FnOnce(&mut Directory) -> R) -> R;
+    /// Whether something passed unread that may have appended batches.
+    fn is_tainted(&self) -> bool;
+    /// Something passed unread that may have appended batches (T11).
+    fn taint(&self);
+}
+
+/// What is done with duplicates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Flag, forward everything.
+    Observe,
+    /// Answer what the cluster has acknowledged.
+    Dedupe,
+}
+
+/// What happens to a request with duplicates and new batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mixed {
+    /// The duplicates are left out, and put back into the answer.
+    Strip,
+    /// It goes to the broker whole.
+    Forward,
+}
+
+/// How a session is to behave; the same for all connections of a process, and changed while they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The mode.
+    pub mode: Mode,
+    /// For requests with old and new batches.
+    pub mixed: Mixed,
+    /// Whether every producer of the cluster comes through here.
+    pub authoritative: bool,
+}
+
+/// What is true at the moment of a decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Present {
+    /// The time.
+    pub now: Millis,
+    /// The broker that the connection leads to, as it is now.
+    pub broker: BrokerGeneration,
+    /// The policy.
+    pub policy: Policy,
+    /// Whether this listener's broker has served a request of a connection without SASL (T33).
+    pub serves_without_sasl: bool,
+}
+
+/// One batch's ticket, with what finds it in a response.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    topic: u64,
+    partition: i32,
+    ticket: Ticket,
+    settled: bool,
+}
+
+/// One partition is by far the commonest case, and costs no allocation.
+#[derive(Debug)]
+enum Claims {
+    None,
+    One(Claim),
+    Many(Vec<Claim>),
+}
+
+/// A duplicate that was kept from the broker, and will be answered from its proof.
+#[derive(Clone, Debug)]
+struct Kept {
+    topic: OwnedTopic,
+    partition: i32,
+    proof: Proof,
+}
+
+/// A request that went to the broker and whose answer settles what it carried.
+#[derive(Debug)]
+#[must_use = "its tickets stay open until it is settled or abandoned"]
+pub struct Pending {
+    version: i16,
+    correlation_id: i32,
+    /// Which of the session's ledgers the tickets are of.
+    ledger: usize,
+    claims: Claims,
+    /// What was left out of the request and goes back into its answer.
+    kept: Option<Box<Stripped>>,
+    /// How long the broker may wait for its replicas.
+    timeout_ms: u32,
+}
+
+#[derive(Debug)]
+struct Stripped {
+    kept: Vec<Kept>,
+    answers: Vec<AnswerEntry>,
+}
+
+impl Pending {
+    /// The correlation id that the answer must carry.
+    #[must_use]
+    pub const fn correlation_id(&self) -> i32 {
+        self.correlation_id
+    }
+
+    /// How long the broker may take to hear from its replicas, in milliseconds.
+    #[must_use]
+    pub const fn timeout_ms(&self) -> u32 {
+        self.timeout_ms
+    }
+
+    /// Whether duplicates were left out: the broker's answer alone is not the client's.
+    #[must_use]
+    pub const fn is_stripped(&self) -> bool {
+        self.kept.is_some()
+    }
+}
+
+/// An answer made here, waiting for its turn.
+#[derive(Debug)]
+pub struct Local {
+    frame: Vec<u8>,
+    ledger: usize,
+    kept: Vec<Kept>,
+}
+
+impl Local {
+    /// The whole frame, length included. Ask [`Session::still_holds`] before it leaves.
+    #[must_use]
+    pub fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+}
+
+/// What is to be done with a produce request.
+#[derive(Debug)]
+pub enum Admission {
+    /// Forward it as it came. `None`: there will be no answer (acks=0).
+    Forward(Option<Pending>),
+    /// Forward it as it came; its answer is passed through. Nothing is known of it, not even whether an answer
+    /// comes.
+    Unread,
+    /// Forward `frame` in its place.
+    Strip {
+        /// What is left of the request, length included.
+        frame: Vec<u8>,
+        /// What its answer settles.
+        pending: Pending,
+    },
+    /// Answer it; nothing goes to the broker.
+    Answer(Local),
+    /// Ask again when a batch has been settled.
+    Hold,
+    /// Reset the client; nothing of this goes to the broker.
+    Reset,
+}
+
+/// One client connection.
+///
+/// For every produce request [`admit`](Self::admit); for every [`Pending`] that comes of it exactly one
+/// [`settle`](Self::settle) or [`abandon`](Self::abandon), in any order.
+#[derive(Debug)]
+pub struct Session<L> {
+    connection: ConnectionId,
+    /// The last one is in use; the others have tickets open, perhaps.
+    ledgers: Vec<L>,
+    auth: Auth,
+    hasher: DefaultHashBuilder,
+    /// Scratch space for requests with several partitions; empty between them.
+    observed: Vec<Observed>,
+}
+
+/// How often a connection may turn out to lead to another cluster before nothing is believed of it.
+const LEDGERS_MAX: usize = 8;
+
+impl<L: Ledger> Session<L> {
+    /// A session that knows nothing yet of its connection.
+    pub fn new(connection: ConnectionId, ledger: L) -> Self {
+        Self {
+            connection,
+            ledgers: vec![ledger],
+            auth: Auth::default(),
+            hasher: DefaultHashBuilder::default(),
+            observed: Vec::new(),
+        }
+    }
+
+    /// The state of the cluster that the connection leads to, as far as is known.
+    ///
+    /// # Panics
+    /// Never: there is always one.
+    pub fn ledger(&self) -> &L {
+        self.ledgers.last().expect("a session has a ledger")
+    }
+
+    /// The connection turned out to lead to another cluster. False when that has happened too often to be true.
+    #[must_use]
+    pub fn switch(&mut self, ledger: L) -> bool {
+        if self.ledgers.len() >= LEDGERS_MAX {
+            return false;
+        }
+        self.ledgers.push(ledger);
+        true
+    }
+
+    /// Where authentication stands.
+    pub const fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    /// As `auth`, for the requests and answers that pass.
+    pub const fn auth_mut(&mut self) -> &mut Auth {
+        &mut self.auth
+    }
+
+    /// Whether a local answer still stands on proofs that nothing has ended, at the moment it leaves (T22). If
+    /// not, the client is reset instead.
+    #[must_use]
+    pub fn still_holds(&self, local: &Local) -> bool {
+        // On another cluster than when the answer was made, nothing holds.
+        local.ledger + 1 == self.ledgers.len() && self.all_hold(local.ledger, &local.kept)
+    }
+
+    fn all_hold(&self, ledger: usize, kept: &[Kept]) -> bool {
+        kept.iter().all(|kept| {
+            let topic = kept.topic.as_ref();
+            self.ledgers[ledger].tracker(kept.partition, |tracker| tracker.still_holds(topic, kept.partition, &kept.proof))
+        })
+    }
+}
+
+/// Takes events as they happen.
+pub trait Report: FnMut(Event<'_>) {}
+
+impl<F: FnMut(Event<'_>)> Report for F {}

@@ -1,0 +1,190 @@
+//! One partition's part of a produce request, held against what is known.
+
+use std::hash::BuildHasher;
+
+use super::{Claim, Ledger, Present, Session};
+use crate::event::{Action, BatchEvent, Rule};
+use crate::sequencing::{
+    Acks, Batch, BatchId, Fingerprint, Observation, Passage, Proof, Sender, Sequence, TOPIC_NAME_BYTES_MAX, TopicRef,
+    UnknownTopic,
+};
+use crate::wire::batch::{BatchView, Records};
+use crate::wire::produce::ProduceEntry;
+
+/// What was found out about one entry. It is `Copy` and borrows nothing, so that many fit into reused space.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Observed {
+    pub(super) rule: Rule,
+    pub(super) batch: Option<Batch>,
+    pub(super) expected: Option<Sequence>,
+    pub(super) claim: Option<Claim>,
+    pub(super) proof: Option<Proof>,
+    pub(super) passage: Passage,
+    pub(super) new_gap: bool,
+    /// Part of a transaction.
+    pub(super) transactional: bool,
+    records: u32,
+    bytes: u32,
+}
+
+impl Observed {
+    fn new(rule: Rule, records: &Records<'_>) -> Self {
+        let view = records.view();
+        Self {
+            rule,
+            batch: None,
+            expected: None,
+            claim: None,
+            proof: None,
+            passage: Passage::Free,
+            new_gap: false,
+            transactional: view.is_some_and(BatchView::is_transactional),
+            records: view.map_or(0, |view| u32::try_from(view.records_count()).unwrap_or(0)),
+            bytes: records.len.unwrap_or(0),
+        }
+    }
+
+    /// Whether nothing can be foretold of the batch, nor of the request around it (D2).
+    pub(super) const fn is_opaque(&self) -> bool {
+        matches!(self.rule, Rule::D2)
+    }
+
+    pub(super) fn event<'a>(&self, entry: &ProduceEntry<'a>, action: Action, authoritative: bool) -> BatchEvent<'a> {
+        BatchEvent {
+            verdict: self.rule.verdict(authoritative),
+            action,
+            rule: self.rule,
+            topic: entry.topic,
+            partition: entry.partition,
+            batch: self.batch.map(|batch| batch.id),
+            expected: self.expected,
+            records: self.records,
+            bytes: self.bytes,
+            new_gap: self.new_gap,
+        }
+    }
+}
+
+/// How an entry is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    pub(super) acks: Acks,
+    /// It stands in the request more than once: which one the broker takes is not known (T29).
+    pub(super) repeated: bool,
+    /// The request was told to wait before.
+    pub(super) held: bool,
+}
+
+impl<L: Ledger> Session<L> {
+    /// Observes one entry; it counts as sent unless its proof or its passage says otherwise.
+    pub(super) fn observe(&self, entry: &ProduceEntry<'_>, manner: Manner, present: &Present) -> Observed {
+        let records = &entry.records;
+        if matches!(entry.topic, TopicRef::Name(name) if name.len() > TOPIC_NAME_BYTES_MAX) {
+            return Observed::new(Rule::T36, records);
+        }
+        let sender = self.sender(manner.acks, present);
+        match records.batch() {
+            Ok(view) if manner.repeated => self.observe_opaque(entry, Some(view), &sender, present),
+            Ok(view) => match view.range() {
+                Some(range) => self.observe_batch(entry, batch_of(view, range), &sender, manner.held, present),
+                None => self.observe_plain(entry, view, &sender, present),
+            },
+            Err(_) => self.observe_opaque(entry, records.view(), &sender, present),
+        }
+    }
+
+    pub(super) fn sender(&self, acks: Acks, present: &Present) -> Sender {
+        let tainted = self.ledger().is_tainted();
+        Sender {
+            connection: self.connection,
+            broker: present.broker,
+            acks,
+            authoritative: present.policy.authoritative && !tainted,
+            tainted,
+        }
+    }
+
+    pub(super) fn topic_hash(&self, topic: TopicRef<'_>) -> u64 {
+        self.hasher.hash_one(topic)
+    }
+
+    fn observe_batch(
+        &self,
+        entry: &ProduceEntry<'_>,
+        batch: Batch,
+        sender: &Sender,
+        held: bool,
+        present: &Present,
+    ) -> Observed {
+        let (topic, partition) = (entry.topic, entry.partition);
+        let ledger = self.ledger();
+        let observe = |tracker: &mut crate::sequencing::Tracker| {
+            tracker.observe(topic, partition, &batch, sender, held, present.now)
+        };
+        let observation = ledger.tracker(partition, observe).unwrap_or_else(|UnknownTopic| {
+            let (name, id) = self.other_name(topic);
+            ledger.tracker(partition, |tracker| {
+                tracker.introduce(topic, name.as_deref(), id);
+                observe(tracker).unwrap_or_else(|UnknownTopic| unreachable!("it was introduced under the same lock"))
+            })
+        });
+        if observation.rule == Rule::T36 {
+            ledger.taint();
+        }
+        let Observation { rule, expected, ticket, proof, passage, new_gap } = observation;
+        let claim = ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
+        let batch = Some(batch);
+        Observed { batch, expected, claim, proof, passage, new_gap, ..Observed::new(rule, &entry.records) }
+    }
+
+    /// What else a topic is known by.
+    fn other_name(&self, topic: TopicRef<'_>) -> (Option<Box<[u8]>>, Option<crate::sequencing::TopicId>) {
+        self.ledger().directory(|directory| match topic {
+            TopicRef::Name(name) => (None, directory.id_of(name)),
+            TopicRef::Id(id) => (directory.name_of(id).map(Into::into), None),
+        })
+    }
+
+    fn observe_plain(
+        &self,
+        entry: &ProduceEntry<'_>,
+        view: BatchView<'_>,
+        sender: &Sender,
+        present: &Present,
+    ) -> Observed {
+        let records = u32::try_from(view.records_count()).unwrap_or(0);
+        let (topic, partition) = (entry.topic, entry.partition);
+        let ticket = self.ledger().tracker(partition, |tracker| {
+            tracker.observe_plain(topic, partition, records, sender, present.now)
+        });
+        let claim = ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
+        Observed { claim, ..Observed::new(Rule::D1, &entry.records) }
+    }
+
+    fn observe_opaque(
+        &self,
+        entry: &ProduceEntry<'_>,
+        view: Option<BatchView<'_>>,
+        sender: &Sender,
+        present: &Present,
+    ) -> Observed {
+        let mut observed = Observed::new(Rule::D2, &entry.records);
+        let Some((view, range)) = view.and_then(|view| Some((view, view.range()?))) else { return observed };
+        let batch = batch_of(view, range);
+        let (topic, partition) = (entry.topic, entry.partition);
+        let ticket = self.ledger().tracker(partition, |tracker| {
+            tracker.observe_opaque(topic, partition, &batch, sender, present.now)
+        });
+        observed.batch = Some(batch);
+        observed.claim = ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
+        observed
+    }
+}
+
+pub(super) fn batch_of(view: BatchView<'_>, range: crate::sequencing::SequenceRange) -> Batch {
+    Batch {
+        id: BatchId { producer_id: view.producer_id(), epoch: view.epoch(), range },
+        fingerprint: Fingerprint { crc: view.crc(), length: view.batch_length().cast_unsigned() },
+        transactional: view.is_transactional(),
+    }
+}

@@ -1,0 +1,163 @@
+//! A produce request too large to be held: its batches are tracked while it passes.
+
+use super::observe::{Manner, Observed};
+use super::{Claim, Claims, Ledger, Pending, Present, Report, Session};
+use crate::event::{Action, Event, Unread};
+use crate::sequencing::{Acks, Outcome, Passage};
+use crate::wire::head::RequestHead;
+use crate::wire::produce::{OwnedTopic, ProduceEntry, ProduceEvent, ProduceWalk, Step};
+
+/// What the walk over a streamed request has come to so far.
+///
+/// Claims are made as each batch's header passes, long before the broker has the whole frame; a frame that is cut
+/// off is never executed, but its batches are of unknown outcome all the same.
+#[derive(Debug)]
+pub struct Streamed {
+    version: i16,
+    correlation_id: i32,
+    ledger: usize,
+    /// `None` once the body has turned out not to parse.
+    walk: Option<ProduceWalk>,
+    /// Bytes that the walk has to see again with more behind them; some 33 KiB at most.
+    carry: Vec<u8>,
+    /// Bytes of the body that the walk does not want to see.
+    skip: u64,
+    acks: Acks,
+    timeout_ms: u32,
+    topic: OwnedTopic,
+    claims: Vec<Claim>,
+    stopped: bool,
+}
+
+impl<L: Ledger> Session<L> {
+    /// Begins with the front of a produce frame, length included, that holds its whole header. `None`: it cannot
+    /// be read and goes through as it is.
+    pub fn begin_stream(&self, front: &[u8], size: u32, report: &mut impl Report) -> Option<Streamed> {
+        let head = front.get(4..).and_then(|rest| RequestHead::parse(rest).ok());
+        let walk = head.and_then(|head| {
+            let body_bytes = size.checked_sub(u32::try_from(head.body_at).ok()?)?;
+            Some((head, ProduceWalk::new(head.prefix.api_version, body_bytes)?))
+        });
+        let Some((head, walk)) = walk else {
+            self.ledger().taint();
+            report(Event::Unread(Unread::Undecodable));
+            return None;
+        };
+        report(Event::Unread(Unread::TooLarge));
+        Some(Streamed {
+            version: head.prefix.api_version,
+            correlation_id: head.prefix.correlation_id,
+            ledger: self.ledgers.len() - 1,
+            walk: Some(walk),
+            carry: Vec::new(),
+            // The length and the header come with the first bytes.
+            skip: 4 + head.body_at as u64,
+            acks: Acks::All,
+            timeout_ms: 0,
+            topic: OwnedTopic::Name(Box::default()),
+            claims: Vec::new(),
+            stopped: false,
+        })
+    }
+
+    /// Takes in the next bytes of the frame, before they are sent. False: a batch in it must not go now (T27);
+    /// cut the request off and reset the client.
+    #[must_use]
+    pub fn stream(&self, streamed: &mut Streamed, bytes: &[u8], present: &Present, report: &mut impl Report) -> bool {
+        let skipped = usize::try_from(streamed.skip).unwrap_or(usize::MAX).min(bytes.len());
+        streamed.skip -= skipped as u64;
+        let mut rest = &bytes[skipped..];
+        if streamed.walk.is_none() || rest.is_empty() {
+            return true;
+        }
+        let mut joined = std::mem::take(&mut streamed.carry);
+        if !joined.is_empty() {
+            joined.extend_from_slice(rest);
+            rest = &joined;
+        }
+        self.walk(streamed, rest, present, report);
+        !streamed.stopped
+    }
+
+    /// The whole frame has been taken in. `None`: there will be no answer (acks=0).
+    pub fn end_stream(&self, streamed: Streamed) -> Option<Pending> {
+        let Streamed { version, correlation_id, ledger, acks, timeout_ms, claims, .. } = streamed;
+        (acks != Acks::None).then(|| Pending {
+            version,
+            correlation_id,
+            ledger,
+            claims: Claims::from_vec(claims),
+            kept: None,
+            timeout_ms,
+        })
+    }
+
+    /// The frame was cut off.
+    pub fn cut_stream(&self, streamed: Streamed, present: &Present) {
+        for claim in streamed.claims {
+            self.settle_claim(streamed.ledger, claim, Outcome::Lost, present.now);
+        }
+    }
+
+    fn walk(&self, streamed: &mut Streamed, mut rest: &[u8], present: &Present, report: &mut impl Report) {
+        while let Some(walk) = &mut streamed.walk {
+            match walk.step(rest) {
+                Ok(Step::More(_)) => {
+                    streamed.carry.extend_from_slice(rest);
+                    return;
+                }
+                Ok(Step::Event { event: ProduceEvent::End, .. }) => {
+                    streamed.walk = None;
+                    return;
+                }
+                Ok(Step::Event { consumed, skip, event }) => {
+                    self.take_event(streamed, event, present, report);
+                    let behind = &rest[consumed..];
+                    let skipped = (skip as usize).min(behind.len());
+                    streamed.skip = u64::from(skip) - skipped as u64;
+                    rest = &behind[skipped..];
+                    if rest.is_empty() {
+                        return;
+                    }
+                }
+                Err(_) => {
+                    streamed.walk = None;
+                    self.ledger().taint();
+                    report(Event::Unread(Unread::Undecodable));
+                }
+            }
+        }
+    }
+
+    fn take_event(&self, streamed: &mut Streamed, event: ProduceEvent<'_>, present: &Present, report: &mut impl Report) {
+        match event {
+            ProduceEvent::Head { acks, timeout_ms, .. } => {
+                streamed.acks = Acks::from_wire(acks);
+                streamed.timeout_ms = u32::try_from(timeout_ms).unwrap_or(0);
+            }
+            ProduceEvent::Topic(topic) => streamed.topic = OwnedTopic::from(topic),
+            ProduceEvent::Partition { index, records } => {
+                let topic = streamed.topic.clone();
+                let entry = ProduceEntry { topic: topic.as_ref(), partition: index, records };
+                self.observe_streamed(streamed, &entry, present, report);
+            }
+            ProduceEvent::Tags(_) | ProduceEvent::End => {}
+        }
+    }
+
+    fn observe_streamed(
+        &self,
+        streamed: &mut Streamed,
+        entry: &ProduceEntry<'_>,
+        present: &Present,
+        report: &mut impl Report,
+    ) {
+        let manner = Manner { acks: streamed.acks, repeated: false, held: false };
+        let mut observed: Observed = self.observe(entry, manner, present);
+        self.register(entry, &mut observed, streamed.acks, present);
+        streamed.stopped |= observed.passage != Passage::Free;
+        streamed.claims.extend(observed.claim);
+        let authoritative = self.sender(streamed.acks, present).authoritative;
+        report(Event::Batch(observed.event(entry, Action::Forwarded, authoritative)));
+    }
+}

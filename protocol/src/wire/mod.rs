@@ -7,3 +7,4 @@ pub mod batch;
 pub mod cursor;
 pub mod frame;
 pub mod head;
+pub mod produce;

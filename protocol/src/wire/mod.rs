@@ -7,4 +7,5 @@ pub mod batch;
 pub mod cursor;
 pub mod frame;
 pub mod head;
+pub mod learn;
 pub mod produce;

@@ -64,16 +64,6 @@ pub enum ParseError {
     },
 }
 
-impl ParseError {
-    /// The same problem, of bytes that `offset` others precede.
-    pub(super) const fn behind(self, offset: usize) -> Self {
-        if let Self::Truncated { needed, have } = self {
-            return Self::Truncated { needed: needed.saturating_add(offset), have: have.saturating_add(offset) };
-        }
-        self
-    }
-}
-
 /// How a message writes lengths, and whether its structs end in tagged fields (KIP-482).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -104,6 +94,16 @@ impl<'a> Cursor<'a> {
     pub(super) const fn partial(bytes: &'a [u8], promised: usize, encoding: Encoding) -> Self {
         assert!(bytes.len() <= promised, "a message is at least what is there of it");
         Self { bytes, at: 0, promised, encoding }
+    }
+
+    /// Reads the beginning of a message of unknown size: only the bytes themselves bound what it may hold.
+    pub(super) const fn beginning(bytes: &'a [u8], encoding: Encoding) -> Self {
+        Self { bytes, at: 0, promised: usize::MAX, encoding }
+    }
+
+    /// Reads on in another encoding.
+    pub(super) const fn switch_to(&mut self, encoding: Encoding) {
+        self.encoding = encoding;
     }
 
     /// How many bytes are read.

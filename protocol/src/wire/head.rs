@@ -188,7 +188,7 @@ impl<'a> RequestHead<'a> {
     /// caller with a limit knows whether to wait for them. Apis without a known header are read as if theirs were
     /// not flexible: their prefix is right, their body may begin later.
     pub fn parse(frame: &'a [u8]) -> Result<Self, ParseError> {
-        let mut cursor = Cursor::new(frame, Encoding::Classic);
+        let mut cursor = Cursor::beginning(frame, Encoding::Classic);
         let prefix =
             RequestPrefix { api_key: ApiKey(cursor.i16()?), api_version: cursor.i16()?, correlation_id: cursor.i32()? };
         let version = prefix.api_version;
@@ -198,13 +198,11 @@ impl<'a> RequestHead<'a> {
         }
         // Classic in flexible headers too: a broker reads it before it can know the version.
         let client_id = cursor.nullable_string()?;
-        let mut body_at = cursor.position();
         if request_header_is_flexible(prefix.api_key, version) {
-            let mut tags = Cursor::new(cursor.rest(), Encoding::Flexible);
-            tags.skip_tags().map_err(|problem| problem.behind(body_at))?;
-            body_at += tags.position();
+            cursor.switch_to(Encoding::Flexible);
+            cursor.skip_tags()?;
         }
-        Ok(Self { prefix, client_id, body_at, body: frame.get(body_at..).unwrap_or_default() })
+        Ok(Self { prefix, client_id, body_at: cursor.position(), body: cursor.rest() })
     }
 }
 

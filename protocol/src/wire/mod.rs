@@ -9,3 +9,6 @@ pub mod frame;
 pub mod head;
 pub mod learn;
 pub mod produce;
+
+#[cfg(test)]
+pub(crate) mod samples;

@@ -1,0 +1,18 @@
+//! Produce requests and responses (`ProduceRequest.json`, `ProduceResponse.json`), versions 0 to 13.
+
+pub mod answer;
+pub mod edit;
+mod layout;
+pub mod request;
+pub mod response;
+
+pub use answer::{AnswerEntry, OwnedTopic, answer};
+pub use edit::{MergeError, merge, strip};
+pub use request::{ProduceEntry, ProduceEvent, ProduceRequest, ProduceWalk, Section, Step};
+pub use response::{ProduceResponse, ResponseEntry};
+
+/// The newest version whose layout is known here.
+pub const VERSION_MAX: i16 = 13;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+//! One walk over produce requests, for those held whole and those that stream through.
+
+use super::layout::Layout;
+use crate::sequencing::TopicRef;
+use crate::wire::batch::Records;
+use crate::wire::cursor::{Cursor, ParseError};
+
+/// Walks a produce request's body unit by unit, and can wait between any two of them.
+///
+/// A unit is a few fields, a name or a batch's header; the bytes of records are never asked for. Call
+/// [`step`](Self::step) with the bytes that follow what the last one consumed and skipped, until [`ProduceEvent::End`].
+#[derive(Clone, Debug)]
+pub struct ProduceWalk {
+    layout: Layout,
+    state: State,
+    /// Bytes of the body that are neither consumed nor skipped.
+    left: u32,
+    /// Topics that follow the present one.
+    topics: u32,
+    /// Partitions of the present topic that are still to come.
+    partitions: u32,
+    /// Tagged fields of the present section that are still to come.
+    tags: u32,
+}
+
+/// Which unit comes next.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Head,
+    Topic,
+    Partition,
+    Tags(Section),
+    Tag(Section),
+    End,
+}
+
+/// Whose tagged fields a section holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// A partition's.
+    Partition,
+    /// A topic's.
+    Topic,
+    /// The body's.
+    Body,
+}
+
+/// What one step of a walk came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// The next unit needs at least this many bytes: never more than a name and a few fields, some 33 KiB.
+    More(usize),
+    /// A unit.
+    Event {
+        /// Bytes from the front that are done with.
+        consumed: usize,
+        /// Bytes behind them that are to be dropped unseen; may reach past the bytes at hand.
+        skip: u32,
+        /// What the unit says.
+        event: ProduceEvent<'a>,
+    },
+}
+
+/// What a unit of a produce request says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProduceEvent<'a> {
+    /// The fields ahead of the topics; always first.
+    Head {
+        /// How many replicas are to acknowledge: 0, 1, or -1 for all in sync.
+        acks: i16,
+        /// How long the broker may wait for them, in ms.
+        timeout_ms: i32,
+        /// The producer's transactional id, if it has one.
+        transactional_id: Option<&'a [u8]>,
+    },
+    /// A topic, to which the partitions that follow belong.
+    Topic(TopicRef<'a>),
+    /// A partition.
+    Partition {
+        /// Its number in the topic.
+        index: i32,
+        /// What is produced to it.
+        records: Records<'a>,
+    },
+    /// Tagged fields, or their absence, which the walk steps over.
+    Tags(Section),
+    /// The end: no bytes are left over. Always last.
+    End,
+}
+
+impl ProduceWalk {
+    /// Starts at the body of a request of `body_bytes`; `None` for versions without a known layout.
+    #[must_use]
+    pub const fn new(version: i16, body_bytes: u32) -> Option<Self> {
+        match Layout::new(version) {
+            Some(layout) => {
+                Some(Self { layout, state: State::Head, left: body_bytes, topics: 0, partitions: 0, tags: 0 })
+            }
+            None => None,
+        }
+    }
+
+    /// Consumes one unit from the front of `bytes`; what lies behind the body's end is not looked at.
+    ///
+    /// After an error the walk stands where it stood, and fails again.
+    #[inline]
+    pub fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, ParseError> {
+        let left = self.left as usize;
+        let mut cursor = Cursor::partial(bytes.get(..left).unwrap_or(bytes), left, self.layout.encoding());
+        let mut next = self.clone();
+        let (event, skip) = match next.unit(&mut cursor) {
+            Ok(unit) => unit,
+            Err(ParseError::Truncated { needed, .. }) if needed <= left => return Ok(Step::More(needed)),
+            Err(problem) => return Err(problem),
+        };
+        let consumed = cursor.position();
+        // Lengths were held against what is left: this cannot go below zero.
+        next.left = u32::try_from(cursor.left()).unwrap_or(0).saturating_sub(skip);
+        *self = next;
+        Ok(Step::Event { consumed, skip, event })
+    }
+
+    /// The version it walks.
+    #[must_use]
+    pub const fn version(&self) -> i16 {
+        self.layout.version()
+    }
+
+    #[inline]
+    fn unit<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<(ProduceEvent<'a>, u32), ParseError> {
+        match self.state {
+            State::Head => Ok((self.head(cursor)?, 0)),
+            State::Topic => Ok((self.topic(cursor)?, 0)),
+            State::Partition => self.partition(cursor),
+            State::Tags(section) => {
+                self.tags = cursor.tags_len()?;
+                self.state = self.behind_tag(section);
+                Ok((ProduceEvent::Tags(section), 0))
+            }
+            State::Tag(section) => {
+                let size = cursor.tag()?;
+                self.tags = self.tags.saturating_sub(1);
+                self.state = self.behind_tag(section);
+                Ok((ProduceEvent::Tags(section), size))
+            }
+            State::End => cursor.end().map(|()| (ProduceEvent::End, 0)),
+        }
+    }
+
+    fn head<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<ProduceEvent<'a>, ParseError> {
+        let fields = self.layout.request_fields(cursor)?;
+        self.topics = self.layout.topics_len(cursor)?;
+        self.state = self.behind_topic();
+        Ok(ProduceEvent::Head {
+            acks: fields.acks,
+            timeout_ms: fields.timeout_ms,
+            transactional_id: fields.transactional_id,
+        })
+    }
+
+    fn topic<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<ProduceEvent<'a>, ParseError> {
+        let topic = self.layout.topic(cursor)?;
+        self.partitions = self.layout.request_partitions_len(cursor)?;
+        self.topics = self.topics.saturating_sub(1);
+        self.state = self.behind_partition();
+        Ok(ProduceEvent::Topic(topic))
+    }
+
+    fn partition<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<(ProduceEvent<'a>, u32), ParseError> {
+        let (index, records, skip) = self.layout.request_partition(cursor)?;
+        self.partitions = self.partitions.saturating_sub(1);
+        self.state = if self.layout.is_flexible() { State::Tags(Section::Partition) } else { self.behind_partition() };
+        Ok((ProduceEvent::Partition { index, records }, skip))
+    }
+
+    const fn behind_partition(&self) -> State {
+        match self.partitions {
+            0 if self.layout.is_flexible() => State::Tags(Section::Topic),
+            0 => self.behind_topic(),
+            _ => State::Partition,
+        }
+    }
+
+    const fn behind_topic(&self) -> State {
+        match self.topics {
+            0 if self.layout.is_flexible() => State::Tags(Section::Body),
+            0 => State::End,
+            _ => State::Topic,
+        }
+    }
+
+    const fn behind_tag(&self, section: Section) -> State {
+        match (self.tags, section) {
+            (0, Section::Partition) => self.behind_partition(),
+            (0, Section::Topic) => self.behind_topic(),
+            (0, Section::Body) => State::End,
+            _ => State::Tag(section),
+        }
+    }
+}
+
+/// A produce request that is held whole, and was walked once to its end.
+#[derive(Clone, Debug)]
+pub struct ProduceRequest<'a> {
+    /// How many replicas are to acknowledge: 0, 1, or -1 for all in sync.
+    pub acks: i16,
+    /// How long the broker may wait for them, in ms.
+    pub timeout_ms: i32,
+    /// The producer's transactional id, if it has one.
+    pub transactional_id: Option<&'a [u8]>,
+    /// How many partition entries it has, over all topics.
+    pub partitions: usize,
+    start: Entries<'a>,
+}
+
+/// One partition's part of a produce request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProduceEntry<'a> {
+    /// The topic, as the request names it.
+    pub topic: TopicRef<'a>,
+    /// The partition's number in the topic.
+    pub partition: i32,
+    /// What is produced to it.
+    pub records: Records<'a>,
+}
+
+impl<'a> ProduceRequest<'a> {
+    /// Walks the body from its first byte to its last.
+    pub fn parse(version: i16, body: &'a [u8]) -> Result<Self, ParseError> {
+        let bytes = u32::try_from(body.len()).ok();
+        let walk = bytes.and_then(|bytes| ProduceWalk::new(version, bytes)).ok_or(ParseError::Version { version })?;
+        let start = Entries { walk, rest: body, topic: TopicRef::Name(&[]) };
+        let mut request = Self { acks: 0, timeout_ms: 0, transactional_id: None, partitions: 0, start };
+        let mut at = request.start.clone();
+        loop {
+            match at.event()? {
+                ProduceEvent::Head { acks, timeout_ms, transactional_id } => {
+                    request.acks = acks;
+                    request.timeout_ms = timeout_ms;
+                    request.transactional_id = transactional_id;
+                }
+                ProduceEvent::Partition { .. } => request.partitions += 1,
+                ProduceEvent::Topic(_) | ProduceEvent::Tags(_) => {}
+                ProduceEvent::End => return Ok(request),
+            }
+        }
+    }
+
+    /// Its partition entries, in the order in which they stand.
+    #[must_use]
+    pub fn entries(&self) -> Entries<'a> {
+        self.start.clone()
+    }
+}
+
+/// The partition entries of a produce request.
+#[derive(Clone, Debug)]
+pub struct Entries<'a> {
+    walk: ProduceWalk,
+    rest: &'a [u8],
+    topic: TopicRef<'a>,
+}
+
+impl<'a> Entries<'a> {
+    #[inline]
+    fn event(&mut self) -> Result<ProduceEvent<'a>, ParseError> {
+        match self.walk.step(self.rest)? {
+            Step::More(needed) => Err(ParseError::Truncated { needed, have: self.rest.len() }),
+            Step::Event { consumed, skip, event } => {
+                self.rest = self.rest.get(consumed.saturating_add(skip as usize)..).unwrap_or_default();
+                Ok(event)
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = ProduceEntry<'a>;
+
+    fn next(&mut self) -> Option<ProduceEntry<'a>> {
+        loop {
+            // The body was walked once: it has no errors, and errors would end the entries.
+            match self.event().ok()? {
+                ProduceEvent::Topic(topic) => self.topic = topic,
+                ProduceEvent::Partition { index, records } => {
+                    return Some(ProduceEntry { topic: self.topic, partition: index, records });
+                }
+                ProduceEvent::Head { .. } | ProduceEvent::Tags(_) => {}
+                ProduceEvent::End => return None,
+            }
+        }
+    }
+}

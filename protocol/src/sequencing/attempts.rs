@@ -1,8 +1,8 @@
 //! Batches that went to a broker and whose outcome is open: in flight, or unknown.
 
 use super::answer::Answer;
-use super::slab::{NOWHERE, Slab};
 use super::sequence::BatchId;
+use super::slab::{NOWHERE, Slab};
 use super::window::Fingerprint;
 
 /// Milliseconds on a clock that never goes back; which one is the caller's business.

@@ -85,7 +85,8 @@ impl Directory {
     #[must_use]
     pub fn bytes(&self) -> usize {
         const PAIR: usize = 2 * (size_of::<(Box<[u8]>, TopicId)>() + 16) + size_of::<TopicId>();
-        self.by_id.values().map(|name| PAIR + 2 * name.len()).sum::<usize>() + self.retired.len() * 2 * size_of::<TopicId>()
+        self.by_id.values().map(|name| PAIR + 2 * name.len()).sum::<usize>()
+            + self.retired.len() * 2 * size_of::<TopicId>()
     }
 
     fn insert(&mut self, name: &[u8], id: TopicId) {

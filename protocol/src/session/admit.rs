@@ -58,8 +58,8 @@ impl<L: Ledger> Session<L> {
     fn observe_all(&self, request: &Request<'_>, held: bool, present: &Present, observed: &mut Vec<Observed>) {
         let repeated = self.repeated(&request.body);
         for entry in request.body.entries() {
-            let is_repeated =
-                !repeated.is_empty() && repeated.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
+            let is_repeated = !repeated.is_empty()
+                && repeated.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
             let manner = Manner { acks: request.acks, repeated: is_repeated, held };
             observed.push(self.observe(&entry, manner, present));
         }
@@ -72,8 +72,7 @@ impl<L: Ledger> Session<L> {
         }
         let mut keys: Vec<_> = body.entries().map(|e| (self.topic_hash(e.topic), e.partition)).collect();
         keys.sort_unstable();
-        let repeated = keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
-        repeated
+        keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
     }
 
     fn decide(
@@ -212,7 +211,8 @@ impl<L: Ledger> Session<L> {
         let ticket = self
             .ledger()
             .tracker(partition, |tracker| tracker.register(topic, partition, &batch, &sender, present.now));
-        observed.claim = ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
+        observed.claim =
+            ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
     }
 
     fn pending(&self, request: &Request<'_>, observed: &[Observed], kept: Option<Box<Stripped>>) -> Pending {

@@ -23,7 +23,13 @@ pub enum Learnt<'a> {
 
 impl<L: Ledger> Session<L> {
     /// Takes in one fact from an answer; `version` is that of its request.
-    pub fn learn<'a>(&mut self, fact: Fact<'a>, version: i16, present: &Present, report: &mut impl Report) -> Learnt<'a> {
+    pub fn learn<'a>(
+        &mut self,
+        fact: Fact<'a>,
+        version: i16,
+        present: &Present,
+        report: &mut impl Report,
+    ) -> Learnt<'a> {
         match fact {
             Fact::ClusterId(id) => return Learnt::ClusterId(id),
             Fact::Broker { host, port, .. } => return Learnt::Broker { host, port },

@@ -254,7 +254,8 @@ impl<L: Ledger> Session<L> {
     fn all_hold(&self, ledger: usize, kept: &[Kept]) -> bool {
         kept.iter().all(|kept| {
             let topic = kept.topic.as_ref();
-            self.ledgers[ledger].tracker(kept.partition, |tracker| tracker.still_holds(topic, kept.partition, &kept.proof))
+            self.ledgers[ledger]
+                .tracker(kept.partition, |tracker| tracker.still_holds(topic, kept.partition, &kept.proof))
         })
     }
 }

@@ -154,9 +154,9 @@ impl<L: Ledger> Session<L> {
     ) -> Observed {
         let records = u32::try_from(view.records_count()).unwrap_or(0);
         let (topic, partition) = (entry.topic, entry.partition);
-        let ticket = self.ledger().tracker(partition, |tracker| {
-            tracker.observe_plain(topic, partition, records, sender, present.now)
-        });
+        let ticket = self
+            .ledger()
+            .tracker(partition, |tracker| tracker.observe_plain(topic, partition, records, sender, present.now));
         let claim = ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
         Observed { claim, ..Observed::new(Rule::D1, &entry.records) }
     }
@@ -172,11 +172,12 @@ impl<L: Ledger> Session<L> {
         let Some((view, range)) = view.and_then(|view| Some((view, view.range()?))) else { return observed };
         let batch = batch_of(view, range);
         let (topic, partition) = (entry.topic, entry.partition);
-        let ticket = self.ledger().tracker(partition, |tracker| {
-            tracker.observe_opaque(topic, partition, &batch, sender, present.now)
-        });
+        let ticket = self
+            .ledger()
+            .tracker(partition, |tracker| tracker.observe_opaque(topic, partition, &batch, sender, present.now));
         observed.batch = Some(batch);
-        observed.claim = ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
+        observed.claim =
+            ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
         observed
     }
 }

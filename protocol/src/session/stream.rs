@@ -129,7 +129,13 @@ impl<L: Ledger> Session<L> {
         }
     }
 
-    fn take_event(&self, streamed: &mut Streamed, event: ProduceEvent<'_>, present: &Present, report: &mut impl Report) {
+    fn take_event(
+        &self,
+        streamed: &mut Streamed,
+        event: ProduceEvent<'_>,
+        present: &Present,
+        report: &mut impl Report,
+    ) {
         match event {
             ProduceEvent::Head { acks, timeout_ms, .. } => {
                 streamed.acks = Acks::from_wire(acks);

@@ -151,7 +151,8 @@ impl Tracker {
     /// topic, starts from nothing under both (T9).
     fn separate_twins(&mut self, partition: u32, producer: ProducerId) {
         let Partition { topic, index, .. } = self.partitions[partition];
-        let is_known_in = |twin| self.find_partition(twin, index).and_then(|at| self.find_entry(at, producer)).is_some();
+        let is_known_in =
+            |twin| self.find_partition(twin, index).and_then(|at| self.find_entry(at, producer)).is_some();
         let found = match self.topics.possible_twins(topic, STEPS_MAX) {
             Twins::Among(mut twins) => twins.any(is_known_in),
             Twins::TooMany => true,

@@ -162,8 +162,8 @@ impl Tracker {
             &mut entry.attempts,
             |_, other| {
                 let same = other.batch.id.range == id.range;
-                let earlier = id.range.first.is_after(other.batch.id.range.last)
-                    && other.broker.broker == attempt.broker.broker;
+                let earlier =
+                    id.range.first.is_after(other.batch.id.range.last) && other.broker.broker == attempt.broker.broker;
                 other.state != State::Pending && other.batch.id.epoch == id.epoch && (same || earlier)
             },
             |_| resolved += 1,

@@ -4,6 +4,7 @@
 //! `runtime` is what all of them share.
 
 pub mod config;
+pub mod net;
 pub mod relay;
 pub mod runtime;
 pub mod telemetry;

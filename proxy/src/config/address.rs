@@ -26,7 +26,7 @@ pub enum AddressError {
 
 impl HostPort {
     /// Longest host name that DNS knows.
-    const HOST_BYTES_MAX: usize = 253;
+    pub const HOST_BYTES_MAX: usize = 253;
 
     /// Names `host` and `port`.
     pub fn new(host: impl Into<String>, port: u16) -> Self {

@@ -1,14 +1,21 @@
 //! Configuration: what was typed, and what it means.
 
 pub mod address;
+mod bounds;
+pub mod error;
 pub mod limits;
+mod load;
 pub mod mode;
+mod typed;
+pub mod units;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use address::HostPort;
+pub use error::ConfigError;
 pub use limits::Limits;
+pub use load::Overrides;
 pub use mode::{AtomicMode, Mode};
 
 /// Holds everything a run needs to know, validated.

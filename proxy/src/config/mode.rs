@@ -1,13 +1,14 @@
 //! What the proxy does with what it finds.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 /// Says what happens to duplicates and gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Mode {
     /// Flag both; forward every byte as it came.
     Observe,
@@ -28,6 +29,38 @@ impl Mode {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// Says which word was found instead of a mode.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModeError {
+    /// A mode that this version does not have.
+    #[error("found \"enforce\", which comes in a later version; expected \"observe\" or \"dedupe\"")]
+    Later,
+    /// Something else.
+    #[error("found {0:?}, expected \"observe\" or \"dedupe\"")]
+    Unknown(String),
+}
+
+impl FromStr for Mode {
+    type Err = ModeError;
+
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        match text {
+            "observe" => Ok(Self::Observe),
+            "dedupe" => Ok(Self::Dedupe),
+            "enforce" => Err(ModeError::Later),
+            _ => Err(ModeError::Unknown(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for Mode {
+    type Error = ModeError;
+
+    fn try_from(text: String) -> Result<Self, ModeError> {
+        text.parse()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What all connections, the accept loops and the admin port share.
 
+pub mod advertised;
 pub mod connections;
 pub mod drain;
 pub mod listener;
@@ -9,13 +10,14 @@ pub mod upstream;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use advertised::{Advertised, AdvertisedQueue};
 pub use connections::{ConnectionRecord, Connections};
 pub use drain::{Drain, DrainSignal};
 pub use listener::Listener;
 pub use producers::{ProducerQuery, ProducerRow};
 pub use upstream::{Upstream, UpstreamLease};
 
-use crate::config::{AtomicMode, Config};
+use crate::config::{AtomicMode, Config, HostPort};
 use crate::relay;
 use crate::telemetry::metrics::Metrics;
 
@@ -36,12 +38,14 @@ pub struct Runtime {
     pub shared: relay::Shared,
     /// When the proxy started.
     pub started: Instant,
+    advertised: Advertised,
 }
 
 impl Runtime {
-    /// Puts together what `listeners` will share.
-    pub fn new(config: Config, listeners: Vec<Arc<Listener>>) -> Self {
-        Self {
+    /// Puts together what `listeners` will share; the queue is for [`advertised::judge_all`].
+    pub fn new(config: Config, listeners: Vec<Arc<Listener>>) -> (Self, AdvertisedQueue) {
+        let (advertised, queue) = Advertised::new();
+        let runtime = Self {
             mode: AtomicMode::new(config.mode),
             metrics: Metrics::new(),
             connections: Connections::new(config.limits.connections_max),
@@ -49,6 +53,27 @@ impl Runtime {
             started: Instant::now(),
             listeners,
             config,
+            advertised,
+        };
+        (runtime, queue)
+    }
+
+    /// Tells that a broker behind `listener` advertises `host` and `port`; never waits, and may see the same often.
+    pub fn note_advertised(&self, listener: &Arc<Listener>, host: &str, port: i32) {
+        let Ok(port) = u16::try_from(port) else { return };
+        if port > 0 && !host.is_empty() && host.len() <= HostPort::HOST_BYTES_MAX {
+            self.advertised.note(listener, HostPort::new(host, port));
         }
+    }
+
+    /// Returns the brokers, each once.
+    pub fn upstreams(&self) -> Vec<&Arc<Upstream>> {
+        let mut upstreams: Vec<&Arc<Upstream>> = Vec::new();
+        for listener in &self.listeners {
+            if !upstreams.iter().any(|known| Arc::ptr_eq(known, &listener.upstream)) {
+                upstreams.push(&listener.upstream);
+            }
+        }
+        upstreams
     }
 }

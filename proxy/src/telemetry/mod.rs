@@ -4,4 +4,6 @@ pub mod api;
 pub mod families;
 pub mod histogram;
 pub mod labels;
+pub mod limiter;
+pub mod logging;
 pub mod metrics;

@@ -1,0 +1,6 @@
+//! Sockets: how they are tuned, and how a broker is dialled.
+
+pub mod descriptors;
+pub mod dial;
+pub mod resolve;
+pub mod socket;

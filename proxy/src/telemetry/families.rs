@@ -101,6 +101,11 @@ impl<A: Label, B: Label> Grid<A, B> {
         self.cells[Self::cell(a, b)].get()
     }
 
+    /// Returns the counts summed over the second label, in the order of the first.
+    pub fn rows(&self) -> impl Iterator<Item = u64> + '_ {
+        self.cells.chunks(B::NAMES.len()).map(|row| row.iter().map(Counter::get).sum())
+    }
+
     fn cell(a: A, b: B) -> usize {
         a.index() * B::NAMES.len() + b.index()
     }

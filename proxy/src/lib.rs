@@ -4,6 +4,7 @@
 //! `runtime` is what all of them share.
 
 pub mod admin;
+pub mod command;
 pub mod config;
 pub mod net;
 pub mod relay;

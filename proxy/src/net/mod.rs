@@ -2,5 +2,6 @@
 
 pub mod descriptors;
 pub mod dial;
+pub mod metadata;
 pub mod resolve;
 pub mod socket;

@@ -1,0 +1,170 @@
+//! The state of the proxy as JSON.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::config::units::{display_duration, display_size};
+use crate::config::{Limits, Mode};
+use crate::runtime::{ConnectionRecord, Listener, Runtime};
+use crate::telemetry::labels::{Action, Direction, Label, Verdict};
+use crate::telemetry::metrics::{REVISION, VERSION};
+
+/// Shows the proxy at a glance.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    version: &'static str,
+    revision: &'static str,
+    mode: Mode,
+    uptime_seconds: u64,
+    draining: bool,
+    listeners: Vec<ListenerRow>,
+    limits: LimitRows,
+    totals: TotalRows,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ListenerRow {
+    listener: String,
+    address: String,
+    upstream: UpstreamRow,
+    cluster_name: Option<String>,
+    bypass: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct UpstreamRow {
+    address: String,
+    /// Null before the first dial.
+    reachable: Option<bool>,
+    error: Option<String>,
+    generation: u32,
+    connections: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct LimitRows {
+    connections_max: usize,
+    frame_bytes_max: String,
+    hold_bytes_max: String,
+    memory_max: String,
+    in_flight_max: usize,
+    drain: String,
+    dial_timeout: String,
+}
+
+#[derive(Debug, Serialize)]
+struct TotalRows {
+    connections_open: usize,
+    requests: u64,
+    responses: u64,
+    bytes_to_broker: u64,
+    bytes_to_client: u64,
+    gaps: u64,
+    duplicates_answered: u64,
+    batches: BTreeMap<&'static str, u64>,
+}
+
+/// Shows one connection; fields are named as in the journal.
+#[derive(Debug, Serialize)]
+pub(super) struct ConnectionRow {
+    connection: u64,
+    listener: String,
+    client_addr: String,
+    client_id: Option<String>,
+    requests: BTreeMap<&'static str, u64>,
+    age_ms: u64,
+}
+
+impl Status {
+    pub(super) fn of(runtime: &Runtime, draining: bool) -> Self {
+        Self {
+            version: VERSION,
+            revision: REVISION,
+            mode: runtime.mode.load(),
+            uptime_seconds: runtime.started.elapsed().as_secs(),
+            draining,
+            listeners: runtime.listeners.iter().map(|listener| ListenerRow::of(listener)).collect(),
+            limits: LimitRows::of(&runtime.config.limits),
+            totals: TotalRows::of(runtime),
+            warnings: runtime.listeners.iter().filter_map(|listener| bypass_warning(listener)).collect(),
+        }
+    }
+}
+
+fn bypass_warning(listener: &Listener) -> Option<String> {
+    let around: Vec<String> = listener.bypass().iter().map(ToString::to_string).collect();
+    (!around.is_empty()).then(|| {
+        format!(
+            "clients of listener {} go around the proxy: broker {} advertises {}, which no listener serves; \
+             set the broker's advertised.listeners to an address of this proxy",
+            listener.name,
+            listener.upstream.address,
+            around.join(", ")
+        )
+    })
+}
+
+impl ListenerRow {
+    fn of(listener: &Listener) -> Self {
+        let (upstream, health) = (&listener.upstream, listener.upstream.health());
+        Self {
+            listener: listener.name.clone(),
+            address: listener.address.to_string(),
+            upstream: UpstreamRow {
+                address: upstream.address.to_string(),
+                reachable: health.reachable,
+                error: health.error,
+                generation: upstream.generation(),
+                connections: upstream.open(),
+            },
+            cluster_name: listener.cluster_name.clone(),
+            bypass: listener.bypass().iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl LimitRows {
+    fn of(limits: &Limits) -> Self {
+        Self {
+            connections_max: limits.connections_max,
+            frame_bytes_max: display_size(limits.frame_bytes_max),
+            hold_bytes_max: display_size(limits.hold_bytes_max),
+            memory_max: display_size(limits.memory_max),
+            in_flight_max: limits.in_flight_max,
+            drain: display_duration(limits.drain),
+            dial_timeout: display_duration(limits.dial_timeout),
+        }
+    }
+}
+
+impl TotalRows {
+    fn of(runtime: &Runtime) -> Self {
+        let metrics = &runtime.metrics;
+        Self {
+            connections_open: runtime.connections.len(),
+            requests: metrics.requests.total(),
+            responses: metrics.responses.total(),
+            bytes_to_broker: metrics.bytes.count(Direction::ToBroker),
+            bytes_to_client: metrics.bytes.count(Direction::ToClient),
+            gaps: metrics.gaps.get(),
+            duplicates_answered: metrics.batches.count(Verdict::Duplicate, Action::Answered)
+                + metrics.batches.count(Verdict::Duplicate, Action::Stripped),
+            batches: Verdict::NAMES.iter().copied().zip(metrics.batches.rows()).collect(),
+        }
+    }
+}
+
+impl ConnectionRow {
+    pub(super) fn of(record: &ConnectionRecord) -> Self {
+        Self {
+            connection: record.id,
+            listener: record.listener.name.clone(),
+            client_addr: record.client_addr.to_string(),
+            client_id: record.client_id().map(str::to_owned),
+            requests: record.requests().map(|(api, count)| (api.name(), count)).collect(),
+            age_ms: u64::try_from(record.age().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}

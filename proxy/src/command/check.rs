@@ -1,0 +1,73 @@
+//! `seqgate check`: would it work? Changes nothing.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use super::{Exit, options::Options, plan};
+use crate::config::{Config, HostPort, ListenerConfig};
+use crate::net::{dial::dial, metadata, resolve::resolve};
+use crate::runtime::advertised::{Route, route};
+
+/// Says what to check.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to proxy.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// Says what was found at one broker.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) listener: ListenerConfig,
+    pub(super) reached: Result<(), String>,
+    pub(super) advertised: Result<Vec<(HostPort, Route)>, String>,
+}
+
+/// Validates, dials each broker, asks it what it advertises, and prints the plan.
+pub async fn execute(args: Args) -> anyhow::Result<Exit> {
+    let config = args.options.load()?;
+    let bound = addresses(&config).await;
+    let mut findings = Vec::with_capacity(config.listeners.len());
+    for listener in &config.listeners {
+        findings.push(examine(listener, &config, &bound).await);
+    }
+    let reached = findings.iter().all(|finding| finding.reached.is_ok());
+    let text = plan::render(&config, &findings);
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(if reached { Exit::Done } else { Exit::Failed })
+}
+
+/// Returns the addresses that `run` would bind.
+async fn addresses(config: &Config) -> Vec<SocketAddr> {
+    let mut bound = Vec::new();
+    for listener in &config.listeners {
+        bound.extend(resolve(&listener.listen, config.limits.dial_timeout).await.unwrap_or_default());
+    }
+    bound
+}
+
+async fn examine(listener: &ListenerConfig, config: &Config, bound: &[SocketAddr]) -> Finding {
+    let patience = config.limits.dial_timeout;
+    let listener = listener.clone();
+    let mut stream = match dial(&listener.upstream, patience).await {
+        Ok(stream) => stream,
+        Err(error) => return Finding { listener, reached: Err(error.to_string()), advertised: Ok(Vec::new()) },
+    };
+    let asked = tokio::time::timeout(patience, metadata::advertised(&mut stream)).await;
+    let advertised = match asked {
+        Ok(Ok(brokers)) => Ok(routes(brokers, bound).await),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer in {} ms", patience.as_millis())),
+    };
+    Finding { listener, reached: Ok(()), advertised }
+}
+
+async fn routes(brokers: Vec<HostPort>, bound: &[SocketAddr]) -> Vec<(HostPort, Route)> {
+    let mut routes = Vec::with_capacity(brokers.len());
+    for broker in brokers {
+        let route = route(&broker, bound).await;
+        routes.push((broker, route));
+    }
+    routes
+}

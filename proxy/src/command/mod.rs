@@ -1,0 +1,115 @@
+//! What a user runs: one file per command.
+
+pub mod check;
+pub mod completions;
+pub mod options;
+mod plan;
+pub mod run;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::telemetry::logging::LogFormat;
+
+/// A transparent proxy for Apache Kafka that answers duplicate produce batches and flags sequence gaps.
+///
+/// seqgate stands between producers and brokers. It knows which sequence number comes next for every partition and
+/// producer, answers batches that the cluster has acknowledged before, and forwards everything else byte for byte.
+#[derive(Debug, Parser)]
+#[command(name = "seqgate", version, propagate_version = true, after_long_help = EXAMPLES)]
+pub struct Cli {
+    /// What the log looks like.
+    #[arg(long, global = true, env = "SEQGATE_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Say more: once for each connection, twice for each batch. Without it, RUST_LOG decides.
+    #[arg(short, long, global = true, env = "SEQGATE_VERBOSE", action = ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Is one of the things that seqgate does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the proxy until it is told to stop.
+    Run(run::Args),
+    /// Validate the configuration, dial the brokers and print the plan; change nothing.
+    Check(check::Args),
+    /// Print the completion script of a shell.
+    Completions(completions::Args),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  # One broker: clients connect to port 9092 here, and the broker's advertised.listeners names this address.
+  seqgate run --listen 0.0.0.0:9092 --upstream kafka-1.internal:9092
+
+  # Look without touching: duplicates and gaps are counted, every byte is forwarded.
+  seqgate run --listen 127.0.0.1:9092 --upstream kafka-1:9092 --mode observe --admin 127.0.0.1:9655
+
+  # Several brokers, one listener each, from a file; see first whether it would work.
+  seqgate check -c seqgate.toml && seqgate run -c seqgate.toml
+
+Exit status:
+  0  done                       2  wrong usage or configuration
+  1  failed while running       3  a check that was asked for did not hold
+  128+n  ended at once by a second signal n";
+
+/// Says how a command ended, as the exit status that scripts see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// Failed while running.
+    Failed,
+    /// Wrong usage or configuration.
+    Usage,
+    /// A check that was asked for did not hold.
+    NotHeld,
+}
+
+impl Exit {
+    /// Returns the exit status.
+    pub const fn status(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotHeld => 3,
+        }
+    }
+}
+
+impl Command {
+    /// Does what was asked.
+    pub async fn execute(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::Run(args) => run::execute(args).await,
+            Self::Check(args) => check::execute(args).await,
+            Self::Completions(args) => completions::execute(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_twin() {
+        let cli = Cli::command();
+        for command in cli.get_subcommands().chain([&cli]) {
+            let flags = command.get_arguments().filter(|flag| flag.get_long().is_some_and(|long| long != "help"));
+            for flag in flags {
+                let twin = format!("SEQGATE_{}", flag.get_long().unwrap().to_uppercase().replace('-', "_"));
+                assert_eq!(flag.get_env().and_then(|env| env.to_str()), Some(twin.as_str()), "{}", flag.get_id());
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What `check` prints.
+
+use std::fmt::Write;
+
+use super::check::Finding;
+use crate::config::Config;
+use crate::config::units::{display_duration, display_size};
+use crate::net::descriptors;
+use crate::runtime::advertised::Route;
+
+/// Returns the plan for `config` and what was found at its brokers.
+pub(super) fn render(config: &Config, findings: &[Finding]) -> String {
+    let mut text = String::new();
+    lines(&mut text, config, findings).expect("a string takes every write");
+    text
+}
+
+fn lines(out: &mut String, config: &Config, findings: &[Finding]) -> std::fmt::Result {
+    writeln!(out, "mode {}", config.mode)?;
+    for finding in findings {
+        listener(out, finding)?;
+    }
+    match &config.admin {
+        Some(admin) if admin.token_file.is_some() => writeln!(out, "admin port {}, with a token", admin.listen)?,
+        Some(admin) => writeln!(out, "admin port {}", admin.listen)?,
+        None => writeln!(out, "no admin port (--admin 127.0.0.1:9655 serves health and metrics)")?,
+    }
+    limits(out, config)
+}
+
+fn listener(out: &mut String, finding: &Finding) -> std::fmt::Result {
+    let listener = &finding.listener;
+    writeln!(out, "listener {}: {} -> {}", listener.name, listener.listen, listener.upstream)?;
+    match &finding.reached {
+        Ok(()) => writeln!(out, "  ok     the broker can be reached")?,
+        Err(error) => return writeln!(out, "  ERROR  the broker cannot be reached: {error}"),
+    }
+    let advertised = match &finding.advertised {
+        Ok(advertised) => advertised,
+        Err(error) => {
+            return writeln!(out, "  note   the broker did not say what it advertises: {error} (TLS or SASL?)");
+        }
+    };
+    for (address, route) in advertised {
+        match route {
+            Route::Proxy => writeln!(out, "  ok     advertised {address} leads to this proxy")?,
+            Route::Unknown => writeln!(out, "  note   advertised {address} does not resolve here")?,
+            Route::Around => writeln!(out, "  WARN   advertised {address} leads around this proxy")?,
+        }
+    }
+    if advertised.iter().any(|(_, route)| *route == Route::Around) {
+        writeln!(
+            out,
+            "         clients will go around: set the broker's advertised.listeners to this proxy's address"
+        )?;
+    }
+    Ok(())
+}
+
+fn limits(out: &mut String, config: &Config) -> std::fmt::Result {
+    let (limits, needed) = (&config.limits, descriptors::needed(config));
+    writeln!(out, "limits")?;
+    match descriptors::raise() {
+        Some(limit) if limit < needed => {
+            let possible = descriptors::connections_possible(config, limit);
+            let max = limits.connections_max;
+            writeln!(out, "  WARN   {max} connections need {needed} descriptors, {limit} are allowed")?;
+            writeln!(
+                out,
+                "         enough for {possible}: raise the limit (ulimit -n, LimitNOFILE=) or lower connections_max"
+            )?;
+        }
+        Some(limit) => writeln!(
+            out,
+            "  ok     {} connections need {needed} descriptors, {limit} are allowed",
+            limits.connections_max
+        )?,
+        None => writeln!(out, "  ok     {} connections need {needed} descriptors", limits.connections_max)?,
+    }
+    let memory = display_size(limits.memory_max);
+    let (frame, hold) = (display_size(limits.frame_bytes_max), display_size(limits.hold_bytes_max));
+    writeln!(out, "  memory {memory} for buffers and state; frames up to {frame}, held whole up to {hold}")?;
+    writeln!(out, "  drain  {}", display_duration(limits.drain))
+}

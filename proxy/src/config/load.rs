@@ -1,0 +1,230 @@
+//! What the file, the environment and the flags mean together.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+
+use super::error::{ConfigError, Source};
+use super::typed::{Later, TypedAdmin, TypedConfig, TypedListener, beside};
+use super::{AdminConfig, Config, HostPort, Limits, ListenerConfig, Mixed, Mode, Sequencing};
+
+/// Bytes of a configuration file at most.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Listeners of one process at most.
+const LISTENERS_MAX: usize = 1_024;
+/// Where the admin port is when the file asks for one without saying where.
+const ADMIN_LISTEN: &str = "127.0.0.1:9655";
+
+/// Holds what flags and environment say; it wins over the file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--listen`.
+    pub listen: Option<HostPort>,
+    /// `--upstream`.
+    pub upstream: Option<HostPort>,
+    /// `--mode`.
+    pub mode: Option<Mode>,
+    /// `--admin`.
+    pub admin: Option<HostPort>,
+    /// `--admin-token-file`.
+    pub admin_token_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads and validates the configuration.
+    pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, ConfigError> {
+        let text = file.map(read).transpose()?.unwrap_or_default();
+        Self::from_text(file.unwrap_or(Path::new("flags")), &text, overrides)
+    }
+
+    fn from_text(file: &Path, text: &str, overrides: Overrides) -> Result<Self, ConfigError> {
+        let source = Source { file, text };
+        let mut typed = TypedConfig::parse(source)?;
+        refuse_later(&typed, source)?;
+        let listeners = listeners(std::mem::take(&mut typed.listener), &overrides, source)?;
+        Ok(Self {
+            mode: overrides.mode.or(typed.mode).unwrap_or(Mode::Dedupe),
+            mixed: typed.mixed.unwrap_or(Mixed::Strip),
+            listeners,
+            sequencing: Sequencing::judge(&typed.sequencing, source)?,
+            limits: Limits::judge(&typed.limits, source)?,
+            admin: admin(typed.admin, overrides, source)?,
+        })
+    }
+}
+
+fn read(file: &Path) -> Result<String, ConfigError> {
+    let fail = |error| ConfigError::Read { file: file.to_owned(), error };
+    let mut text = String::new();
+    let read = File::open(file).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
+    if read.map_err(fail)? as u64 > FILE_BYTES_MAX {
+        return Err(fail(std::io::Error::other(format!("it exceeds the limit of {FILE_BYTES_MAX} bytes"))));
+    }
+    Ok(text)
+}
+
+fn refuse_later(typed: &TypedConfig, source: Source<'_>) -> Result<(), ConfigError> {
+    let tables = [
+        ("cluster", &typed.cluster),
+        ("cluster_client", &typed.cluster_client),
+        ("journal", &typed.journal),
+        ("faults", &typed.faults),
+    ];
+    tables.into_iter().try_for_each(|(key, later)| refuse(key, later, source))?;
+    typed.listener.iter().enumerate().try_for_each(|(index, listener)| {
+        let listener = listener.get_ref();
+        let keys = [
+            ("tls", &listener.tls),
+            ("upstream_tls", &listener.upstream_tls),
+            ("proxy_protocol", &listener.proxy_protocol),
+        ];
+        keys.into_iter().try_for_each(|(key, later)| refuse(&format!("listener[{index}].{key}"), later, source))
+    })
+}
+
+fn refuse(key: &str, later: &Later, source: Source<'_>) -> Result<(), ConfigError> {
+    match later {
+        Some(found) => Err(source.error(key, found.span(), "not in this version; take it out")),
+        None => Ok(()),
+    }
+}
+
+fn listeners(
+    typed: Vec<Spanned<TypedListener>>,
+    overrides: &Overrides,
+    source: Source<'_>,
+) -> Result<Vec<ListenerConfig>, ConfigError> {
+    let count = typed.len();
+    if count > LISTENERS_MAX {
+        let problem = format!("found {count} listeners, expected at most {LISTENERS_MAX}");
+        return Err(source.error_without_line("listener", problem));
+    }
+    let mut taken = BTreeSet::new();
+    let named = typed.into_iter().enumerate().map(|(index, typed)| {
+        let span = typed.get_ref().name.as_ref().map_or_else(|| typed.span(), Spanned::span);
+        let listener = listener(index, count, typed.into_inner(), source)?;
+        if !taken.insert(listener.name.clone()) {
+            let problem = format!("found {:?} twice, expected a name of its own for every listener", listener.name);
+            return Err(source.error(&format!("listener[{index}].name"), span, problem));
+        }
+        Ok(listener)
+    });
+    let listeners = named.collect::<Result<Vec<_>, _>>()?;
+    override_listener(listeners, overrides, source)
+}
+
+fn listener(
+    index: usize,
+    count: usize,
+    typed: TypedListener,
+    source: Source<'_>,
+) -> Result<ListenerConfig, ConfigError> {
+    let key = |name: &str| format!("listener[{index}].{name}");
+    if typed.upstream.get_ref() == "original-destination" {
+        let problem = "\"original-destination\" is not in this version; name a broker as HOST:PORT";
+        return Err(source.error(&key("upstream"), typed.upstream.span(), problem));
+    }
+    let name = match typed.name {
+        Some(name) if is_name(name.get_ref()) => name.into_inner(),
+        Some(name) => {
+            let problem = format!("found {:?}, expected 1 to 64 letters, digits, '-', '_' or '.'", name.get_ref());
+            return Err(source.error(&key("name"), name.span(), problem));
+        }
+        None if count == 1 => "default".to_owned(),
+        None => index.to_string(),
+    };
+    Ok(ListenerConfig {
+        name,
+        listen: address(&key("listen"), &typed.listen, source)?,
+        upstream: broker(&key("upstream"), &typed.upstream, source)?,
+        cluster_name: typed.cluster_name,
+    })
+}
+
+/// Says whether `name` can stand in a line of `key=value` pairs.
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+fn address(key: &str, typed: &Spanned<String>, source: Source<'_>) -> Result<HostPort, ConfigError> {
+    typed.get_ref().parse().map_err(|error| source.error(key, typed.span(), format!("{error}")))
+}
+
+fn broker(key: &str, typed: &Spanned<String>, source: Source<'_>) -> Result<HostPort, ConfigError> {
+    let broker = address(key, typed, source)?;
+    if broker.port == 0 {
+        return Err(source.error(key, typed.span(), format!("found {broker}, expected a port from 1 to 65535")));
+    }
+    Ok(broker)
+}
+
+fn override_listener(
+    mut listeners: Vec<ListenerConfig>,
+    overrides: &Overrides,
+    source: Source<'_>,
+) -> Result<Vec<ListenerConfig>, ConfigError> {
+    let usage = |text: &str| Err(ConfigError::Usage(text.to_owned()));
+    if overrides.upstream.as_ref().is_some_and(|upstream| upstream.port == 0) {
+        return usage("--upstream: found port 0, expected a port from 1 to 65535");
+    }
+    match (&overrides.listen, &overrides.upstream, listeners.as_mut_slice()) {
+        (None, None, []) if source.text.is_empty() => {
+            usage("no listener: give --listen ADDR and --upstream ADDR, or -c FILE")
+        }
+        (None, None, []) => Err(source.error_without_line("listener", "found none, expected [[listener]] per broker")),
+        (None, None, [..]) => Ok(listeners),
+        (Some(listen), Some(upstream), []) => Ok(vec![ListenerConfig {
+            name: "default".to_owned(),
+            listen: listen.clone(),
+            upstream: upstream.clone(),
+            cluster_name: None,
+        }]),
+        (Some(_), None, []) => usage("--listen needs --upstream ADDR, the broker behind it"),
+        (None, Some(_), []) => usage("--upstream needs --listen ADDR, where clients connect"),
+        (listen, upstream, [only]) => {
+            only.listen = listen.clone().unwrap_or_else(|| only.listen.clone());
+            only.upstream = upstream.clone().unwrap_or_else(|| only.upstream.clone());
+            Ok(listeners)
+        }
+        (_, _, [_, _, ..]) => usage("--listen and --upstream: the file has several listeners; change them there"),
+    }
+}
+
+fn admin(
+    typed: Option<TypedAdmin>,
+    overrides: Overrides,
+    source: Source<'_>,
+) -> Result<Option<AdminConfig>, ConfigError> {
+    let in_file = typed.is_some();
+    let (listen, token_file) = typed.map_or((None, None), |typed| (typed.listen, typed.token_file));
+    let token_file = overrides.admin_token_file.or(token_file.map(|path| beside(source.file, path)));
+    let (listen, span) = match (overrides.admin, listen) {
+        (Some(listen), _) => (listen, None),
+        (None, Some(typed)) => (address("admin.listen", &typed, source)?, Some(typed.span())),
+        (None, None) if in_file => (ADMIN_LISTEN.parse().expect("a constant address"), None),
+        (None, None) => return Ok(None),
+    };
+    if token_file.is_none() && !is_loopback(&listen) {
+        let problem = format!(
+            "found {listen}, which is not a loopback address, without a token; \
+             expected 127.0.0.1, or a token file (token_file in [admin], --admin-token-file)"
+        );
+        return Err(match span {
+            Some(span) => source.error("admin.listen", span, problem),
+            None => ConfigError::Usage(format!("--admin: {problem}")),
+        });
+    }
+    Ok(Some(AdminConfig { listen, token_file }))
+}
+
+fn is_loopback(address: &HostPort) -> bool {
+    address.host == "localhost" || address.ip().is_some_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

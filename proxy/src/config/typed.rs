@@ -1,0 +1,106 @@
+//! What was typed: the file, key by key, before anything is judged but its shape.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use toml::Spanned;
+
+use super::error::{ConfigError, Source};
+use super::units::{TypedDuration, TypedSize};
+use super::{Backend, Mixed, Mode};
+
+/// Marks a key that a later version knows.
+pub(super) type Later = Option<Spanned<IgnoredAny>>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TypedConfig {
+    pub(super) mode: Option<Mode>,
+    pub(super) mixed: Option<Mixed>,
+    #[serde(default)]
+    pub(super) listener: Vec<Spanned<TypedListener>>,
+    #[serde(default)]
+    pub(super) sequencing: TypedSequencing,
+    #[serde(default)]
+    pub(super) limits: TypedLimits,
+    pub(super) admin: Option<TypedAdmin>,
+    pub(super) cluster: Later,
+    pub(super) cluster_client: Later,
+    pub(super) journal: Later,
+    pub(super) faults: Later,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TypedListener {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) listen: Spanned<String>,
+    pub(super) upstream: Spanned<String>,
+    pub(super) cluster_name: Option<String>,
+    pub(super) tls: Later,
+    pub(super) upstream_tls: Later,
+    pub(super) proxy_protocol: Later,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TypedSequencing {
+    pub(super) proof_ttl: Option<Spanned<TypedDuration>>,
+    pub(super) window: Option<Spanned<u64>>,
+    pub(super) producers_max: Option<Spanned<u64>>,
+    pub(super) authoritative: Option<bool>,
+    pub(super) backend: Option<Backend>,
+    pub(super) producer_expiration: Option<Spanned<TypedDuration>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TypedLimits {
+    pub(super) connections_max: Option<Spanned<u64>>,
+    pub(super) frame_bytes_max: Option<Spanned<TypedSize>>,
+    pub(super) hold_bytes_max: Option<Spanned<TypedSize>>,
+    pub(super) memory_max: Option<Spanned<TypedSize>>,
+    pub(super) in_flight_max: Option<Spanned<u64>>,
+    pub(super) drain: Option<Spanned<TypedDuration>>,
+    pub(super) dial_timeout: Option<Spanned<TypedDuration>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TypedAdmin {
+    pub(super) listen: Option<Spanned<String>>,
+    pub(super) token_file: Option<PathBuf>,
+}
+
+impl TypedConfig {
+    /// Reads the file's text; an error names the key and its line.
+    pub(super) fn parse(source: Source<'_>) -> Result<Self, ConfigError> {
+        let syntax = |error: toml::de::Error| fail(source, "syntax", &error);
+        let document = toml::Deserializer::parse(source.text).map_err(syntax)?;
+        serde_path_to_error::deserialize(document).map_err(|error| {
+            let key = key_path(&error.path().to_string());
+            fail(source, &key, error.inner())
+        })
+    }
+}
+
+fn fail(source: Source<'_>, key: &str, error: &toml::de::Error) -> ConfigError {
+    // Serde puts what was found first; the key and the line stand before it already.
+    let problem = error.message().trim().replace('\n', "; ");
+    match error.span() {
+        Some(span) => source.error(key, span, problem),
+        None => source.error_without_line(key, problem),
+    }
+}
+
+/// Takes out the segments that toml uses to carry spans.
+fn key_path(path: &str) -> String {
+    let parts: Vec<&str> = path.split('.').filter(|part| !part.starts_with("$__") && *part != "?").collect();
+    if parts.is_empty() { "file".to_owned() } else { parts.join(".") }
+}
+
+/// Returns `path` as seen from the directory of `file`.
+pub(super) fn beside(file: &Path, path: PathBuf) -> PathBuf {
+    file.parent().map(|directory| directory.join(&path)).unwrap_or(path)
+}

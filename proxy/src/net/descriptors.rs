@@ -1,0 +1,31 @@
+//! How many descriptors the proxy needs, and how many it may have.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::Config;
+
+/// Descriptors beside those of connections: standard streams, the runtime's, the admin port's.
+const SPARE: u64 = 128;
+
+/// Returns the descriptors that `config` can use: a client's side and a broker's for each connection.
+pub fn needed(config: &Config) -> u64 {
+    2 * config.limits.connections_max as u64 + config.listeners.len() as u64 + SPARE
+}
+
+/// Raises the limit of this process as far as it may go, and returns it; nothing when there is none.
+pub fn raise() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return limit.current;
+    }
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    }
+}
+
+/// Returns how many connections `descriptors` are enough for.
+pub fn connections_possible(config: &Config, descriptors: u64) -> u64 {
+    descriptors.saturating_sub(SPARE + config.listeners.len() as u64) / 2
+}

@@ -1,0 +1,102 @@
+//! One connection from its accept to its last line in the log.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{debug, warn};
+
+use crate::net::{dial, socket};
+use crate::relay::{self, Closed, Connection};
+use crate::runtime::{ConnectionRecord, DrainSignal, Runtime};
+use crate::telemetry::labels::Outcome;
+
+/// A client that has a permit but no broker yet.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) client: TcpStream,
+    pub(super) open: Open,
+    pub(super) drain: DrainSignal,
+}
+
+/// Counts and lists a connection until it is dropped, in whatever way its task ends.
+#[derive(Debug)]
+pub(super) struct Open {
+    runtime: Arc<Runtime>,
+    record: Arc<ConnectionRecord>,
+    outcome: Option<Outcome>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Accepted {
+    /// Dials the broker, relays, and tells how it ended.
+    pub(super) async fn serve(self) {
+        let Self { client, mut open, drain } = self;
+        if let Err(error) = socket::tune(&client) {
+            debug!(%error, "the client left before it was served");
+            open.outcome = Some(Outcome::Client);
+            return;
+        }
+        let dialled = tokio::select! {
+            dialled = open.dial() => dialled,
+            _ = drain.started() => {
+                socket::reset(client);
+                open.outcome = Some(Outcome::Drain);
+                return;
+            }
+        };
+        match dialled {
+            Ok(upstream) => open.relay(client, upstream, drain).await,
+            Err(error) => open.reset(client, &error),
+        }
+    }
+}
+
+impl Open {
+    pub(super) fn new(runtime: Arc<Runtime>, record: Arc<ConnectionRecord>, permit: OwnedSemaphorePermit) -> Self {
+        runtime.metrics.connections_open.inc();
+        Self { runtime, record, outcome: None, _permit: permit }
+    }
+
+    async fn dial(&self) -> io::Result<TcpStream> {
+        self.record.listener.upstream.dial(self.runtime.config.limits.dial_timeout).await
+    }
+
+    async fn relay(&mut self, client: TcpStream, upstream: TcpStream, drain: DrainSignal) {
+        let (record, runtime) = (Arc::clone(&self.record), Arc::clone(&self.runtime));
+        let _lease = record.listener.upstream.lease();
+        let connection = Connection {
+            id: record.id,
+            client,
+            client_addr: record.client_addr,
+            upstream,
+            listener: Arc::clone(&record.listener),
+            record: Arc::clone(&record),
+        };
+        let Closed { outcome, detail, totals } = relay::run(connection, runtime, drain).await;
+        self.outcome = Some(outcome);
+        debug!(outcome = outcome.as_str(), detail, ?totals, age = ?record.age(), "connection closed");
+    }
+
+    /// Resets the client: an orderly close would be taken for a TLS mismatch by some, and fail their records for good.
+    fn reset(&mut self, client: TcpStream, error: &io::Error) {
+        socket::reset(client);
+        self.outcome = Some(Outcome::Error);
+        self.runtime.metrics.upstream_errors.inc(dial::reason(error));
+        let upstream = &self.record.listener.upstream;
+        if let Some(suppressed) = upstream.warnings.admit(Instant::now()) {
+            let listener = &self.record.listener.name;
+            warn!(listener, upstream = %upstream.address, %error, suppressed, "broker unreachable: clients are reset");
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.runtime.connections.close(self.record.id);
+        self.runtime.metrics.connections_open.dec();
+        self.runtime.metrics.connections_closed.inc(self.outcome.unwrap_or(Outcome::Error));
+    }
+}

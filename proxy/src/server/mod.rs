@@ -1,0 +1,127 @@
+//! Binds every listener, accepts connections, and ends them in order.
+
+mod accept;
+mod bind;
+mod connection;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
+
+use crate::admin;
+use crate::config::Config;
+use crate::net::descriptors;
+use crate::runtime::{AdvertisedQueue, Drain, Runtime, advertised};
+
+/// How long connections that are out of time may take to notice, before they are cut.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// A proxy that accepts connections; dropped without [`Running::drain`], it cuts them all.
+#[derive(Debug)]
+pub struct Running {
+    /// The bound listeners by name; their ports are never 0.
+    pub listeners: Vec<(String, SocketAddr)>,
+    /// The bound admin port, when there is one.
+    pub admin: Option<SocketAddr>,
+    /// What its connections share.
+    pub runtime: Arc<Runtime>,
+    drain: Drain,
+    accepting: JoinSet<()>,
+    background: JoinSet<()>,
+}
+
+/// Says how a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were still open when the deadline passed, and were cut.
+    pub cut: usize,
+}
+
+/// Binds every listener of `config`, then accepts connections on all of them.
+pub async fn start(config: Config) -> anyhow::Result<Running> {
+    raise_descriptors(&config);
+    let bound = bind::all(&config).await?;
+    let admin = admin::bind(config.admin.as_ref()).await?;
+    let (listeners, sockets): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
+    let (runtime, queue) = Runtime::new(config, listeners);
+    let mut running = Running::new(Arc::new(runtime), admin.as_ref().map(admin::Port::address));
+    running.spawn_background(queue, admin);
+    let permits = Arc::new(Semaphore::new(running.runtime.config.limits.connections_max));
+    for (listener, socket) in running.runtime.listeners.clone().into_iter().zip(sockets) {
+        let runtime = Arc::clone(&running.runtime);
+        let accept = accept::Accept::new(listener, runtime, Arc::clone(&permits), running.drain.signal());
+        running.accepting.spawn(accept.run(socket));
+    }
+    Ok(running)
+}
+
+impl Running {
+    fn new(runtime: Arc<Runtime>, admin: Option<SocketAddr>) -> Self {
+        let listeners = runtime.listeners.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
+        Self { listeners, admin, runtime, drain: Drain::new(), accepting: JoinSet::new(), background: JoinSet::new() }
+    }
+
+    /// Stops accepting, waits for connections to end, and cuts those that outlast `limits.drain`.
+    pub async fn drain(mut self) -> Drained {
+        let deadline = self.drain.start(self.runtime.config.limits.drain);
+        info!(connections = self.runtime.connections.len(), "draining");
+        let cut = match timeout_at(deadline, self.accepted()).await {
+            Ok(()) => 0,
+            Err(_) => self.cut().await,
+        };
+        self.background.shutdown().await;
+        info!(cut, "drained");
+        Drained { cut }
+    }
+
+    /// Waits for every accept loop, each of which waits for its connections.
+    async fn accepted(&mut self) {
+        while self.accepting.join_next().await.is_some() {}
+    }
+
+    async fn cut(&mut self) -> usize {
+        let open = self.runtime.connections.len();
+        if open > 0 {
+            warn!(connections = open, "the drain deadline passed with connections open");
+        }
+        timeout_at(Instant::now() + GRACE, self.accepted()).await.ok();
+        self.accepting.shutdown().await;
+        open
+    }
+
+    fn spawn_background(&mut self, queue: AdvertisedQueue, admin: Option<admin::Port>) {
+        let listeners = self.runtime.listeners.clone();
+        self.background.spawn(advertised::judge_all(queue, listeners));
+        if let Some(port) = admin {
+            self.background.spawn(port.serve(Arc::clone(&self.runtime), self.drain.signal()));
+        }
+    }
+}
+
+fn raise_descriptors(config: &Config) {
+    let Some(limit) = descriptors::raise() else { return };
+    let needed = descriptors::needed(config);
+    if limit < needed {
+        let possible = descriptors::connections_possible(config, limit);
+        warn!(limit, needed, possible, "too few descriptors for limits.connections_max: raise the limit or lower it");
+    }
+}
+
+/// Prints one line per listener on standard output: other programs wait for it.
+pub fn announce(running: &Running) -> anyhow::Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let mode = running.runtime.mode.load();
+    for listener in &running.runtime.listeners {
+        let (name, address, upstream) = (&listener.name, listener.address, &listener.upstream.address);
+        writeln!(out, "listening listener={name} address={address} upstream={upstream} mode={mode}")
+            .context("standard output cannot be written")?;
+    }
+    out.flush().context("standard output cannot be written")
+}

@@ -1,0 +1,125 @@
+//! Every metric, by name; `seqgate_` stands before each.
+
+use std::fmt;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::api::Api;
+use super::families::{Counters, Grid, SparseCounters};
+use super::histogram::Durations;
+use super::labels::{Action, Direction, Eviction, Outcome, Passthrough, UpstreamError, Verdict};
+
+/// Version of the program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Revision of the sources, when the build was told.
+pub const REVISION: &str = match option_env!("SEQGATE_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+/// Holds every counter, ready to be counted without a lookup.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Batches of records, by what they are and what was done.
+    pub batches: Grid<Verdict, Action>,
+    /// Sequence gaps.
+    pub gaps: Counter,
+    /// Requests read from clients.
+    pub requests: SparseCounters<Api>,
+    /// Responses written to clients.
+    pub responses: SparseCounters<Api>,
+    /// Bytes written, by direction.
+    pub bytes: Counters<Direction>,
+    /// Client connections that are open.
+    pub connections_open: Gauge,
+    /// Client connections that ended.
+    pub connections_closed: Counters<Outcome>,
+    /// Frames that went through without being understood.
+    pub passthrough: Counters<Passthrough>,
+    /// From the last byte of a request read to its last byte written.
+    pub added_latency: Durations,
+    /// From a request written to its response.
+    pub broker_latency: Durations,
+    /// (Producer id, partition) pairs that are tracked.
+    pub tracked_producers: Gauge,
+    /// Bytes of what is tracked.
+    pub tracker_bytes: Gauge,
+    /// Bytes of buffers.
+    pub buffer_bytes: Gauge,
+    /// What was forgotten.
+    pub evictions: Counters<Eviction>,
+    /// Trouble with brokers.
+    pub upstream_errors: Counters<UpstreamError>,
+    registry: Registry,
+}
+
+impl Metrics {
+    /// Returns every metric at zero.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            batches: Grid::new(),
+            gaps: Counter::default(),
+            requests: SparseCounters::new(),
+            responses: SparseCounters::new(),
+            bytes: Counters::new(),
+            connections_open: Gauge::default(),
+            connections_closed: Counters::new(),
+            passthrough: Counters::new(),
+            added_latency: Durations::default(),
+            broker_latency: Durations::default(),
+            tracked_producers: Gauge::default(),
+            tracker_bytes: Gauge::default(),
+            buffer_bytes: Gauge::default(),
+            evictions: Counters::new(),
+            upstream_errors: Counters::new(),
+            registry: Registry::with_prefix("seqgate"),
+        };
+        metrics.register_counters();
+        metrics.register_gauges();
+        metrics
+    }
+
+    /// Writes all metrics as OpenMetrics text.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    fn register_counters(&mut self) {
+        let to = &mut self.registry;
+        to.register("batches", "Batches of records, by verdict and action", self.batches.family());
+        to.register("gaps", "Sequence gaps", self.gaps.clone());
+        to.register("requests", "Requests read from clients", self.requests.family());
+        to.register("responses", "Responses written to clients", self.responses.family());
+        to.register("bytes", "Bytes written", self.bytes.family());
+        to.register("connections_closed", "Client connections that ended", self.connections_closed.family());
+        to.register("passthrough", "Frames that were not understood and went through", self.passthrough.family());
+        to.register("evictions", "Tracked producers that were forgotten", self.evictions.family());
+        to.register("upstream_errors", "Trouble with brokers", self.upstream_errors.family());
+    }
+
+    fn register_gauges(&mut self) {
+        let to = &mut self.registry;
+        to.register("connections_open", "Client connections that are open", self.connections_open.clone());
+        to.register("tracked_producers", "Producer and partition pairs tracked", self.tracked_producers.clone());
+        to.register("tracker_bytes", "Bytes of what is tracked", self.tracker_bytes.clone());
+        to.register("buffer_bytes", "Bytes of buffers", self.buffer_bytes.clone());
+        let added = "Time between reading a request and writing it";
+        to.register_with_unit("added_latency", added, Unit::Seconds, self.added_latency.clone());
+        let broker = "Time between writing a request and its response";
+        to.register_with_unit("broker_latency", broker, Unit::Seconds, self.broker_latency.clone());
+        to.register("build", "What is running", Info::new([("version", VERSION), ("revision", REVISION)].to_vec()));
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

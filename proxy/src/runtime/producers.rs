@@ -39,18 +39,22 @@ pub struct ProducerRow {
     pub partition: i32,
     /// The producer.
     pub producer_id: i64,
-    /// Its epoch.
-    pub producer_epoch: i16,
-    /// Sequence of the last record that was acknowledged.
+    /// The epoch of what was acknowledged; absent while nothing was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_sequence: Option<i32>,
+    pub producer_epoch: Option<i16>,
     /// Sequence that comes next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_sequence: Option<i32>,
-    /// Batches in the window.
+    /// Offset of the newest acknowledged batch, or -1.
+    pub base_offset: i64,
+    /// Acknowledged batches that are remembered.
     pub batches: usize,
+    /// How many of them a retry would be answered from.
+    pub proofs: usize,
     /// Batches that wait for their answer.
-    pub in_flight: usize,
+    pub in_flight: u16,
+    /// Batches of unknown outcome.
+    pub unknown: u16,
     /// Milliseconds since the producer was last heard of.
     pub idle_ms: u64,
 }

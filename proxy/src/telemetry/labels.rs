@@ -1,5 +1,7 @@
 //! The label values that exist; every set is closed.
 
+pub use seqgate_protocol::event::{Action, Verdict};
+
 /// Is one value of a label, with its place in an array.
 pub trait Label: Copy {
     /// Name of the label.
@@ -35,39 +37,37 @@ macro_rules! label {
     };
 }
 
-label! {
-    /// What a batch is, against what is known of its producer.
-    Verdict = "verdict" {
-        /// The next one.
-        InOrder = "in_order",
-        /// One that the cluster has acknowledged.
-        Duplicate = "duplicate",
-        /// One after others that were not seen.
-        Gap = "gap",
-        /// One that may be a gap or a reset.
-        Suspect = "suspect",
-        /// One that was sent before, with an outcome that is not known.
-        Retry = "retry",
-        /// One with the numbers of another batch.
-        Mismatch = "mismatch",
-        /// One of an epoch that is over.
-        Stale = "stale",
-        /// One that nothing is kept of.
-        Untracked = "untracked",
+impl Label for Verdict {
+    const KEY: &'static str = "verdict";
+    const NAMES: &'static [&'static str] = &{
+        let mut names = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
+
+    fn index(self) -> usize {
+        self as usize
     }
 }
 
-label! {
-    /// What was done with a batch.
-    Action = "action" {
-        /// Sent to the broker.
-        Forwarded = "forwarded",
-        /// Answered here.
-        Answered = "answered",
-        /// Taken out of its request.
-        Stripped = "stripped",
-        /// Refused here.
-        Rejected = "rejected",
+impl Label for Action {
+    const KEY: &'static str = "action";
+    const NAMES: &'static [&'static str] = &{
+        let mut names = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
+
+    fn index(self) -> usize {
+        self as usize
     }
 }
 

@@ -1,0 +1,213 @@
+//! What the two pumps of a connection share.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use seqgate_protocol::sequencing::{BrokerGeneration, ConnectionId};
+use seqgate_protocol::session::{Mixed, Mode, Pending, Policy, Present, Session};
+use tokio::sync::Notify;
+
+use super::cluster::{Cluster, ClusterRef};
+use super::report::Reporter;
+use super::shared::Place;
+use super::{Connection, Totals};
+use crate::config;
+use crate::runtime::{ConnectionRecord, Listener, Runtime};
+use crate::telemetry::labels::Direction;
+
+/// Time beyond a request's own timeout that its answer may take to arrive once nobody waits for it.
+const ORPHAN_MARGIN: Duration = Duration::from_secs(5);
+/// However long a client says that brokers may take.
+const ORPHAN_MAX: Duration = Duration::from_secs(300);
+
+/// One connection, seen from both pumps.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) listener: Arc<Listener>,
+    pub(super) record: Arc<ConnectionRecord>,
+    pub(super) place: Arc<Place>,
+    session: Mutex<Session<ClusterRef>>,
+    /// Produce requests at the broker.
+    unsettled: AtomicUsize,
+    /// The longest that one of them lets the broker take, in milliseconds.
+    timeout_ms_max: AtomicU32,
+    settled: Notify,
+    /// The client cannot be written to any more.
+    client_gone: AtomicBool,
+    why_gone: OnceLock<&'static str>,
+    gone: Notify,
+    /// An answer that the uplink waits for has come.
+    answered: Notify,
+    to_broker: AtomicU64,
+    to_client: AtomicU64,
+    requests: AtomicU64,
+    responses: AtomicU64,
+}
+
+impl Link {
+    pub(super) fn new(connection: &Connection, runtime: Arc<Runtime>) -> Self {
+        let place = runtime.shared.place(&connection.listener);
+        let cluster = runtime.shared.clusters.at(&place.name);
+        let id = ConnectionId(runtime.shared.next_connection());
+        Self {
+            listener: Arc::clone(&connection.listener),
+            record: Arc::clone(&connection.record),
+            place,
+            session: Mutex::new(Session::new(id, ClusterRef(cluster))),
+            unsettled: AtomicUsize::new(0),
+            timeout_ms_max: AtomicU32::new(0),
+            settled: Notify::new(),
+            client_gone: AtomicBool::new(false),
+            why_gone: OnceLock::new(),
+            gone: Notify::new(),
+            answered: Notify::new(),
+            to_broker: AtomicU64::new(0),
+            to_client: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            responses: AtomicU64::new(0),
+            runtime,
+        }
+    }
+
+    /// Only the two pumps of the connection's one task come here: it is never contended.
+    pub(super) fn session(&self) -> MutexGuard<'_, Session<ClusterRef>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cluster(&self) -> Arc<Cluster> {
+        Arc::clone(&self.session().ledger().0)
+    }
+
+    /// What is true now.
+    pub(super) fn present(&self) -> Present {
+        let config = &self.runtime.config;
+        let mode = match self.runtime.mode.load() {
+            config::Mode::Observe => Mode::Observe,
+            config::Mode::Dedupe => Mode::Dedupe,
+        };
+        let mixed = match config.mixed {
+            config::Mixed::Strip => Mixed::Strip,
+            config::Mixed::Forward => Mixed::Forward,
+        };
+        Present {
+            now: self.runtime.shared.now(),
+            broker: BrokerGeneration { broker: self.place.broker, generation: self.listener.upstream.generation() },
+            policy: Policy { mode, mixed, authoritative: config.sequencing.authoritative },
+            serves_without_sasl: self.place.serves_without_sasl.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn reporter(&self) -> Reporter<'_> {
+        Reporter::new(self)
+    }
+
+    /// A produce request goes to the broker.
+    pub(super) fn note_unsettled(&self, pending: &Pending) {
+        self.timeout_ms_max.fetch_max(pending.timeout_ms(), Ordering::Relaxed);
+        self.unsettled.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A produce request was settled, in whatever way.
+    pub(super) fn note_settled(&self) {
+        if self.unsettled.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.settled.notify_waiters();
+        }
+        self.session().ledger().0.notify_settled();
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.unsettled.load(Ordering::SeqCst) == 0
+    }
+
+    /// Waits until no produce request is at the broker; cancel safe.
+    pub(super) async fn until_settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            tokio::pin!(settled);
+            settled.as_mut().enable();
+            if self.is_settled() {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// How long answers that nobody waits for are read all the same: they are proofs, or tell that there is none.
+    pub(super) fn orphan_patience(&self) -> Duration {
+        let timeout = Duration::from_millis(self.timeout_ms_max.load(Ordering::Relaxed).into());
+        (timeout + ORPHAN_MARGIN).min(ORPHAN_MAX)
+    }
+
+    /// Nothing is written to the client from now on; the first reason counts.
+    pub(super) fn lose_client(&self, why: &'static str) {
+        self.why_gone.get_or_init(|| why);
+        self.client_gone.store(true, Ordering::SeqCst);
+        self.gone.notify_waiters();
+    }
+
+    /// Why the client cannot be written to any more.
+    pub(super) fn why_gone(&self) -> Option<&'static str> {
+        self.why_gone.get().copied()
+    }
+
+    pub(super) fn is_client_gone(&self) -> bool {
+        self.client_gone.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the client cannot be written to any more; cancel safe.
+    pub(super) async fn client_gone(&self) {
+        loop {
+            let gone = self.gone.notified();
+            tokio::pin!(gone);
+            gone.as_mut().enable();
+            if self.is_client_gone() {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    /// An answer was taken in that the uplink may wait for.
+    pub(super) fn note_answered(&self) {
+        self.answered.notify_one();
+    }
+
+    /// Waits for the next answer that is noted; one that was noted before counts.
+    pub(super) async fn answered(&self) {
+        self.answered.notified().await;
+    }
+
+    pub(super) fn note_sent(&self, bytes: usize) {
+        self.to_broker.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.runtime.metrics.bytes.add(Direction::ToBroker, bytes as u64);
+    }
+
+    pub(super) fn note_delivered(&self, bytes: usize) {
+        self.to_client.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.runtime.metrics.bytes.add(Direction::ToClient, bytes as u64);
+    }
+
+    pub(super) fn note_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_response(&self) {
+        self.responses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        Totals {
+            bytes_to_broker: self.to_broker.load(Ordering::Relaxed),
+            bytes_to_client: self.to_client.load(Ordering::Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
+            responses: self.responses.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Counts the time since `since` as what the proxy added.
+    pub(super) fn note_added(&self, since: Instant) {
+        self.runtime.metrics.added_latency.observe(since.elapsed());
+    }
+}

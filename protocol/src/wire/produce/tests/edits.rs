@@ -80,6 +80,8 @@ fn the_count_of_an_array_may_grow_by_a_byte() {
     let merged = merge(9, &answer(9, 5, &broker), &[kept(TopicRef::Name(b"a"), 126)]).unwrap();
     let all: Vec<_> = (0..127).map(|partition| kept(TopicRef::Name(b"a"), partition)).collect();
     assert_eq!(merged, answer(9, 5, &all));
+    let (_, theirs) = decode_response(9, &merged);
+    assert!(theirs.responses[0].partition_responses.iter().map(|partition| partition.index).eq(0..127));
 }
 
 proptest! {

@@ -133,12 +133,6 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    /// Reads an `int8` or a boolean.
-    #[inline]
-    pub fn i8(&mut self) -> Result<i8, ParseError> {
-        self.array::<1>().map(i8::from_be_bytes)
-    }
-
     /// Reads an `int16`.
     #[inline]
     pub fn i16(&mut self) -> Result<i16, ParseError> {

@@ -118,12 +118,6 @@ impl ProduceWalk {
         Ok(Step::Event { consumed, skip, event })
     }
 
-    /// The version it walks.
-    #[must_use]
-    pub const fn version(&self) -> i16 {
-        self.layout.version()
-    }
-
     /// Reads all of a unit before it changes anything, so that one that is not there yet can be tried again.
     #[inline]
     fn unit<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<(ProduceEvent<'a>, u32), ParseError> {

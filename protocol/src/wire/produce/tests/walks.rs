@@ -77,6 +77,7 @@ fn bytes_behind_the_end_are_refused() {
         frame.push(0);
         let body = RequestHead::parse(&frame[4..]).unwrap().body;
         assert_eq!(ProduceRequest::parse(version, body).err(), Some(ParseError::LeftOver { left: 1 }));
+        assert_eq!(strip(&frame, |_| true), Err(ParseError::LeftOver { left: 1 }));
     }
 }
 

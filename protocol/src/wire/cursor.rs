@@ -133,12 +133,6 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    /// Reads an `int8` or a boolean.
-    #[inline]
-    pub fn i8(&mut self) -> Result<i8, ParseError> {
-        self.array::<1>().map(i8::from_be_bytes)
-    }
-
     /// Reads an `int16`.
     #[inline]
     pub fn i16(&mut self) -> Result<i16, ParseError> {
@@ -257,6 +251,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     fn length(&mut self) -> Result<Option<u32>, ParseError> {
         match self.encoding {
             Encoding::Classic => nullable(self.i32()?),
@@ -264,6 +259,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ParseError> {
         let Some(bytes) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<N>) else {
             return Err(self.short_of(self.at.saturating_add(N)));
@@ -272,6 +268,7 @@ impl<'a> Cursor<'a> {
         Ok(*bytes)
     }
 
+    #[inline]
     fn holds(&self, length: u32) -> Result<(), ParseError> {
         if length as usize > self.left() {
             let needed = self.at.saturating_add(length as usize);
@@ -280,6 +277,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    #[inline]
     const fn fits(&self, count: u32, entry_bytes_min: usize) -> Result<u32, ParseError> {
         if (count as usize).saturating_mul(entry_bytes_min) > self.left() {
             return Err(ParseError::TooMany { count, left: self.left() });
@@ -296,6 +294,7 @@ impl<'a> Cursor<'a> {
 /// A tag of one byte and a size of one byte.
 const TAGGED_FIELD_BYTES_MIN: usize = 2;
 
+#[inline]
 const fn nullable(length: i32) -> Result<Option<u32>, ParseError> {
     match length {
         0.. => Ok(Some(length.cast_unsigned())),

@@ -37,10 +37,6 @@ impl Layout {
         if version < 0 || version > VERSION_MAX { None } else { Some(Self { version }) }
     }
 
-    pub(super) const fn version(self) -> i16 {
-        self.version
-    }
-
     pub(super) const fn is_flexible(self) -> bool {
         self.version >= 9
     }

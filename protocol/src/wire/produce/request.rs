@@ -107,25 +107,18 @@ impl ProduceWalk {
     pub fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, ParseError> {
         let left = self.left as usize;
         let mut cursor = Cursor::partial(bytes.get(..left).unwrap_or(bytes), left, self.layout.encoding());
-        let mut next = self.clone();
-        let (event, skip) = match next.unit(&mut cursor) {
+        let (event, skip) = match self.unit(&mut cursor) {
             Ok(unit) => unit,
             Err(ParseError::Truncated { needed, .. }) if needed <= left => return Ok(Step::More(needed)),
             Err(problem) => return Err(problem),
         };
         let consumed = cursor.position();
         // Lengths were held against what is left: this cannot go below zero.
-        next.left = u32::try_from(cursor.left()).unwrap_or(0).saturating_sub(skip);
-        *self = next;
+        self.left = u32::try_from(cursor.left()).unwrap_or(0).saturating_sub(skip);
         Ok(Step::Event { consumed, skip, event })
     }
 
-    /// The version it walks.
-    #[must_use]
-    pub const fn version(&self) -> i16 {
-        self.layout.version()
-    }
-
+    /// Reads all of a unit before it changes anything, so that one that is not there yet can be tried again.
     #[inline]
     fn unit<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<(ProduceEvent<'a>, u32), ParseError> {
         match self.state {
@@ -147,6 +140,7 @@ impl ProduceWalk {
         }
     }
 
+    #[inline]
     fn head<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<ProduceEvent<'a>, ParseError> {
         let fields = self.layout.request_fields(cursor)?;
         self.topics = self.layout.topics_len(cursor)?;
@@ -158,6 +152,7 @@ impl ProduceWalk {
         })
     }
 
+    #[inline]
     fn topic<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<ProduceEvent<'a>, ParseError> {
         let topic = self.layout.topic(cursor)?;
         self.partitions = self.layout.request_partitions_len(cursor)?;
@@ -166,6 +161,7 @@ impl ProduceWalk {
         Ok(ProduceEvent::Topic(topic))
     }
 
+    #[inline]
     fn partition<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<(ProduceEvent<'a>, u32), ParseError> {
         let (index, records, skip) = self.layout.request_partition(cursor)?;
         self.partitions = self.partitions.saturating_sub(1);
@@ -173,6 +169,7 @@ impl ProduceWalk {
         Ok((ProduceEvent::Partition { index, records }, skip))
     }
 
+    #[inline]
     const fn behind_partition(&self) -> State {
         match self.partitions {
             0 if self.layout.is_flexible() => State::Tags(Section::Topic),
@@ -181,6 +178,7 @@ impl ProduceWalk {
         }
     }
 
+    #[inline]
     const fn behind_topic(&self) -> State {
         match self.topics {
             0 if self.layout.is_flexible() => State::Tags(Section::Body),
@@ -189,6 +187,7 @@ impl ProduceWalk {
         }
     }
 
+    #[inline]
     const fn behind_tag(&self, section: Section) -> State {
         match (self.tags, section) {
             (0, Section::Partition) => self.behind_partition(),
@@ -277,6 +276,7 @@ impl<'a> Entries<'a> {
 impl<'a> Iterator for Entries<'a> {
     type Item = ProduceEntry<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<ProduceEntry<'a>> {
         loop {
             // The body was walked once: it has no errors, and errors would end the entries.

@@ -253,19 +253,7 @@ impl<'a> Downlink<'a> {
         let Some(Current::Gathering(owed)) = self.current.take() else {
             return Err(DownEnd::Confused("an answer that was not held".to_owned()));
         };
-        self.link.runtime.metrics.broker_latency.observe(owed.since.elapsed());
-        let Some(pending) = owed.take() else { return Ok(()) };
-        let frame = &self.buffer.unread()[..count];
-        let mut reporter = self.link.reporter();
-        let mut session = self.link.session();
-        let settled = session.settle(*pending, frame, self.link.runtime.shared.now(), &mut |e| reporter.take(e));
-        if session.auth_mut().served() {
-            self.link.place.serves_without_sasl.store(true, Ordering::Relaxed);
-        }
-        reporter.finish(session.ledger());
-        drop(session);
-        self.link.note_settled();
-        self.note_response(ApiKey::PRODUCE);
+        let settled = self.take_in(owed, count);
         match settled {
             Settled::Unchanged => self.buffer.release(count),
             Settled::Merged(frame) => {
@@ -280,6 +268,23 @@ impl<'a> Downlink<'a> {
             }
         }
         Ok(())
+    }
+
+    fn take_in(&self, owed: Owed<'a>, count: usize) -> Settled {
+        self.link.runtime.metrics.broker_latency.observe(owed.since.elapsed());
+        self.note_response(ApiKey::PRODUCE);
+        let Some(pending) = owed.take() else { return Settled::Unchanged };
+        let frame = &self.buffer.unread()[..count];
+        let mut reporter = self.link.reporter();
+        let mut session = self.link.session();
+        let settled = session.settle(*pending, frame, self.link.runtime.shared.now(), &mut |e| reporter.take(e));
+        if session.auth_mut().served() {
+            self.link.place.serves_without_sasl.store(true, Ordering::Relaxed);
+        }
+        reporter.finish(session.ledger());
+        drop(session);
+        self.link.note_settled();
+        settled
     }
 
     /// T22: what the answer was made from may have ended while it waited.

@@ -101,6 +101,16 @@ impl Rig<'_> {
         Producer::start(self.stage.broker.parts(), self.stage.front.address(), topic, settings)
     }
 
+    /// Hands the producer records one at a time, each when the one before is on its way: every record is a batch, and as
+    /// many are in flight as the producer allows.
+    pub fn send_apart(&self, producer: &mut Producer, count: usize) {
+        for _ in 0..count {
+            let before = self.stage.front.requests();
+            producer.send(1, None);
+            self.stage.front.wait_requests(before + 1);
+        }
+    }
+
     /// Makes a topic, past relay and seqgate.
     pub fn create_topic(&mut self, topic: &str, partitions: usize) {
         let Stage { broker, tools, .. } = &mut *self.stage;
@@ -132,6 +142,11 @@ impl Rig<'_> {
         if let Some(back) = &self.back {
             back.resume();
         }
+    }
+
+    /// The relays, from the client to the broker.
+    pub fn sides(&self) -> &'static [Side] {
+        if self.back.is_some() { &[Side::Front, Side::Back] } else { &[Side::Front] }
     }
 
     /// Ends seqgate in good order and looks through its log.

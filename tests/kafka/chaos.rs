@@ -6,6 +6,7 @@ use crate::support::jvm::Version;
 use crate::support::producer::Producer;
 use crate::support::relay::{Ending, Point, Recording, Strike};
 use crate::support::rig::{Rig, Side, Stage};
+use crate::support::tools::Decoder;
 use crate::support::{judge::Outcome, require};
 
 const RECORDS: usize = 100;
@@ -24,7 +25,8 @@ fn hundred_records(rig: &mut Rig<'_>, topic: &str) -> Outcome {
         // All answers were on this side of seqgate, which has nothing to ask the broker again.
         if let (Side::Front, Some(before), Some(back)) = (side, before, &rig.back) {
             let after = copies(&back.recording());
-            let twice: Vec<_> = after.iter().filter(|(batch, count)| **count > 1 && before.get(batch) != Some(count)).collect();
+            let twice: Vec<_> =
+                after.iter().filter(|(batch, count)| **count > 1 && before.get(batch) != Some(count)).collect();
             assert!(twice.is_empty(), "{point:?} {ending:?}: reached the broker again: {twice:?}");
         }
     }
@@ -91,23 +93,39 @@ fn hundred_records_direct() {
     let again = copies(&recording).values().filter(|count| **count > 1).count();
     assert!(again > 0, "no acknowledgement was lost");
     assert!(recording.answers().iter().any(|answer| answer.error_code == 0 && !answer.gone_on));
+    java_reads(&mut Decoder::start(parts), &recording);
 }
 
 #[test]
 fn hundred_records_through_seqgate() {
     let Some(parts) = require::kafka(Version::V4_3_1) else { return };
-    through_seqgate(&mut Stage::shared(parts));
+    through_seqgate(&mut Stage::shared(parts), &mut Decoder::start(parts));
 }
 
 #[test]
 fn hundred_records_through_seqgate_on_kafka_3_9() {
     let Some(parts) = require::kafka(Version::V3_9_1) else { return };
-    through_seqgate(&mut Stage::shared(parts));
+    let Some(newer) = require::kafka(Version::V4_3_1) else { return };
+    through_seqgate(&mut Stage::shared(parts), &mut Decoder::start(newer));
 }
 
-fn through_seqgate(stage: &mut Stage) {
+fn through_seqgate(stage: &mut Stage, decoder: &mut Decoder) {
     let mut rig = stage.through_seqgate(&[]);
     hundred_records(&mut rig, "events").assert_exactly_once(RECORDS);
-    // Connections to the broker were cut, as they were meant to be.
-    rig.stop_seqgate(&["upstream"]);
+    for side in rig.sides() {
+        java_reads(decoder, &rig.relay(*side).recording());
+    }
+    rig.stop_seqgate(&[]);
+}
+
+/// Every frame that a client or the broker received from seqgate is what Kafka itself would have written.
+fn java_reads(decoder: &mut Decoder, recording: &Recording) {
+    let answers = recording.produce_answers().into_iter().map(|(version, frame)| decoder.response(version, &frame));
+    let answers: Vec<_> = answers.collect();
+    let requests = recording.produce_requests().into_iter().map(|frame| decoder.request(&frame));
+    let requests: Vec<_> = requests.collect();
+    assert!(answers.len() >= RECORDS && requests.len() >= RECORDS);
+    for read in answers.iter().chain(&requests) {
+        assert!(read.as_ref().is_ok_and(|fields| fields.contains("left=0 same=true")), "{read:?}");
+    }
 }

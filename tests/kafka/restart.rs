@@ -46,8 +46,8 @@ fn doubles_direct_and_not_through_seqgate(version: Version) {
 
     let mut rig = stage.through_seqgate(&[]);
     r1(&mut rig, "r1-through-seqgate", Side::Front).assert_exactly_once(RECORDS);
-    // The broker was away, as it was meant to be.
-    rig.stop_seqgate(&["upstream"]);
+    // A connection let in just before the relay refused may find it so.
+    rig.stop_seqgate(&["broker unreachable"]);
 }
 
 #[test]

@@ -34,9 +34,9 @@ pub fn judge(acked: Vec<Acked>, failed: Vec<Failed>, log: Vec<Logged>) -> Outcom
     }
     let doubled = places.iter().filter(|(_, at)| at.len() > 1).map(|(id, _)| (*id).to_owned()).collect();
     let lost = ids(acked.iter().filter(|ack| !places.contains_key(ack.id.as_str())));
-    let misplaced = ids(acked.iter().filter(|ack| {
-        places.get(ack.id.as_str()).is_some_and(|at| !at.contains(&(ack.partition, ack.offset)))
-    }));
+    let misplaced = ids(acked
+        .iter()
+        .filter(|ack| places.get(ack.id.as_str()).is_some_and(|at| !at.contains(&(ack.partition, ack.offset)))));
     let mut told = BTreeSet::new();
     let each = acked.iter().map(|ack| &ack.id).chain(failed.iter().map(|failure| &failure.id));
     let told_twice = each.filter(|id| !told.insert(id.as_str())).cloned().collect();

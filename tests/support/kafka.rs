@@ -103,10 +103,7 @@ impl Kafka {
             ("node.id", "1".to_owned()),
             ("listeners", format!("CLIENT://{address},DIRECT://{direct},CONTROLLER://{controller}")),
             ("advertised.listeners", format!("CLIENT://{advertised},DIRECT://{direct}")),
-            (
-                "listener.security.protocol.map",
-                "CLIENT:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned(),
-            ),
+            ("listener.security.protocol.map", "CLIENT:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
             ("inter.broker.listener.name", "DIRECT".to_owned()),
             ("controller.listener.names", "CONTROLLER".to_owned()),
             ("controller.quorum.voters", format!("1@{controller}")),

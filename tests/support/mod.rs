@@ -4,8 +4,8 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "included by several test binaries")]
 #![allow(clippy::unwrap_used, reason = "test code outside a test function")]
 
-pub mod jvm;
 pub mod judge;
+pub mod jvm;
 pub mod kafka;
 pub mod net;
 pub mod place;

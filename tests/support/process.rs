@@ -115,7 +115,13 @@ impl Process {
 
     /// The end of what it has written, for a failure message.
     pub fn tail(&self) -> String {
-        format!("--- {} said:\n{}\n--- and in {}:\n{}", self.name, last(&self.lines().join("\n"), 20), self.errors.display(), last(&self.errors(), 40))
+        format!(
+            "--- {} said:\n{}\n--- and in {}:\n{}",
+            self.name,
+            last(&self.lines().join("\n"), 20),
+            self.errors.display(),
+            last(&self.errors(), 40)
+        )
     }
 
     fn wait<T>(&self, what: &str, probe: impl Fn(&Said) -> Option<T>) -> T {

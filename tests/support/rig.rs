@@ -6,7 +6,7 @@ use super::jvm::{Parts, Version};
 use super::kafka::Kafka;
 use super::producer::Producer;
 use super::relay::{Ending, Relay};
-use super::seqgate::{Seqgate, WARNINGS_WITH_A_RELAY_IN_FRONT};
+use super::seqgate::{Seqgate, WARNINGS_OF_A_RIG};
 use super::tools::Tools;
 
 /// A broker whose clients are sent to a relay, and that relay.
@@ -153,7 +153,7 @@ impl Rig<'_> {
     pub fn stop_seqgate(&mut self, allowed: &[&str]) {
         if let Some(seqgate) = &mut self.seqgate {
             seqgate.stop();
-            seqgate.assert_quiet(&[&WARNINGS_WITH_A_RELAY_IN_FRONT, allowed].concat());
+            seqgate.assert_quiet(&[&WARNINGS_OF_A_RIG, allowed].concat());
         }
     }
 }

@@ -7,8 +7,9 @@ use std::process::Command;
 use super::place;
 use super::process::Process;
 
-/// Warnings that are right whenever clients are sent to a relay in front of seqgate instead of to seqgate itself.
-pub const WARNINGS_WITH_A_RELAY_IN_FRONT: [&str; 1] = ["no listener serves"];
+/// Warnings that are right in every rig: clients are sent to the relay in front of seqgate instead of to seqgate itself, and
+/// the machine may allow fewer open files than a server wants.
+pub const WARNINGS_OF_A_RIG: [&str; 2] = ["no listener serves", "too few descriptors"];
 
 /// A running seqgate.
 pub struct Seqgate {

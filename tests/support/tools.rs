@@ -77,9 +77,8 @@ impl Desk {
     fn ask(&mut self, command: &str) -> Result<Vec<String>, String> {
         self.process.tell(command);
         let from = self.read;
-        let (to, last) = self
-            .process
-            .wait_line(from, "end of an answer", |line| line == "done" || line.starts_with("error "));
+        let (to, last) =
+            self.process.wait_line(from, "end of an answer", |line| line == "done" || line.starts_with("error "));
         self.read = to;
         match last.strip_prefix("error ") {
             Some(error) => Err(error.to_owned()),

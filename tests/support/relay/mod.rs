@@ -69,7 +69,7 @@ pub struct Relay {
     acceptor: JoinHandle<()>,
 }
 
-pub(self) struct Shared {
+struct Shared {
     name: &'static str,
     state: Mutex<State>,
     /// For test threads.
@@ -79,40 +79,36 @@ pub(self) struct Shared {
 }
 
 #[derive(Default)]
-pub(self) struct State {
-    pub(self) upstream: Option<SocketAddr>,
-    pub(self) refusing: bool,
-    pub(self) holding: bool,
-    pub(self) closed: bool,
+struct State {
+    upstream: Option<SocketAddr>,
+    refusing: bool,
+    holding: bool,
+    closed: bool,
     /// Absolute `nth`, by the counters below.
     strikes: Vec<Strike>,
     struck: Vec<Strike>,
     refused: usize,
     requests: usize,
     answers: usize,
-    pub(self) connections: BTreeMap<usize, Connection>,
+    connections: BTreeMap<usize, Connection>,
     connections_made: usize,
 }
 
 /// A connection's record, and the order to end it.
 #[derive(Default)]
-pub(self) struct Connection {
-    pub(self) open: bool,
-    pub(self) cut: Option<Ending>,
+struct Connection {
+    open: bool,
+    cut: Option<Ending>,
     /// Produce answers read from upstream that wait for leave to go on.
-    pub(self) held: usize,
-    pub(self) stream: Stream,
+    held: usize,
+    stream: Stream,
 }
 
 impl Relay {
     /// Listens on a port of its own; connections are refused until [`Self::target`] says where they go.
     pub fn bind(name: &'static str) -> Self {
-        let shared = Arc::new(Shared {
-            name,
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            bell: watch::Sender::new(()),
-        });
+        let shared =
+            Arc::new(Shared { name, state: Mutex::default(), changed: Condvar::new(), bell: watch::Sender::new(()) });
         let listener = runtime().block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let address = listener.local_addr().unwrap();
         let acceptor = runtime().spawn(pump::accept(listener, Arc::clone(&shared)));
@@ -268,12 +264,12 @@ impl Drop for Relay {
 }
 
 impl Shared {
-    pub(self) fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Changes the state and tells whoever waits on it.
-    pub(self) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let value = change(&mut self.state());
         self.changed.notify_all();
         self.bell.send_replace(());
@@ -283,24 +279,24 @@ impl Shared {
 
 impl State {
     /// Counts a Produce request that was read, and says whether it is to be cut.
-    pub(self) fn count_request(&mut self) -> Option<Strike> {
+    fn count_request(&mut self) -> Option<Strike> {
         self.requests += 1;
         let nth = self.requests;
         self.take_strike(|strike| strike.nth == nth && strike.point == Point::InRequest)
     }
 
     /// Counts a Produce answer that is about to go on, and says whether it is to be cut.
-    pub(self) fn count_answer(&mut self) -> Option<Strike> {
+    fn count_answer(&mut self) -> Option<Strike> {
         self.answers += 1;
         let nth = self.answers;
         self.take_strike(|strike| strike.nth == nth && strike.point != Point::InRequest)
     }
 
-    pub(self) fn connection(&mut self, id: usize) -> &mut Connection {
+    fn connection(&mut self, id: usize) -> &mut Connection {
         self.connections.entry(id).or_default()
     }
 
-    pub(self) fn open_connection(&mut self) -> usize {
+    fn open_connection(&mut self) -> usize {
         let id = self.connections_made;
         self.connections_made += 1;
         self.connection(id).open = true;
@@ -308,7 +304,7 @@ impl State {
         id
     }
 
-    pub(self) fn count_refused(&mut self) {
+    fn count_refused(&mut self) {
         self.refused += 1;
     }
 
@@ -341,7 +337,5 @@ impl State {
 /// All relays of a test binary share two threads.
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-    })
+    RUNTIME.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap())
 }

@@ -116,7 +116,11 @@ impl Pump<'_> {
         to.shutdown().await.map_err(reset)
     }
 
-    async fn answers(&self, mut from: ReadHalf<'_>, to: mpsc::UnboundedSender<(Bytes, Option<usize>)>) -> Result<(), Ending> {
+    async fn answers(
+        &self,
+        mut from: ReadHalf<'_>,
+        to: mpsc::UnboundedSender<(Bytes, Option<usize>)>,
+    ) -> Result<(), Ending> {
         let mut buffer = BytesMut::new();
         while let Some(piece) = next(&mut from, &mut buffer).await.map_err(reset)? {
             let entry = match piece {
@@ -190,7 +194,13 @@ impl Pump<'_> {
             let strike = if api == PRODUCE { state.count_request() } else { None };
             let stream = &mut state.connection(self.id).stream;
             stream.to_broker.extend_from_slice(frame);
-            stream.requests.push(Frame { api, version, correlation, bytes: frame.slice(4..), gone_on: strike.is_none() });
+            stream.requests.push(Frame {
+                api,
+                version,
+                correlation,
+                bytes: frame.slice(4..),
+                gone_on: strike.is_none(),
+            });
             strike
         })
     }
@@ -219,7 +229,8 @@ impl Pump<'_> {
     fn take_asked(&self, correlation: i32) -> Option<(i32, i16, i16)> {
         let mut asked = self.asked.lock().unwrap();
         let at = asked.iter().position(|(asked, ..)| *asked == correlation)?;
-        asked.drain(..=at).last()
+        asked.drain(..at);
+        asked.pop_front()
     }
 }
 

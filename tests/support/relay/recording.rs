@@ -102,7 +102,12 @@ impl Recording {
 
     /// Whole Produce requests without their length, in order.
     pub fn produce_requests(&self) -> Vec<Bytes> {
-        self.streams.iter().flat_map(|stream| &stream.requests).filter(is_produce).map(|frame| frame.bytes.clone()).collect()
+        self.streams
+            .iter()
+            .flat_map(|stream| &stream.requests)
+            .filter(is_produce)
+            .map(|frame| frame.bytes.clone())
+            .collect()
     }
 
     /// Versions and whole Produce answers without their length, in order.
@@ -135,8 +140,16 @@ impl Recording {
         assert_eq!(ours.len(), theirs.len(), "connections that carried anything");
         for (index, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
             let sizes = format!("{}/{} and {}/{} bytes", ours.0.len(), ours.1.len(), theirs.0.len(), theirs.1.len());
-            assert!(ours.0 == theirs.0, "requests of connection {index} differ: {sizes}, {}", first_difference(ours.0, theirs.0));
-            assert!(ours.1 == theirs.1, "answers of connection {index} differ: {sizes}, {}", first_difference(ours.1, theirs.1));
+            assert!(
+                ours.0 == theirs.0,
+                "requests of connection {index} differ: {sizes}, {}",
+                first_difference(ours.0, theirs.0)
+            );
+            assert!(
+                ours.1 == theirs.1,
+                "answers of connection {index} differ: {sizes}, {}",
+                first_difference(ours.1, theirs.1)
+            );
         }
     }
 }
@@ -247,6 +260,7 @@ fn is_produce(frame: &&Frame) -> bool {
 
 fn first_difference(ours: &[u8], theirs: &[u8]) -> String {
     let at = ours.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();
-    let around = |bytes: &[u8]| format!("{:02x?}", &bytes[at.saturating_sub(8).min(bytes.len())..(at + 24).min(bytes.len())]);
+    let around =
+        |bytes: &[u8]| format!("{:02x?}", &bytes[at.saturating_sub(8).min(bytes.len())..(at + 24).min(bytes.len())]);
     format!("first at byte {at}: {} and {}", around(ours), around(theirs))
 }

@@ -1,7 +1,9 @@
 //! The whole chain: client, relay, seqgate, relay, broker.
 
 use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::time::Instant;
 
+use super::PATIENCE;
 use super::jvm::{Parts, Version};
 use super::kafka::Kafka;
 use super::producer::Producer;
@@ -115,6 +117,16 @@ impl Rig<'_> {
     pub fn create_topic(&mut self, topic: &str, partitions: usize) {
         let Stage { broker, tools, .. } = &mut *self.stage;
         tools.create_topic(broker.direct(), topic, partitions);
+    }
+
+    /// Waits until the leader of a partition remembers no producer, which takes the broker's expiry.
+    pub fn wait_forgotten(&mut self, topic: &str, partition: i32) {
+        let deadline = Instant::now() + PATIENCE;
+        let Stage { broker, tools, .. } = &mut *self.stage;
+        // Each question is a connection and an answer: slow enough to need no pause.
+        while tools.known_producers(broker.direct(), topic, partition) > 0 {
+            assert!(Instant::now() < deadline, "the broker does not forget producers of {topic}");
+        }
     }
 
     /// Judges all that a producer did on a topic that was its own.

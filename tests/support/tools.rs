@@ -41,6 +41,11 @@ impl Tools {
         log.sort();
         log
     }
+
+    /// How many producers the leader of a partition remembers.
+    pub fn known_producers(&mut self, bootstrap: SocketAddr, topic: &str, partition: i32) -> usize {
+        self.0.ask(&format!("known {bootstrap} {topic} {partition}")).unwrap().len()
+    }
 }
 
 impl Decoder {

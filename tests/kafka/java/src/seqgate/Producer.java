@@ -1,0 +1,81 @@
+package seqgate;
+
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.util.Properties;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/**
+ * A producer with Kafka's own defaults, driven by lines on standard input.
+ *
+ * <p>Arguments: bootstrap, topic, then any number of property=value. Commands: {@code send N [PARTITION]}, {@code flush},
+ * {@code close}. Answers: {@code ready}, {@code sent N}, {@code acked ID PARTITION OFFSET}, {@code failed ID EXCEPTION},
+ * {@code flushed}, {@code closed}. The end of standard input ends it without closing anything.
+ */
+public final class Producer {
+    public static void main(String[] args) throws Exception {
+        String topic = args[1];
+        Properties settings = new Properties();
+        settings.put("bootstrap.servers", args[0]);
+        settings.put("key.serializer", StringSerializer.class.getName());
+        settings.put("value.serializer", StringSerializer.class.getName());
+        for (int i = 2; i < args.length; i++) {
+            String[] pair = args[i].split("=", 2);
+            settings.put(pair[0], pair[1]);
+        }
+        KafkaProducer<String, String> producer = new KafkaProducer<>(settings);
+        say("ready");
+        BufferedReader commands = new BufferedReader(new InputStreamReader(System.in));
+        int sent = 0;
+        for (String line; (line = commands.readLine()) != null; ) {
+            String[] words = line.trim().split(" ");
+            switch (words[0]) {
+                case "send": {
+                    Integer partition = words.length > 2 ? Integer.valueOf(words[2]) : null;
+                    for (int i = Integer.parseInt(words[1]); i > 0; i--) {
+                        send(producer, new ProducerRecord<>(topic, partition, null, String.format("id-%06d", sent++)));
+                    }
+                    say("sent " + sent);
+                    break;
+                }
+                case "flush":
+                    producer.flush();
+                    say("flushed");
+                    break;
+                case "close":
+                    producer.close();
+                    say("closed");
+                    System.exit(0);
+                    break;
+                default:
+                    say("unknown command " + words[0]);
+            }
+        }
+        Runtime.getRuntime().halt(3);
+    }
+
+    private static void send(KafkaProducer<String, String> producer, ProducerRecord<String, String> record) {
+        try {
+            producer.send(record, (at, error) -> {
+                if (error == null) {
+                    say("acked " + record.value() + " " + at.partition() + " " + at.offset());
+                } else {
+                    say("failed " + record.value() + " " + oneLine(error));
+                }
+            });
+        } catch (RuntimeException refused) {
+            say("failed " + record.value() + " " + oneLine(refused));
+        }
+    }
+
+    static String oneLine(Throwable error) {
+        return error.toString().replace('\n', ' ');
+    }
+
+    static synchronized void say(String line) {
+        System.out.println(line);
+        System.out.flush();
+    }
+}

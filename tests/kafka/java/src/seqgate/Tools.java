@@ -1,0 +1,49 @@
+package seqgate;
+
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+
+/**
+ * What tests ask of Kafka's own classes, in one process that stays, because a Java start costs a second.
+ *
+ * <p>Commands on standard input: {@code topics BOOTSTRAP NAME PARTITIONS}, {@code read BOOTSTRAP NAME},
+ * {@code known BOOTSTRAP NAME PARTITION}. Each prints its lines and then {@code done} or {@code error TEXT}.
+ */
+public final class Tools {
+    interface Command {
+        void run(String[] words) throws Exception;
+    }
+
+    public static void main(String[] args) throws Exception {
+        obey(words -> {
+            switch (words[0]) {
+                case "topics":
+                    Topics.create(words[1], words[2], Integer.parseInt(words[3]));
+                    break;
+                case "read":
+                    ReadLog.print(words[1], words[2]);
+                    break;
+                case "known":
+                    Known.print(words[1], words[2], Integer.parseInt(words[3]));
+                    break;
+                default:
+                    throw new IllegalArgumentException("unknown command " + words[0]);
+            }
+        });
+    }
+
+    static void obey(Command command) throws Exception {
+        Producer.say("ready");
+        BufferedReader commands = new BufferedReader(new InputStreamReader(System.in));
+        for (String line; (line = commands.readLine()) != null; ) {
+            try {
+                command.run(line.trim().split(" "));
+                Producer.say("done");
+            } catch (Exception | Error failed) {
+                failed.printStackTrace();
+                Producer.say("error " + Producer.oneLine(failed));
+            }
+        }
+        Runtime.getRuntime().halt(0);
+    }
+}

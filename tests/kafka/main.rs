@@ -1,0 +1,13 @@
+//! Real Apache Kafka and its real Java clients: what doubles without seqgate, and what does not with it.
+
+#![allow(clippy::unwrap_used, reason = "test code outside a test function")]
+#![allow(clippy::print_stdout, reason = "what a failing test has measured")]
+
+mod chaos;
+mod expiry;
+mod judging;
+mod observe;
+mod relaying;
+mod restart;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,23 @@
+//! Real parts for tests: Apache Kafka, its Java clients, the seqgate binary, and relays that lose acknowledgements.
+//!
+//! Each test binary includes this module and uses its own part of it.
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "included by several test binaries")]
+#![allow(clippy::unwrap_used, reason = "test code outside a test function")]
+
+pub mod judge;
+pub mod jvm;
+pub mod kafka;
+pub mod net;
+pub mod place;
+pub mod process;
+pub mod producer;
+pub mod relay;
+pub mod require;
+pub mod rig;
+pub mod seqgate;
+pub mod tools;
+
+use std::time::Duration;
+
+/// How long a test waits for anything before it fails: long, because it is reached only when something is wrong.
+pub const PATIENCE: Duration = Duration::from_secs(90);

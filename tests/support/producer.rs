@@ -1,0 +1,108 @@
+//! The Java producer, driven record by record.
+
+use std::net::SocketAddr;
+
+use super::jvm::Parts;
+use super::place;
+use super::process::Process;
+
+/// A record that the producer called acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acked {
+    /// Its id, which is its value.
+    pub id: String,
+    /// Where the producer says that it stands.
+    pub partition: i32,
+    /// Where in it.
+    pub offset: i64,
+}
+
+/// A record that the producer gave up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Its id.
+    pub id: String,
+    /// What it threw.
+    pub error: String,
+}
+
+/// A running `KafkaProducer` with Kafka's own defaults. Record number n has the id `id-00000n`.
+pub struct Producer {
+    process: Process,
+    sent: usize,
+}
+
+impl Producer {
+    /// Starts one; `settings` go over the defaults.
+    pub fn start(parts: &Parts, bootstrap: SocketAddr, topic: &str, settings: &[(&str, &str)]) -> Self {
+        let mut command = parts.java("128m", "seqgate.Producer");
+        command.arg(bootstrap.to_string()).arg(topic);
+        command.args(settings.iter().map(|(key, value)| format!("{key}={value}")));
+        let process = Process::spawn("producer", command, &place::fresh("producer").join("stderr.log"));
+        process.wait_line(0, "sign of life", |line| line == "ready");
+        Self { process, sent: 0 }
+    }
+
+    /// Hands it the next `count` records, for a partition or for wherever its partitioner puts them.
+    ///
+    /// Returns when its `send` has returned for each, which is when they wait for their turn on a connection.
+    pub fn send(&mut self, count: usize, partition: Option<i32>) {
+        let partition = partition.map(|partition| format!(" {partition}")).unwrap_or_default();
+        self.process.tell(&format!("send {count}{partition}"));
+        self.sent += count;
+        let all = format!("sent {}", self.sent);
+        self.process.wait_line(0, "end of a send", |line| line == all);
+    }
+
+    /// Waits until each record handed to it is acknowledged or failed.
+    pub fn wait_settled(&self) {
+        self.process.wait_count(self.sent, "settled records", is_settled);
+    }
+
+    /// Closes it and waits until it has ended.
+    pub fn close(&mut self) {
+        self.process.tell("close");
+        self.process.wait_line(0, "closing", |line| line == "closed");
+        self.process.wait_exit();
+    }
+
+    /// How many records it has been given.
+    pub fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// Whether it has settled this many.
+    pub fn settled(&self) -> usize {
+        self.process.lines().iter().filter(|line| is_settled(line)).count()
+    }
+
+    /// All acknowledgements, in their order.
+    pub fn acked(&self) -> Vec<Acked> {
+        self.process.lines().iter().filter_map(|line| acked(line)).collect()
+    }
+
+    /// All failures, in their order.
+    pub fn failed(&self) -> Vec<Failed> {
+        self.process.lines().iter().filter_map(|line| failed(line)).collect()
+    }
+
+    /// Its own log.
+    pub fn log(&self) -> String {
+        self.process.errors()
+    }
+}
+
+fn is_settled(line: &str) -> bool {
+    line.starts_with("acked ") || line.starts_with("failed ")
+}
+
+fn acked(line: &str) -> Option<Acked> {
+    let mut words = line.strip_prefix("acked ")?.split(' ');
+    let id = words.next()?.to_owned();
+    Some(Acked { id, partition: words.next()?.parse().ok()?, offset: words.next()?.parse().ok()? })
+}
+
+fn failed(line: &str) -> Option<Failed> {
+    let (id, error) = line.strip_prefix("failed ")?.split_once(' ')?;
+    Some(Failed { id: id.to_owned(), error: error.to_owned() })
+}

@@ -1,0 +1,171 @@
+//! The whole chain: client, relay, seqgate, relay, broker.
+
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::time::Instant;
+
+use super::PATIENCE;
+use super::jvm::{Parts, Version};
+use super::kafka::Kafka;
+use super::producer::Producer;
+use super::relay::{Ending, Relay};
+use super::seqgate::{Seqgate, WARNINGS_OF_A_RIG};
+use super::tools::Tools;
+
+/// A broker whose clients are sent to a relay, and that relay.
+pub struct Stage {
+    /// The relay on the clients' side, whose address the broker advertises.
+    pub front: Relay,
+    /// Sets up and reads back past relay and seqgate.
+    pub tools: Tools,
+    /// The broker.
+    pub broker: Kafka,
+}
+
+impl Stage {
+    /// A stage of the test's own.
+    pub fn start(parts: &'static Parts, settings: &[(&str, &str)]) -> Self {
+        let front = Relay::bind("front");
+        let broker = Kafka::start(parts, Some(front.address()), settings);
+        Self { tools: Tools::start(parts), front, broker }
+    }
+
+    /// The stage that the tests of this binary share, one at a time, in order: up, with nothing held or refused.
+    pub fn shared(parts: &'static Parts) -> MutexGuard<'static, Self> {
+        static V4: OnceLock<Mutex<Stage>> = OnceLock::new();
+        static V3: OnceLock<Mutex<Stage>> = OnceLock::new();
+        let cell = match parts.version {
+            Version::V4_3_1 => &V4,
+            Version::V3_9_1 => &V3,
+        };
+        let shared = cell.get_or_init(|| Mutex::new(Self::start(parts, &[])));
+        // A test that failed has left it as it was at that moment.
+        let mut stage = shared.lock().unwrap_or_else(|failed| failed.into_inner());
+        if !stage.broker.is_running() {
+            stage.broker.start_again();
+        }
+        stage
+    }
+
+    /// Clients reach the broker through the front relay alone.
+    pub fn direct(&mut self) -> Rig<'_> {
+        self.front.target(self.broker.address());
+        self.rig(None, None)
+    }
+
+    /// Front relay, seqgate with these arguments, back relay, broker.
+    pub fn through_seqgate(&mut self, args: &[&str]) -> Rig<'_> {
+        let back = Relay::to("back", self.broker.address());
+        let seqgate = Seqgate::pipe(back.address(), args);
+        self.front.target(seqgate.address());
+        self.rig(Some(seqgate), Some(back))
+    }
+
+    fn rig(&mut self, seqgate: Option<Seqgate>, back: Option<Relay>) -> Rig<'_> {
+        // Connections of an earlier rig end here, so that they are in no record of this one.
+        self.front.refuse();
+        self.front.cut_all(Ending::Reset);
+        self.front.forget();
+        self.front.resume();
+        Rig { stage: self, seqgate, back }
+    }
+}
+
+/// A stage with its chain put together.
+pub struct Rig<'a> {
+    /// The broker and the front relay.
+    pub stage: &'a mut Stage,
+    /// Between the relays, unless the rig is direct.
+    pub seqgate: Option<Seqgate>,
+    /// The relay on the broker's side of seqgate.
+    pub back: Option<Relay>,
+}
+
+/// The places where an acknowledgement can be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Between the client and seqgate, or the broker when there is no seqgate.
+    Front,
+    /// Between seqgate and the broker.
+    Back,
+}
+
+impl Rig<'_> {
+    /// The relay on that side.
+    pub fn relay(&self, side: Side) -> &Relay {
+        match side {
+            Side::Front => &self.stage.front,
+            Side::Back => self.back.as_ref().expect("the rig has a back relay"),
+        }
+    }
+
+    /// A Java producer of the broker's release with Kafka's defaults, and `settings` over them.
+    pub fn producer(&self, topic: &str, settings: &[(&str, &str)]) -> Producer {
+        Producer::start(self.stage.broker.parts(), self.stage.front.address(), topic, settings)
+    }
+
+    /// Hands the producer records one at a time, each when the one before is on its way: every record is a batch, and as
+    /// many are in flight as the producer allows.
+    pub fn send_apart(&self, producer: &mut Producer, count: usize) {
+        for _ in 0..count {
+            let before = self.stage.front.requests();
+            producer.send(1, None);
+            self.stage.front.wait_requests(before + 1);
+        }
+    }
+
+    /// Makes a topic, past relay and seqgate.
+    pub fn create_topic(&mut self, topic: &str, partitions: usize) {
+        let Stage { broker, tools, .. } = &mut *self.stage;
+        tools.create_topic(broker.direct(), topic, partitions);
+    }
+
+    /// Waits until the leader of a partition remembers no producer, which takes the broker's expiry.
+    pub fn wait_forgotten(&mut self, topic: &str, partition: i32) {
+        let deadline = Instant::now() + PATIENCE;
+        let Stage { broker, tools, .. } = &mut *self.stage;
+        // Each question is a connection and an answer: slow enough to need no pause.
+        while tools.known_producers(broker.direct(), topic, partition) > 0 {
+            assert!(Instant::now() < deadline, "the broker does not forget producers of {topic}");
+        }
+    }
+
+    /// Judges all that a producer did on a topic that was its own.
+    pub fn judge(&mut self, producer: &Producer, topic: &str) -> super::judge::Outcome {
+        let Stage { broker, tools, .. } = &mut *self.stage;
+        let log = tools.read_log(broker.direct(), topic);
+        super::judge::judge(producer.acked(), producer.failed(), log)
+    }
+
+    /// Restarts the broker in good order while every connection is refused, and loses all answers that are held.
+    pub fn restart_losing_answers(&mut self) {
+        self.stage.front.refuse();
+        self.stage.broker.stop_clean();
+        self.stage.front.cut_all(Ending::Reset);
+        if let Some(back) = &self.back {
+            back.cut_all(Ending::Reset);
+        }
+        self.stage.broker.start_again();
+        self.resume();
+    }
+
+    /// Everything passes again.
+    pub fn resume(&self) {
+        self.stage.front.resume();
+        if let Some(back) = &self.back {
+            back.resume();
+        }
+    }
+
+    /// The relays, from the client to the broker.
+    pub fn sides(&self) -> &'static [Side] {
+        if self.back.is_some() { &[Side::Front, Side::Back] } else { &[Side::Front] }
+    }
+
+    /// Ends seqgate in good order and looks through its log.
+    pub fn stop_seqgate(&mut self, allowed: &[&str]) {
+        if let Some(seqgate) = &mut self.seqgate {
+            seqgate.stop();
+            seqgate.assert_quiet(&[&WARNINGS_OF_A_RIG, allowed].concat());
+        }
+    }
+}

@@ -1,1 +1,3 @@
 //! seqgate
+
+pub mod sandbox;

@@ -2,11 +2,15 @@
 //!
 //! The [`broker`] follows Kafka's rules for idempotent producers and speaks enough of the protocol for real clients. The
 //! [`producer`] makes the moves that Kafka's Java producer makes, so that what goes wrong with it goes wrong with real
-//! ones.
+//! ones. The [`relay`] between the two loses acknowledgements.
 
 mod acceptor;
 pub mod batch;
 pub mod broker;
-#[cfg(test)]
 mod client;
 mod frame;
+pub mod producer;
+pub mod relay;
+
+#[cfg(test)]
+mod tests;

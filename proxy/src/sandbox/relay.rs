@@ -39,6 +39,7 @@ struct Shared {
     /// Answers to Produce so far: the ordinal that decides which get lost.
     answers: AtomicU64,
     lost: AtomicU64,
+    produce_requests: AtomicU64,
     hold: watch::Sender<bool>,
     held: watch::Sender<usize>,
     cuts: watch::Sender<u64>,
@@ -59,6 +60,7 @@ impl Relay {
             config,
             answers: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            produce_requests: AtomicU64::new(0),
             hold: watch::Sender::new(false),
             held: watch::Sender::new(0),
             cuts: watch::Sender::new(0),
@@ -79,6 +81,12 @@ impl Relay {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// How many Produce requests were passed on.
+    #[must_use]
+    pub fn produce_requests(&self) -> u64 {
+        self.shared.produce_requests.load(Ordering::Relaxed)
     }
 
     /// Keeps answers to Produce back from now on, or lets go those that were.
@@ -164,7 +172,9 @@ impl Link {
         if self.pending.len() == PENDING_MAX {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        self.pending.push_back(key == PRODUCE.to_be_bytes());
+        let is_produce = key == PRODUCE.to_be_bytes();
+        self.pending.push_back(is_produce);
+        self.shared.produce_requests.fetch_add(u64::from(is_produce), Ordering::Relaxed);
         Ok(())
     }
 

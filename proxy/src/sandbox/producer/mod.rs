@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use outbox::{Attempt, Outbox, Settled};
 use session::Session;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::sandbox::batch::{self, BatchContent};
@@ -94,6 +95,8 @@ pub enum Fate {
 pub struct ProducerReport {
     /// The records in the order they were handed over.
     pub fates: Vec<Fate>,
+    /// How many batches were sent, each counted once.
+    pub batches: u64,
     /// How many times a batch was sent again.
     pub retries: u64,
     /// How many times the epoch was raised.
@@ -117,6 +120,7 @@ pub struct Producer {
     session: Option<Session>,
     queued: Vec<Bytes>,
     fates: Vec<Fate>,
+    acknowledged: watch::Sender<usize>,
     disconnects: u64,
     last_error: Option<io::Error>,
 }
@@ -127,7 +131,16 @@ impl Producer {
     pub fn new(config: ProducerConfig) -> Self {
         assert!(config.batch_records > 0, "a batch has one record at least");
         let outbox = Outbox::new(config.in_flight_max);
-        Self { config, outbox, session: None, queued: Vec::new(), fates: Vec::new(), disconnects: 0, last_error: None }
+        Self {
+            config,
+            outbox,
+            session: None,
+            queued: Vec::new(),
+            fates: Vec::new(),
+            acknowledged: watch::Sender::new(0),
+            disconnects: 0,
+            last_error: None,
+        }
     }
 
     /// Queues a record.
@@ -166,11 +179,18 @@ impl Producer {
         Ok(())
     }
 
+    /// How many records have been acknowledged, as it changes.
+    #[must_use]
+    pub fn acknowledged(&self) -> watch::Receiver<usize> {
+        self.acknowledged.subscribe()
+    }
+
     /// What has been done so far.
     #[must_use]
     pub fn report(&self) -> ProducerReport {
         ProducerReport {
             fates: self.fates.clone(),
+            batches: self.outbox.batches(),
             retries: self.outbox.retries(),
             epoch_bumps: self.outbox.epoch_bumps(),
             disconnects: self.disconnects,
@@ -209,6 +229,7 @@ impl Producer {
                 for (at, fate) in (0..).zip(&mut self.fates[first_record..first_record + records]) {
                     *fate = Fate::Acknowledged(offset.map(|base| base + at));
                 }
+                self.acknowledged.send_modify(|acknowledged| *acknowledged += records);
                 true
             }
             Settled::Failed { first_record, records, code } => {

@@ -145,6 +145,11 @@ impl Outbox {
         self.unsettled.is_empty() && self.unsent.is_empty()
     }
 
+    /// How many batches were sent once at least.
+    pub(super) fn batches(&self) -> u64 {
+        self.next_ticket
+    }
+
     /// How many times a batch was sent again.
     pub(super) fn retries(&self) -> u64 {
         self.retries

@@ -1,3 +1,4 @@
 //! seqgate
 
+pub mod command;
 pub mod sandbox;

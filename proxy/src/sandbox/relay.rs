@@ -40,9 +40,15 @@ struct Shared {
     answers: AtomicU64,
     lost: AtomicU64,
     produce_requests: AtomicU64,
-    hold: watch::Sender<bool>,
+    control: watch::Sender<Control>,
     held: watch::Sender<usize>,
-    cuts: watch::Sender<u64>,
+}
+
+/// What connections are told to do; one value, so that a cut and a release cannot be seen one without the other.
+#[derive(Clone, Copy, Debug, Default)]
+struct Control {
+    hold: bool,
+    cuts: u64,
 }
 
 /// A running relay.
@@ -61,9 +67,8 @@ impl Relay {
             answers: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             produce_requests: AtomicU64::new(0),
-            hold: watch::Sender::new(false),
+            control: watch::Sender::new(Control::default()),
             held: watch::Sender::new(0),
-            cuts: watch::Sender::new(0),
         });
         let for_connections = Arc::clone(&shared);
         let serve = move |client, stopping| serve(client, Arc::clone(&for_connections), stopping);
@@ -91,7 +96,7 @@ impl Relay {
 
     /// Keeps answers to Produce back from now on, or lets go those that were.
     pub fn hold_answers(&self, hold: bool) {
-        self.shared.hold.send_replace(hold);
+        self.shared.control.send_modify(|control| control.hold = hold);
     }
 
     /// Waits until `count` answers are kept back.
@@ -100,9 +105,9 @@ impl Relay {
         let _ = self.shared.held.subscribe().wait_for(|held| *held >= count).await;
     }
 
-    /// Resets every connection; answers that were kept back are lost.
+    /// Resets every connection: answers that were kept back are lost, and later ones pass.
     pub fn cut(&self) {
-        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+        self.shared.control.send_modify(|control| *control = Control { hold: false, cuts: control.cuts + 1 });
     }
 
     /// Closes the listener and resets every connection.
@@ -112,13 +117,13 @@ impl Relay {
 }
 
 async fn serve(client: TcpStream, shared: Arc<Shared>, mut stopping: Stopping) {
-    let mut cuts = shared.cuts.subscribe();
-    let mut link = Link { client, shared, pending: VecDeque::new(), kept: Vec::new() };
+    let mut control = shared.control.subscribe();
+    let cuts = control.borrow_and_update().cuts;
+    let mut link = Link { client, shared, cuts, pending: VecDeque::new(), kept: Vec::new() };
     tokio::select! {
-        // In this order: a cut and a release that come together are a cut.
-        biased;
         () = stopping.wait() => {}
-        _ = cuts.changed() => {}
+        // Here as well as inside, where a write to a client that does not read may wait.
+        _ = control.wait_for(|control| control.cuts != cuts) => {}
         // However it ends, the client is to see a broken connection, never an orderly end.
         _ = link.run() => {}
     }
@@ -131,6 +136,8 @@ async fn serve(client: TcpStream, shared: Arc<Shared>, mut stopping: Stopping) {
 struct Link {
     client: TcpStream,
     shared: Arc<Shared>,
+    /// The cuts before this connection began.
+    cuts: u64,
     /// Whether each request that will be answered is a Produce.
     pending: VecDeque<bool>,
     /// Answers kept back, with those behind them.
@@ -141,7 +148,7 @@ impl Link {
     async fn run(&mut self) -> io::Result<()> {
         let mut broker = TcpStream::connect(self.shared.config.upstream).await?;
         broker.set_nodelay(true)?;
-        let mut hold = self.shared.hold.subscribe();
+        let mut control = self.shared.control.subscribe();
         let (mut requests, mut answers) = (BytesMut::new(), BytesMut::new());
         loop {
             tokio::select! {
@@ -158,8 +165,8 @@ impl Link {
                         self.pass(answer).await?;
                     }
                 }
-                Ok(()) = hold.changed() => {
-                    if !*hold.borrow_and_update() {
+                Ok(()) = control.changed() => {
+                    if !self.is_held()? {
                         self.let_go().await?;
                     }
                 }
@@ -184,7 +191,8 @@ impl Link {
         if is_produce && self.is_lost() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        if !self.kept.is_empty() || (is_produce && *self.shared.hold.borrow()) {
+        let hold = self.is_held()?;
+        if !self.kept.is_empty() || (is_produce && hold) {
             self.kept.push(answer);
             self.shared.held.send_modify(|held| *held += 1);
             return Ok(());
@@ -192,9 +200,16 @@ impl Link {
         self.client.write_all(&answer).await
     }
 
+    /// Whether answers to Produce are kept back; fails after a cut.
+    fn is_held(&self) -> io::Result<bool> {
+        let control = *self.shared.control.borrow();
+        if control.cuts == self.cuts { Ok(control.hold) } else { Err(io::ErrorKind::ConnectionAborted.into()) }
+    }
+
     async fn let_go(&mut self) -> io::Result<()> {
-        for answer in std::mem::take(&mut self.kept) {
-            self.shared.held.send_modify(|held| *held -= 1);
+        let kept = std::mem::take(&mut self.kept);
+        self.shared.held.send_modify(|held| *held -= kept.len());
+        for answer in kept {
             self.client.write_all(&answer).await?;
         }
         Ok(())

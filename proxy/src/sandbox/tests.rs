@@ -86,7 +86,6 @@ async fn restart_under(broker: &mut Broker, relay: &Relay, producer: &mut Produc
         relay.held(5).await;
         broker.restart().await.expect("listens again");
         relay.cut();
-        relay.hold_answers(false);
     };
     let (flushed, ()) = tokio::join!(producer.flush(), trouble);
     flushed.expect("delivered");
@@ -115,7 +114,6 @@ async fn a_restart_under_one_unacknowledged_batch_doubles_nothing() {
         relay.held(1).await;
         broker.restart().await.expect("listens again");
         relay.cut();
-        relay.hold_answers(false);
     };
     let (flushed, ()) = tokio::join!(producer.flush(), trouble);
     flushed.expect("delivered");
@@ -147,7 +145,6 @@ async fn an_expired_producer_doubles_what_it_sends_again() {
         relay.held(2).await;
         broker.expire_producers(1_000, 1_000);
         relay.cut();
-        relay.hold_answers(false);
     };
     let (flushed, ()) = tokio::join!(producer.flush(), trouble);
     flushed.expect("delivered");

@@ -8,7 +8,7 @@ mod report;
 mod restart;
 mod stage;
 #[cfg(test)]
-mod stand_in;
+pub(crate) mod stand_in;
 
 use std::future::Future;
 use std::net::SocketAddr;

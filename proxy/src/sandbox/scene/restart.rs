@@ -27,7 +27,6 @@ pub async fn scene_restart<S: StartProxy>(
         relay.held(unacknowledged).await;
         broker.restart().await.context("restarting the sandbox's broker")?;
         relay.cut();
-        relay.hold_answers(false);
         Ok(())
     };
     let both = async { tokio::try_join!(Stage::<S::Proxy>::flush(&mut stage.producer, progress), trouble) };

@@ -18,13 +18,13 @@ use crate::sandbox::batch::BatchHeader;
 use crate::sandbox::{client, frame};
 
 /// Starts stand-ins.
-pub(super) struct StandIn {
+pub(crate) struct StandIn {
     /// Whether it answers what was acknowledged before.
-    pub(super) remembers: bool,
+    pub(crate) remembers: bool,
 }
 
 /// A running stand-in.
-pub(super) struct Running {
+pub(crate) struct Running {
     acceptor: Acceptor,
     memory: Arc<Mutex<Memory>>,
 }

@@ -1,0 +1,3 @@
+//! One file for each of the program's commands.
+
+pub mod demo;

@@ -42,14 +42,7 @@ impl<P: RunningProxy> Stage<P> {
         start_proxy: &S,
         lost_percent: u8,
     ) -> anyhow::Result<Self> {
-        let (broker, broker_address) = match config.bootstrap {
-            Some(address) => (None, address),
-            None => {
-                let broker = Broker::start(BrokerConfig::default()).await.context("starting the sandbox's broker")?;
-                let address = broker.address();
-                (Some(broker), address)
-            }
-        };
+        let (broker, broker_address) = broker(config.bootstrap).await?;
         let counting = relay(broker_address, config.seed, 0).await?;
         let proxy = match via {
             Via::Direct => None,
@@ -142,6 +135,16 @@ impl<P: RunningProxy> Stage<P> {
             broker.stop().await;
         }
     }
+}
+
+/// The broker at `address`, or one of the sandbox's.
+async fn broker(address: Option<SocketAddr>) -> anyhow::Result<(Option<Broker>, SocketAddr)> {
+    if let Some(address) = address {
+        return Ok((None, address));
+    }
+    let broker = Broker::start(BrokerConfig::default()).await.context("starting the sandbox's broker")?;
+    let address = broker.address();
+    Ok((Some(broker), address))
 }
 
 async fn relay(upstream: SocketAddr, seed: u64, lost_percent: u8) -> anyhow::Result<Relay> {

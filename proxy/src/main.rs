@@ -14,7 +14,7 @@ fn main() -> ExitCode {
 }
 
 fn execute(cli: Cli) -> anyhow::Result<Exit> {
-    logging::start(cli.log_format, cli.verbose)?;
+    logging::start(cli.log_format, cli.verbose, cli.command.log_level())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("the runtime does not start")?;
     let exit = runtime.block_on(cli.command.execute());

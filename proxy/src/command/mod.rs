@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod completions;
+pub mod demo;
+mod in_process;
 pub mod options;
 mod plan;
 pub mod run;
@@ -35,12 +37,17 @@ pub enum Command {
     Run(run::Args),
     /// Validate the configuration, dial the brokers and print the plan; change nothing.
     Check(check::Args),
+    /// Show in a minute what seqgate is for, on a broker of its own or on yours.
+    Demo(demo::DemoArgs),
     /// Print the completion script of a shell.
     Completions(completions::Args),
 }
 
 const EXAMPLES: &str = "\
 Examples:
+  # What it is for, in a minute, without a broker of yours.
+  seqgate demo
+
   # One broker: clients connect to port 9092 here, and the broker's advertised.listeners names this address.
   seqgate run --listen 0.0.0.0:9092 --upstream kafka-1.internal:9092
 
@@ -81,11 +88,21 @@ impl Exit {
 }
 
 impl Command {
+    /// Says from where on the log is of interest when nobody asked for more: a demo tells its own story.
+    #[must_use]
+    pub const fn log_level(&self) -> tracing::Level {
+        match self {
+            Self::Demo(_) => tracing::Level::ERROR,
+            Self::Run(_) | Self::Check(_) | Self::Completions(_) => tracing::Level::INFO,
+        }
+    }
+
     /// Does what was asked.
     pub async fn execute(self) -> anyhow::Result<Exit> {
         match self {
             Self::Run(args) => run::execute(args).await,
             Self::Check(args) => check::execute(args).await,
+            Self::Demo(args) => demo::execute(&args).await,
             Self::Completions(args) => completions::execute(&args),
         }
     }

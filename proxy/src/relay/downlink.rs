@@ -358,22 +358,25 @@ fn learn(link: &Link, learner: &mut Learner, version: i16, bytes: &[u8]) {
     let present = link.present();
     let mut reporter = link.reporter();
     let mut session = link.session();
-    learner.feed(bytes, &mut |fact: Fact<'_>| match session.learn(fact, version, &present, &mut |e| reporter.take(e)) {
-        Learnt::Done => {}
-        Learnt::ClusterId(id) => {
-            let current = Arc::clone(&session.ledger().0);
-            if let Some(other) = link.runtime.shared.clusters.identify(&link.place.name, &current, id)
-                && !session.switch(ClusterRef(other))
-            {
-                link.lose_client("the broker changes its cluster id too often");
+    learner.feed(
+        bytes,
+        &mut |fact: Fact<'_>| match session.learn(fact, version, &present, &mut |e| reporter.take(e)) {
+            Learnt::Done => {}
+            Learnt::ClusterId(id) => {
+                let current = Arc::clone(&session.ledger().0);
+                if let Some(other) = link.runtime.shared.clusters.identify(&link.place.name, &current, id)
+                    && !session.switch(ClusterRef(other))
+                {
+                    link.lose_client("the broker changes its cluster id too often");
+                }
             }
-        }
-        Learnt::Broker { host, port } => {
-            if let Ok(host) = std::str::from_utf8(host) {
-                link.runtime.note_advertised(&link.listener, host, port);
+            Learnt::Broker { host, port } => {
+                if let Ok(host) = std::str::from_utf8(host) {
+                    link.runtime.note_advertised(&link.listener, host, port);
+                }
             }
-        }
-    });
+        },
+    );
     reporter.finish(session.ledger());
 }
 

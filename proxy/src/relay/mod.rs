@@ -220,9 +220,13 @@ async fn orphan(
 /// The broker's side has ended: what that was is passed on.
 fn after_downlink(end: DownEnd) -> End {
     match end {
-        DownEnd::BrokerEnd | DownEnd::Done => {
-            End { outcome: Outcome::Broker, detail: None, client: Leave::Close, broker: Leave::Close, broker_lost: true }
-        }
+        DownEnd::BrokerEnd | DownEnd::Done => End {
+            outcome: Outcome::Broker,
+            detail: None,
+            client: Leave::Close,
+            broker: Leave::Close,
+            broker_lost: true,
+        },
         DownEnd::BrokerLost(error) => {
             let detail = Some(error.to_string());
             End { outcome: Outcome::Broker, detail, client: Leave::Reset, broker: Leave::Reset, broker_lost: true }

@@ -14,10 +14,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts the log; `verbosity` is how often `-v` was given, and without it `RUST_LOG` decides.
-pub fn start(format: LogFormat, verbosity: u8) -> anyhow::Result<()> {
+/// Starts the log; `verbosity` is how often `-v` was given. Without it `RUST_LOG` decides, and without that `default`.
+pub fn start(format: LogFormat, verbosity: u8, default: tracing::Level) -> anyhow::Result<()> {
     let filter = match verbosity {
-        0 => EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy(),
+        0 => EnvFilter::builder().with_default_directive(default.into()).from_env_lossy(),
         1 => EnvFilter::new("info,seqgate=debug"),
         2 => EnvFilter::new("info,seqgate=trace"),
         _ => EnvFilter::new("trace"),

@@ -1,11 +1,16 @@
 //! Moves the bytes of one connection; nothing is decided here yet.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::net::socket;
 use crate::runtime::{ConnectionRecord, DrainSignal, Listener, ProducerQuery, ProducerRow, Runtime};
 use crate::telemetry::labels::{Direction, Outcome};
 
@@ -68,26 +73,66 @@ pub struct Totals {
 
 /// Serves one connection to its end; owns both sockets and never panics.
 pub async fn run(connection: Connection, runtime: Arc<Runtime>, drain: DrainSignal) -> Closed {
-    let Connection { mut client, mut upstream, .. } = connection;
-    let copied = tokio::select! {
-        copied = tokio::io::copy_bidirectional(&mut client, &mut upstream) => copied,
-        _ = drain.started() => return Closed::new(Outcome::Drain, None),
+    let Connection { mut client, mut upstream, listener, .. } = connection;
+    // True from bytes of the client to bytes of the broker: something may be in flight.
+    let (busy, mut idle) = watch::channel(false);
+    let mut totals = Totals::default();
+    let ended = {
+        let (client_in, client_out) = client.split();
+        let (upstream_in, upstream_out) = upstream.split();
+        let count = |direction, n| runtime.metrics.bytes.add(direction, n);
+        let up = pump(client_in, upstream_out, &mut totals.bytes_to_broker, |n| {
+            count(Direction::ToBroker, n);
+            busy.send_replace(true);
+        });
+        let down = pump(upstream_in, client_out, &mut totals.bytes_to_client, |n| {
+            count(Direction::ToClient, n);
+            busy.send_replace(false);
+        });
+        let drained = async {
+            drain.started().await;
+            idle.wait_for(|busy| !busy).await.ok();
+        };
+        tokio::select! {
+            ended = both(up, down) => ended,
+            () = drained => Ok(Outcome::Drain),
+        }
     };
-    let (up, down) = match copied {
-        Ok(totals) => totals,
-        Err(error) => return Closed::new(Outcome::Error, Some(error.to_string())),
-    };
-    runtime.metrics.bytes.add(Direction::ToBroker, up);
-    runtime.metrics.bytes.add(Direction::ToClient, down);
-    Closed {
-        outcome: Outcome::Client,
-        detail: None,
-        totals: Totals { bytes_to_broker: up, bytes_to_client: down, ..Totals::default() },
+    if matches!(ended, Ok(Outcome::Broker) | Err(_)) {
+        listener.upstream.lost();
+    }
+    match ended {
+        Ok(outcome) => Closed { outcome, detail: None, totals },
+        Err(error) => {
+            socket::reset(client);
+            socket::reset(upstream);
+            Closed { outcome: Outcome::Error, detail: Some(error.to_string()), totals }
+        }
     }
 }
 
-impl Closed {
-    fn new(outcome: Outcome, detail: Option<String>) -> Self {
-        Self { outcome, detail, totals: Totals::default() }
+/// Waits for both directions, and names the side that ended its own first.
+async fn both(
+    up: impl Future<Output = io::Result<()>>,
+    down: impl Future<Output = io::Result<()>>,
+) -> io::Result<Outcome> {
+    tokio::pin!(up, down);
+    tokio::select! {
+        client = &mut up => client.and(down.await).map(|()| Outcome::Client),
+        broker = &mut down => broker.and(up.await).map(|()| Outcome::Broker),
+    }
+}
+
+/// Copies one direction, then passes the end of it on.
+async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, total: &mut u64, moved: impl Fn(u64)) -> io::Result<()> {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let n = from.read(&mut buffer).await?;
+        if n == 0 {
+            return to.shutdown().await;
+        }
+        moved(n as u64);
+        to.write_all(&buffer[..n]).await?;
+        *total += n as u64;
     }
 }

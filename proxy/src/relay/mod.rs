@@ -118,8 +118,16 @@ async fn both(
 ) -> io::Result<Outcome> {
     tokio::pin!(up, down);
     tokio::select! {
-        client = &mut up => client.and(down.await).map(|()| Outcome::Client),
-        broker = &mut down => broker.and(up.await).map(|()| Outcome::Broker),
+        client = &mut up => {
+            client?;
+            down.await?;
+            Ok(Outcome::Client)
+        }
+        broker = &mut down => {
+            broker?;
+            up.await?;
+            Ok(Outcome::Broker)
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Arguments, configuration and what they end in.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use crate::support::{Proxy, broker, field, output, seqgate};
+use crate::support::{Proxy, accept, broker, field, output, seqgate};
 
 /// Runs the binary and returns its status and what it said on standard error.
 fn refused(args: &[&str]) -> (Option<i32>, String) {
@@ -81,6 +82,58 @@ fn check_ends_with_1_when_the_broker_is_down() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("ERROR  the broker cannot be reached: "), "{said}");
+}
+
+/// Answers one Metadata request (version 4) with one broker that advertises `host` and `port`.
+fn advertise(broker: TcpListener, host: &'static str, port: i32) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut served = accept(&broker);
+        let mut request = [0; 32];
+        served.read_exact(&mut request).unwrap();
+        let mut answer = [[0; 4], [0, 0, 0, 1], [0; 4], [0, 0, 0, 1], [0, 0, 0, 9]].concat();
+        answer.extend((host.len() as i16).to_be_bytes());
+        answer.extend(host.as_bytes());
+        answer.extend(port.to_be_bytes());
+        // No rack, no cluster id, no controller, no topics.
+        answer.extend([0xff; 8]);
+        answer.extend([0; 4]);
+        let length = answer.len() as u32 - 4;
+        answer[..4].copy_from_slice(&length.to_be_bytes());
+        served.write_all(&answer).unwrap();
+    })
+}
+
+#[test]
+fn check_tells_where_the_advertised_addresses_lead() {
+    for (port, expected) in [
+        (19_092, "ok     advertised localhost:19092 leads to this proxy"),
+        (19_093, "WARN   advertised localhost:19093 leads around this proxy"),
+    ] {
+        let (listener, upstream) = broker();
+        let broker = advertise(listener, "localhost", port);
+        // Not bound: check changes nothing.
+        let output = output(&["check", "--listen", "127.0.0.1:19092", "--upstream", &upstream.to_string()]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(said.contains("advertised.listeners"), port == 19_093, "{said}");
+        broker.join().unwrap();
+    }
+}
+
+#[test]
+fn check_survives_a_broker_that_does_not_speak_kafka() {
+    for answer in
+        [b"".as_slice(), b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\x0e\0\0\0\x01\0\0\0\0\x7f\xff\xff\xff\0\0"]
+    {
+        let (listener, upstream) = broker();
+        let broker = std::thread::spawn(move || accept(&listener).write_all(answer));
+        let output = output(&["check", "--listen", "127.0.0.1:0", "--upstream", &upstream.to_string()]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains("did not say what it advertises"), "{said}");
+        broker.join().unwrap().unwrap();
+    }
 }
 
 #[test]

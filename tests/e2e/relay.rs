@@ -102,3 +102,25 @@ fn what_a_client_sends_before_the_broker_accepts_is_not_lost() {
     served.read_exact(&mut arrived).unwrap();
     assert_eq!(arrived, crate::support::REQUEST);
 }
+
+#[test]
+fn a_listener_outlives_a_lack_of_descriptors() {
+    let (broker, upstream) = broker();
+    let binary = env!("CARGO_BIN_EXE_seqgate");
+    let run = format!("ulimit -n 40; exec {binary} run --listen 127.0.0.1:0 --upstream {upstream}");
+    let proxy = Proxy::spawn(std::process::Command::new("sh").args(["-c", &run]));
+    // Answers whoever comes and closes its own side; a connection stays until its client goes.
+    std::thread::spawn(move || {
+        while let Ok((mut served, _)) = broker.accept() {
+            served.write_all(&crate::support::RESPONSE).ok();
+        }
+    });
+    let clients: Vec<TcpStream> = (0..60).map(|_| proxy.connect()).collect();
+    proxy.wait_for_log("Too many open files");
+    drop(clients);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    // Until descriptors are free again, newcomers are reset.
+    while proxy.connect().read_exact(&mut [0; 14]).is_err() {
+        assert!(std::time::Instant::now() < deadline, "the listener does not come back");
+    }
+}

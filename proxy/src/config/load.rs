@@ -177,12 +177,7 @@ fn override_listener(
         }
         (None, None, []) => Err(source.error_without_line("listener", "found none, expected [[listener]] per broker")),
         (None, None, [..]) => Ok(listeners),
-        (Some(listen), Some(upstream), []) => Ok(vec![ListenerConfig {
-            name: "default".to_owned(),
-            listen: listen.clone(),
-            upstream: upstream.clone(),
-            cluster_name: None,
-        }]),
+        (Some(listen), Some(upstream), []) => Ok(vec![ListenerConfig::new(listen.clone(), upstream.clone())]),
         (Some(_), None, []) => usage("--listen needs --upstream ADDR, the broker behind it"),
         (None, Some(_), []) => usage("--upstream needs --listen ADDR, where clients connect"),
         (listen, upstream, [only]) => {

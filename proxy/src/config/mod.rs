@@ -94,6 +94,27 @@ pub struct AdminConfig {
     pub token_file: Option<PathBuf>,
 }
 
+impl Config {
+    /// Serves one broker on one address, with the defaults for everything else.
+    pub fn pipe(listen: HostPort, upstream: HostPort) -> Self {
+        Self {
+            mode: Mode::Dedupe,
+            mixed: Mixed::Strip,
+            listeners: vec![ListenerConfig::new(listen, upstream)],
+            sequencing: Sequencing::default(),
+            limits: Limits::default(),
+            admin: None,
+        }
+    }
+}
+
+impl ListenerConfig {
+    /// Serves `upstream` on `listen`, under the name of an only listener.
+    pub fn new(listen: HostPort, upstream: HostPort) -> Self {
+        Self { name: "default".to_owned(), listen, upstream, cluster_name: None }
+    }
+}
+
 impl Default for Sequencing {
     fn default() -> Self {
         Self {

@@ -36,9 +36,12 @@ async fn connect(address: SocketAddr, patience: Duration) -> io::Result<TcpStrea
     Ok(stream)
 }
 
-/// Returns the label that a failed dial is counted under.
-pub fn reason(error: &io::Error) -> UpstreamError {
-    if error.kind() == io::ErrorKind::TimedOut { UpstreamError::Timeout } else { UpstreamError::Dial }
+/// Returns the label that a failed dial is counted under; nothing when the pause after another forbade it.
+pub fn reason(error: &io::Error) -> Option<UpstreamError> {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        return None;
+    }
+    Some(if error.kind() == io::ErrorKind::TimedOut { UpstreamError::Timeout } else { UpstreamError::Dial })
 }
 
 #[cfg(test)]
@@ -59,6 +62,6 @@ mod tests {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let error = dial(&HostPort::new("127.0.0.1", port), Duration::from_secs(5)).await.unwrap_err();
         assert!(error.to_string().starts_with(&format!("127.0.0.1:{port}: ")), "{error}");
-        assert_eq!(reason(&error), UpstreamError::Dial);
+        assert_eq!(reason(&error), Some(UpstreamError::Dial));
     }
 }

@@ -92,6 +92,9 @@ pub async fn route(address: &HostPort, bound: &[SocketAddr]) -> Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::runtime::listener::BYPASS_MAX;
+    use crate::runtime::{Runtime, Upstream};
 
     async fn judged(host: &str, port: u16, bound: &[&str]) -> Route {
         let bound: Vec<SocketAddr> = bound.iter().map(|at| at.parse().unwrap()).collect();
@@ -111,5 +114,24 @@ mod tests {
         assert_eq!(judged("10.0.0.1", 9092, &["127.0.0.1:9092"]).await, Route::Around);
         assert_eq!(judged("localhost", 9093, &["0.0.0.0:9092"]).await, Route::Around);
         assert_eq!(judged("no such name", 9092, &["127.0.0.1:9092"]).await, Route::Unknown);
+    }
+
+    #[tokio::test]
+    async fn what_leads_around_is_kept_once_and_bounded() {
+        let at = HostPort::new("127.0.0.1", 9092);
+        let config = Config::pipe(at.clone(), at.clone());
+        let upstream = Arc::new(Upstream::new(at));
+        let address = "127.0.0.1:19092".parse().unwrap();
+        let listener = Arc::new(Listener::new(&config.listeners[0], address, upstream));
+        let (runtime, queue) = Runtime::new(config, vec![Arc::clone(&listener)]);
+        for port in (20_000..20_040).chain([19_092, 20_000, 0, -1, 70_000]) {
+            runtime.note_advertised(&listener, "127.0.0.1", port);
+        }
+        runtime.note_advertised(&listener, &"x".repeat(300), 9092);
+        // The last sender is gone with the runtime: the judge ends when it has judged all.
+        drop(runtime);
+        judge_all(queue, vec![Arc::clone(&listener)]).await;
+        let bypass = listener.bypass();
+        assert_eq!((bypass.len(), bypass[0].to_string()), (BYPASS_MAX, "127.0.0.1:20000".to_owned()));
     }
 }

@@ -11,7 +11,7 @@ use crate::telemetry::limiter::Limiter;
 /// Advertised addresses that are remembered as judged; a cluster has fewer brokers.
 const ADVERTISED_MAX: usize = 1_024;
 /// Addresses around the proxy that status shows.
-const BYPASS_MAX: usize = 16;
+pub(super) const BYPASS_MAX: usize = 16;
 
 /// Serves one broker on one address.
 #[derive(Debug)]

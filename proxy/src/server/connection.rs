@@ -84,7 +84,9 @@ impl Open {
     fn reset(&mut self, client: TcpStream, error: &io::Error) {
         socket::reset(client);
         self.outcome = Some(Outcome::Error);
-        self.runtime.metrics.upstream_errors.inc(dial::reason(error));
+        if let Some(reason) = dial::reason(error) {
+            self.runtime.metrics.upstream_errors.inc(reason);
+        }
         let upstream = &self.record.listener.upstream;
         if let Some(suppressed) = upstream.warnings.admit(Instant::now()) {
             let listener = &self.record.listener.name;

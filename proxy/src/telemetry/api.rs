@@ -35,6 +35,8 @@ const NAMES: &[&str] = &[
 impl Api {
     /// How many kinds there are.
     pub const COUNT: usize = NAMES.len();
+    /// The request that everything here is about.
+    pub const PRODUCE: Self = Self(0);
     /// A request of a kind that is not known here.
     pub const UNKNOWN: Self = Self((NAMES.len() - 1) as u8);
 

@@ -18,7 +18,7 @@ pub struct Counters<L> {
     label: PhantomData<L>,
 }
 
-/// Counts by one label; a value shows once it was counted.
+/// Counts by one label of many values; one shows once it was counted.
 #[derive(Debug)]
 pub struct SparseCounters<L> {
     family: Family<Labels, Counter>,
@@ -62,15 +62,22 @@ impl<L: Label> Counters<L> {
 }
 
 impl<L: Label> SparseCounters<L> {
-    pub(super) fn new() -> Self {
+    /// Shows `shown` from the start: a family without any value would not show at all.
+    pub(super) fn new(shown: L) -> Self {
         let cells = L::NAMES.iter().map(|_| OnceLock::new()).collect();
-        Self { family: Family::default(), cells, label: PhantomData }
+        let counters = Self { family: Family::default(), cells, label: PhantomData };
+        counters.cell(shown);
+        counters
     }
 
     /// Counts one.
     pub fn inc(&self, label: L) {
-        let cell = &self.cells[label.index()];
-        cell.get_or_init(|| self.family.get_or_create_owned(&vec![(L::KEY, L::NAMES[label.index()])])).inc();
+        self.cell(label).inc();
+    }
+
+    fn cell(&self, label: L) -> &Counter {
+        let index = label.index();
+        self.cells[index].get_or_init(|| self.family.get_or_create_owned(&vec![(L::KEY, L::NAMES[index])]))
     }
 
     /// Returns the sum over all values.

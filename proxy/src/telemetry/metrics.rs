@@ -64,8 +64,8 @@ impl Metrics {
         let mut metrics = Self {
             batches: Grid::new(),
             gaps: Counter::default(),
-            requests: SparseCounters::new(),
-            responses: SparseCounters::new(),
+            requests: SparseCounters::new(Api::PRODUCE),
+            responses: SparseCounters::new(Api::PRODUCE),
             bytes: Counters::new(),
             connections_open: Gauge::default(),
             connections_closed: Counters::new(),

@@ -1,0 +1,152 @@
+//! Arguments, configuration and what they end in.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use crate::support::{Proxy, accept, broker, field, output, seqgate};
+
+/// Runs the binary and returns its status and what it said on standard error.
+fn refused(args: &[&str]) -> (Option<i32>, String) {
+    let output = output(args);
+    assert!(output.stdout.is_empty(), "{args:?} printed {:?}", String::from_utf8_lossy(&output.stdout));
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn one_line_per_listener_says_where_it_listens() {
+    let (_broker, upstream) = broker();
+    let proxy = Proxy::start(upstream, &["--mode", "observe"]);
+    let expected = format!("listening listener=default address={} upstream={upstream} mode=observe", proxy.address);
+    assert_eq!(proxy.line, expected);
+    assert_ne!(proxy.address.port(), 0);
+}
+
+#[test]
+fn a_file_names_several_listeners() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("seqgate.toml");
+    let listener = "listen = \"127.0.0.1:0\"\nupstream = \"127.0.0.1:9\"\n";
+    let text = format!("[[listener]]\nname = \"a\"\n{listener}[[listener]]\nname = \"b\"\n{listener}");
+    std::fs::write(&file, text).unwrap();
+    let proxy = Proxy::spawn(seqgate().args(["run", "-c"]).arg(&file).env("SEQGATE_MODE", "observe"));
+    assert_eq!((field(&proxy.line, "listener"), field(&proxy.line, "mode")), ("a", "observe"));
+    proxy.signal(rustix::process::Signal::TERM);
+    let (status, rest) = proxy.wait();
+    assert_eq!((status.code(), rest.len()), (Some(0), 1));
+    assert_eq!(field(&rest[0], "listener"), "b");
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
+    let cases: [(&[&str], &str); 7] = [
+        (&[], "Usage: seqgate"),
+        (&["run"], "error: no listener: give --listen ADDR and --upstream ADDR, or -c FILE"),
+        (&["run", "--listen", "127.0.0.1:0"], "error: --listen needs --upstream ADDR"),
+        (&["run", "--listen", "9092", "--upstream", "a:1"], "is not HOST:PORT"),
+        (&["run", "--journal", "file"], "unexpected argument '--journal'"),
+        (&["run", "--listen", "a:1", "--upstream", "a:1", "--mode", "enforce"], "comes in a later version"),
+        (&["run", "-c", "/does/not/exist"], "error: /does/not/exist: cannot be read: No such file"),
+    ];
+    for (args, expected) in cases {
+        let (status, said) = refused(args);
+        assert_eq!(status, Some(2), "{args:?}: {said}");
+        assert!(said.contains(expected), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_wrong_file_is_told_once_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("seqgate.toml");
+    std::fs::write(&file, "[sequencing]\nwindow = 4\n[[listener]]\nlisten = \"a:0\"\nupstream = \"a:1\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    let (status, said) = refused(&["run", "-c", file]);
+    assert_eq!(said, format!("error: {file}:2: sequencing.window: found 4, expected 5 to 1024\n"));
+    assert_eq!(status, Some(2));
+}
+
+#[test]
+fn an_address_in_use_ends_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let (status, said) = refused(&["run", "--listen", &listen, "--upstream", "127.0.0.1:9"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains(&format!("error: listener \"default\" cannot listen on {listen}: Address already in use")));
+}
+
+#[test]
+fn check_ends_with_1_when_the_broker_is_down() {
+    let (listener, upstream) = broker();
+    drop(listener);
+    let output = output(&["check", "--listen", "127.0.0.1:0", "--upstream", &upstream.to_string()]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("ERROR  the broker cannot be reached: "), "{said}");
+}
+
+/// Answers one Metadata request (version 4) with one broker that advertises `host` and `port`.
+fn advertise(broker: TcpListener, host: &'static str, port: i32) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut served = accept(&broker);
+        let mut request = [0; 32];
+        served.read_exact(&mut request).unwrap();
+        let mut answer = [[0; 4], [0, 0, 0, 1], [0; 4], [0, 0, 0, 1], [0, 0, 0, 9]].concat();
+        answer.extend((host.len() as i16).to_be_bytes());
+        answer.extend(host.as_bytes());
+        answer.extend(port.to_be_bytes());
+        // No rack, no cluster id, no controller, no topics.
+        answer.extend([0xff; 8]);
+        answer.extend([0; 4]);
+        let length = answer.len() as u32 - 4;
+        answer[..4].copy_from_slice(&length.to_be_bytes());
+        served.write_all(&answer).unwrap();
+    })
+}
+
+#[test]
+fn check_tells_where_the_advertised_addresses_lead() {
+    for (port, expected) in [
+        (19_092, "ok     advertised localhost:19092 leads to this proxy"),
+        (19_093, "WARN   advertised localhost:19093 leads around this proxy"),
+    ] {
+        let (listener, upstream) = broker();
+        let broker = advertise(listener, "localhost", port);
+        // Not bound: check changes nothing.
+        let output = output(&["check", "--listen", "127.0.0.1:19092", "--upstream", &upstream.to_string()]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(said.contains("advertised.listeners"), port == 19_093, "{said}");
+        broker.join().unwrap();
+    }
+}
+
+#[test]
+fn check_survives_a_broker_that_does_not_speak_kafka() {
+    for answer in
+        [b"".as_slice(), b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\x0e\0\0\0\x01\0\0\0\0\x7f\xff\xff\xff\0\0"]
+    {
+        let (listener, upstream) = broker();
+        let broker = std::thread::spawn(move || accept(&listener).write_all(answer));
+        let output = output(&["check", "--listen", "127.0.0.1:0", "--upstream", &upstream.to_string()]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains("did not say what it advertises"), "{said}");
+        broker.join().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn help_and_completions_end_with_0() {
+    for (args, expected) in [
+        (["--help", "--version"].as_slice(), "Examples:"),
+        (&["--version"], "seqgate 0."),
+        (&["run", "--help"], "SEQGATE_UPSTREAM"),
+        (&["completions", "bash"], "_seqgate"),
+    ] {
+        let output = output(args);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(said.contains(expected), "{args:?}: {said}");
+    }
+}

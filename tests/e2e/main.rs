@@ -1,0 +1,10 @@
+//! The real binary, from outside: its output, its exit status, its sockets and its admin port.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "what a test helper cannot do fails its test")]
+
+mod admin;
+mod cli;
+mod drain;
+mod metrics;
+mod relay;
+mod support;

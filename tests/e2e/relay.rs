@@ -1,0 +1,126 @@
+//! What happens to the bytes and to the ends of connections.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+
+use crate::support::{PATIENCE, Proxy, accept, broker, connect, request, respond};
+
+/// Reads until the connection ends; an orderly end is no error.
+fn end_of(mut stream: &TcpStream) -> Result<(), ErrorKind> {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).map(|_| assert!(rest.is_empty())).map_err(|error| error.kind())
+}
+
+#[test]
+fn a_client_is_reset_while_the_broker_is_down_and_served_when_it_is_back() {
+    let (listener, upstream) = broker();
+    drop(listener);
+    let proxy = Proxy::start(upstream, &[]);
+    for _ in 0..20 {
+        assert_eq!(end_of(&proxy.connect()), Err(ErrorKind::ConnectionReset));
+    }
+    proxy.wait_for_log("broker unreachable");
+
+    let broker = TcpListener::bind(upstream).unwrap();
+    broker.set_nonblocking(true).unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let (mut client, mut served) = loop {
+        let client = proxy.connect();
+        client.set_nonblocking(true).unwrap();
+        // Either the broker sees the connection, or the client its end.
+        let served = loop {
+            match (broker.accept(), client.peek(&mut [0])) {
+                (Ok((served, _)), _) => break Some(served),
+                (Err(_), Err(error)) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+                (Err(_), _) => break None,
+            }
+        };
+        if let Some(served) = served {
+            break (client, served);
+        }
+        assert!(std::time::Instant::now() < deadline, "the proxy never dials again");
+    };
+    client.set_nonblocking(false).unwrap();
+    served.set_nonblocking(false).unwrap();
+    request(&mut client, &mut served);
+}
+
+#[test]
+fn a_half_closed_client_still_gets_its_answer() {
+    let (broker, upstream) = broker();
+    let proxy = Proxy::start(upstream, &[]);
+    let mut client = proxy.connect();
+    let mut served = accept(&broker);
+    request(&mut client, &mut served);
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(end_of(&served), Ok(()));
+    respond(&mut served, &mut client);
+    drop(served);
+    assert_eq!(end_of(&client), Ok(()));
+}
+
+#[test]
+fn an_orderly_close_and_a_reset_by_the_broker_are_passed_on_as_what_they_were() {
+    let (broker, upstream) = broker();
+    let proxy = Proxy::start(upstream, &[]);
+    let client = proxy.connect();
+    drop(accept(&broker));
+    assert_eq!(end_of(&client), Ok(()));
+
+    let client = proxy.connect();
+    let served = accept(&broker);
+    socket2::SockRef::from(&served).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(served);
+    assert_eq!(end_of(&client), Err(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn a_newcomer_above_connections_max_is_reset_and_the_others_stay() {
+    let (broker, upstream) = broker();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("seqgate.toml");
+    let text =
+        format!("[limits]\nconnections_max = 1\n[[listener]]\nlisten = \"127.0.0.1:0\"\nupstream = \"{upstream}\"\n");
+    std::fs::write(&file, text).unwrap();
+    let proxy = Proxy::spawn(crate::support::seqgate().args(["run", "-c"]).arg(&file));
+    let mut client = proxy.connect();
+    let mut served = accept(&broker);
+    assert_eq!(end_of(&proxy.connect()), Err(ErrorKind::ConnectionReset));
+    assert!(proxy.wait_for_log("connection refused").contains("limits.connections_max"));
+    request(&mut client, &mut served);
+    respond(&mut served, &mut client);
+}
+
+#[test]
+fn what_a_client_sends_before_the_broker_accepts_is_not_lost() {
+    let (broker, upstream) = broker();
+    let proxy = Proxy::start(upstream, &[]);
+    let mut client = connect(proxy.address);
+    client.write_all(&crate::support::REQUEST).unwrap();
+    let mut served = accept(&broker);
+    let mut arrived = [0; crate::support::REQUEST.len()];
+    served.read_exact(&mut arrived).unwrap();
+    assert_eq!(arrived, crate::support::REQUEST);
+}
+
+#[test]
+fn a_listener_outlives_a_lack_of_descriptors() {
+    let (broker, upstream) = broker();
+    let binary = env!("CARGO_BIN_EXE_seqgate");
+    let run = format!("ulimit -n 40; exec {binary} run --listen 127.0.0.1:0 --upstream {upstream}");
+    let proxy = Proxy::spawn(std::process::Command::new("sh").args(["-c", &run]));
+    // Answers whoever comes and closes its own side; a connection stays until its client goes.
+    std::thread::spawn(move || {
+        while let Ok((mut served, _)) = broker.accept() {
+            served.write_all(&crate::support::RESPONSE).ok();
+        }
+    });
+    let clients: Vec<TcpStream> = (0..60).map(|_| proxy.connect()).collect();
+    proxy.wait_for_log("Too many open files");
+    drop(clients);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    // Until descriptors are free again, newcomers are reset.
+    while proxy.connect().read_exact(&mut [0; 14]).is_err() {
+        assert!(std::time::Instant::now() < deadline, "the listener does not come back");
+    }
+}

@@ -1,0 +1,155 @@
+//! Runs the binary, and plays the client and the broker.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Longest that anything here may take; nothing waits for it unless something is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running proxy; killed when dropped.
+pub(crate) struct Proxy {
+    child: Child,
+    lines: Receiver<String>,
+    log: Receiver<String>,
+    pub(crate) line: String,
+    pub(crate) address: SocketAddr,
+}
+
+/// Returns the binary with an environment of its own.
+pub(crate) fn seqgate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seqgate"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SEQGATE_") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) fn output(args: &[&str]) -> Output {
+    seqgate().args(args).stdin(Stdio::null()).output().unwrap()
+}
+
+impl Proxy {
+    /// Starts `seqgate run` with one listener in front of `upstream`, and waits for its line.
+    pub(crate) fn start(upstream: SocketAddr, args: &[&str]) -> Self {
+        Self::spawn(seqgate().args(["run", "--listen", "127.0.0.1:0", "--upstream", &upstream.to_string()]).args(args))
+    }
+
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        let lines = follow(child.stdout.take().unwrap());
+        let log = follow(child.stderr.take().unwrap());
+        let line = lines
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("no line; log: {:?}", log.try_iter().collect::<Vec<_>>()));
+        let address = field(&line, "address").parse().unwrap();
+        Self { child, lines, log, line, address }
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        connect(self.address)
+    }
+
+    /// Waits for a line of the log that holds `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let line = self.log.recv_timeout(deadline - Instant::now());
+            let line = line.unwrap_or_else(|_| panic!("the log never said {text:?}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Returns the address of the admin port, which the log names.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        field(&self.wait_for_log("admin port up"), "address").parse().unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end; returns the status and what was left on standard output.
+    pub(crate) fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let deadline = Instant::now() + PATIENCE;
+        // Standard output closes with the process.
+        let mut rest = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(deadline - Instant::now()) {
+            rest.push(line);
+        }
+        assert!(Instant::now() < deadline, "the proxy does not end");
+        (self.child.wait().unwrap(), rest)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn follow(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        BufReader::new(from).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+    });
+    receiver
+}
+
+/// Returns the value after `name=` in a line of pairs.
+pub(crate) fn field<'a>(line: &'a str, name: &str) -> &'a str {
+    let pair = line.split_whitespace().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    pair.unwrap_or_else(|| panic!("no {name} in {line:?}"))
+}
+
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Listens as a broker would.
+pub(crate) fn broker() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Accepts the proxy's connection to the broker.
+pub(crate) fn accept(broker: &TcpListener) -> TcpStream {
+    let (stream, _) = broker.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// A whole ApiVersions request, version 0, without a client id.
+pub(crate) const REQUEST: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff];
+/// An answer to it that lists no api.
+pub(crate) const RESPONSE: [u8; 14] = [0, 0, 0, 10, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0];
+
+/// Sends a request through the proxy and has it arrive whole.
+pub(crate) fn request(client: &mut TcpStream, upstream: &mut TcpStream) {
+    client.write_all(&REQUEST).unwrap();
+    let mut arrived = [0; REQUEST.len()];
+    upstream.read_exact(&mut arrived).unwrap();
+    assert_eq!(arrived, REQUEST);
+}
+
+/// Sends the answer through the proxy and has it arrive whole.
+pub(crate) fn respond(upstream: &mut TcpStream, client: &mut TcpStream) {
+    upstream.write_all(&RESPONSE).unwrap();
+    let mut arrived = [0; RESPONSE.len()];
+    client.read_exact(&mut arrived).unwrap();
+    assert_eq!(arrived, RESPONSE);
+}

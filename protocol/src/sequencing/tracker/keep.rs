@@ -37,13 +37,13 @@ impl Tracker {
 
     /// The entry's place, made if need be; `None` when the limit is reached and nothing can be evicted. The second
     /// value says whether it was there before.
-    pub(super) fn entry(&mut self, partition: u32, producer: ProducerId) -> Option<(u32, bool)> {
+    pub(super) fn entry(&mut self, partition: u32, producer: ProducerId, now: Millis) -> Option<(u32, bool)> {
         if let Some(at) = self.find_entry(partition, producer) {
             return Some((at, true));
         }
         // Held first: eviction must not take the partition away.
         self.partitions[partition].references += 1;
-        if self.entries.len() >= self.limits.producers_max && !self.evict_one() {
+        if self.entries.len() >= self.limits.producers_max && !self.evict_one(now) {
             self.release_partition(partition);
             return None;
         }
@@ -62,7 +62,7 @@ impl Tracker {
             let idle_ms = now.0.saturating_sub(u64::from(entry.used_s) * 1000);
             let partition = &self.partitions[entry.partition];
             let retired = self.topics.get(partition.topic).retired;
-            if self.is_evictable(entry) && (idle_ms > self.limits.idle_ms_max || retired) {
+            if self.is_evictable(entry, now) && (idle_ms > self.limits.idle_ms_max || retired) {
                 if retired {
                     self.evictions.evidence += 1;
                 } else {
@@ -109,13 +109,13 @@ impl Tracker {
     }
 
     /// Makes room by the longest idle of some candidates that have nothing in flight.
-    fn evict_one(&mut self) -> bool {
+    fn evict_one(&mut self, now: Millis) -> bool {
         let mut longest: Option<(u32, u32)> = None;
         let mut candidates = 0;
         for _ in 0..STEPS_MAX.min(self.entries.places()) {
             let at = self.next_place();
             let Some(entry) = self.entries.get(at) else { continue };
-            if !self.is_evictable(entry) {
+            if !self.is_evictable(entry, now) {
                 continue;
             }
             if longest.is_none_or(|(_, used_s)| entry.used_s < used_s) {
@@ -132,9 +132,14 @@ impl Tracker {
         true
     }
 
-    /// Nothing in flight, and nothing of unknown outcome whose connection may still be there.
-    fn is_evictable(&self, entry: &Entry) -> bool {
-        let is_closed = |attempt: &Attempt| matches!(attempt.state, State::Unknown { orphan: true } | State::Sent);
+    /// Nothing in flight, and nothing of unknown outcome whose connection may still be there, unless its time has
+    /// passed: nobody tells when that connection ends.
+    fn is_evictable(&self, entry: &Entry, now: Millis) -> bool {
+        let is_closed = |attempt: &Attempt| match attempt.state {
+            State::Unknown { orphan: true } | State::Sent => true,
+            State::Unknown { orphan: false } => now.since(attempt.since) >= self.limits.proof_ttl_ms,
+            State::Pending => false,
+        };
         entry.pending == 0 && self.attempts.list(entry.attempts).all(|(_, attempt)| is_closed(attempt))
     }
 

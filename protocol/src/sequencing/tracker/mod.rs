@@ -5,6 +5,7 @@ mod evidence;
 mod keep;
 mod observe;
 mod settle;
+mod unknown;
 
 #[cfg(test)]
 mod tests;

@@ -32,7 +32,7 @@ impl Tracker {
         debug_assert!(batch.id.producer_id.is_idempotent());
         let topic = self.topics.find(topic).ok_or(UnknownTopic)?;
         let partition = self.partition(topic, partition);
-        let Some((at, existed)) = self.entry(partition, batch.id.producer_id) else {
+        let Some((at, existed)) = self.entry(partition, batch.id.producer_id, now) else {
             return Ok(Observation::untracked());
         };
         self.refresh_entry(at, now);
@@ -56,6 +56,9 @@ impl Tracker {
         }
         let new_gap = self.is_new_gap(at, batch, &classified, sender);
         let ticket = self.send(at, batch, sender, classified.rule, now);
+        if let Some(ticket) = ticket.filter(|_| new_gap) {
+            self.attempts.get_mut(ticket.attempt).flag = Flag::NewGap;
+        }
         Ok(Observation { ticket, new_gap, proof: None, ..Observation::of(classified, Passage::Free) })
     }
 

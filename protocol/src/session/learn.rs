@@ -43,7 +43,8 @@ impl<L: Ledger> Session<L> {
             Fact::SaslAuthenticate { error: 0, session_lifetime_ms } => {
                 self.auth.authenticated(session_lifetime_ms, present.now);
             }
-            Fact::Topic { .. } | Fact::Producer { .. } | Fact::DeletedTopic { .. } | Fact::SaslAuthenticate { .. } => {}
+            Fact::SaslAuthenticate { .. } => self.auth.refused(),
+            Fact::Topic { .. } | Fact::Producer { .. } | Fact::DeletedTopic { .. } => {}
         }
         Learnt::Done
     }

@@ -5,10 +5,12 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 #![expect(clippy::cast_possible_truncation, reason = "numbers in tests are small")]
 
+mod broker;
 mod connection;
 mod facts;
 mod frames;
 mod memory;
+mod model;
 mod named_cases;
 mod script;
 mod words;

@@ -26,6 +26,7 @@ const VERSIONS: [i16; 2] = [9, 13];
 
 /// Pairs of the large tracker: as many as fit by default.
 const PAIRS: u32 = 1_000_000;
+const PARTITIONS: u32 = 1_000;
 /// In a smoke test, enough to run every line.
 const PAIRS_SMOKE: u32 = 1_000;
 
@@ -88,12 +89,12 @@ fn parse(c: &mut Criterion) {
 fn track_hot(c: &mut Criterion) {
     let mut tracker = Tracker::new(TrackerLimits::default());
     tracker.introduce(TopicRef::Name(TOPIC), None, None);
-    let mut sequence = 0;
+    let (mut sequence, mut offset) = (0, 0);
     for _ in 0..100 {
-        step(&mut tracker, 0, 7, next(&mut sequence));
+        step(&mut tracker, (0, 7), next(&mut sequence), &mut offset);
     }
     c.bench_function("track/observe and settle, one pair", |b| {
-        b.iter(|| step(&mut tracker, 0, 7, next(&mut sequence)));
+        b.iter(|| step(&mut tracker, (0, 7), next(&mut sequence), &mut offset));
     });
 }
 
@@ -103,19 +104,17 @@ fn track_many(c: &mut Criterion) {
     let mut tracker = Tracker::new(TrackerLimits::default());
     tracker.introduce(TopicRef::Name(TOPIC), None, None);
     let mut sequences = vec![0; pairs as usize];
+    let mut offsets = vec![0; PARTITIONS as usize];
+    let mut turn = |pair: u32| {
+        let place @ (partition, _) = ((pair % PARTITIONS).cast_signed(), i64::from(pair / PARTITIONS));
+        step(&mut tracker, place, next(&mut sequences[pair as usize]), &mut offsets[partition as usize]);
+    };
     for _ in 0..5 {
-        for pair in 0..pairs {
-            let (partition, producer) = place(pair);
-            step(&mut tracker, partition, producer, next(&mut sequences[pair as usize]));
-        }
+        (0..pairs).for_each(&mut turn);
     }
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     c.bench_function("track/observe and settle, a million pairs in random order", |b| {
-        b.iter(|| {
-            let pair = below(&mut random, pairs);
-            let (partition, producer) = place(pair);
-            step(&mut tracker, partition, producer, next(&mut sequences[pair as usize]));
-        });
+        b.iter(|| turn(below(&mut random, pairs)));
     });
 }
 
@@ -179,7 +178,7 @@ fn edit(c: &mut Criterion) {
 }
 
 /// One batch in order, and its acknowledgement.
-fn step(tracker: &mut Tracker, partition: i32, producer: i64, sequence: i32) {
+fn step(tracker: &mut Tracker, (partition, producer): (i32, i64), sequence: i32, offset: &mut i64) {
     let range = SequenceRange::from_wire(sequence, RECORDS - 1).expect("not negative");
     let batch = Batch {
         id: BatchId { producer_id: ProducerId::new(producer), epoch: ProducerEpoch::new(0), range },
@@ -189,9 +188,9 @@ fn step(tracker: &mut Tracker, partition: i32, producer: i64, sequence: i32) {
     let topic = TopicRef::Name(TOPIC);
     let observation = tracker.observe(topic, partition, black_box(&batch), &SENDER, false, NOW).expect("introduced");
     let ticket = observation.ticket.expect("a batch in order is sent");
-    // Offsets of different producers must not meet, or the partition's proofs end.
-    let base_offset = (producer << 32) + i64::from(sequence);
-    let answer = Answer { error: ErrorCode::NONE, base_offset, log_append_time: -1, log_start_offset: Some(0) };
+    let answer =
+        Answer { error: ErrorCode::NONE, base_offset: *offset, log_append_time: -1, log_start_offset: Some(0) };
+    *offset += i64::from(RECORDS);
     let settlement = tracker.settle(ticket, Outcome::Answered(answer), NOW);
     debug_assert!(settlement.ended.is_none());
     black_box(settlement);
@@ -205,10 +204,6 @@ fn next(sequence: &mut i32) -> i32 {
     let this = *sequence;
     *sequence = this.wrapping_add(RECORDS) & i32::MAX;
     this
-}
-
-fn place(pair: u32) -> (i32, i64) {
-    ((pair % 1_000).cast_signed(), i64::from(pair / 1_000))
 }
 
 fn below(state: &mut u64, bound: u32) -> u32 {

@@ -122,6 +122,7 @@ impl Request {
 pub(crate) struct Response {
     /// The whole frame.
     pub(crate) frame: Vec<u8>,
+    /// Where the base offsets are; an error stands before each of them.
     offsets: Vec<usize>,
 }
 
@@ -154,6 +155,12 @@ impl Response {
         self.frame[4..8].copy_from_slice(&correlation_id.to_be_bytes());
         for at in &self.offsets {
             self.frame[*at..at + 8].copy_from_slice(&base_offset.to_be_bytes());
+        }
+    }
+
+    pub(crate) fn set_error(&mut self, error: i16) {
+        for at in &self.offsets {
+            self.frame[at - 2..*at].copy_from_slice(&error.to_be_bytes());
         }
     }
 }

@@ -1,0 +1,88 @@
+//! A produce request of one partition, in order, costs no allocation: not when it is read, not when it is decided
+//! on, not when it is settled.
+
+#[path = "../benches/support/mod.rs"]
+mod support;
+
+use allocation_counter::measure;
+use seqgate_protocol::sequencing::ConnectionId;
+use seqgate_protocol::session::{Admission, Session, Settled};
+
+use support::frames::{RECORDS, Request, Response};
+use support::single::{NOW, Single, admit, present};
+
+/// Requests before the measured ones: the window has grown to its full size by then.
+const WARM_UP: i32 = 100;
+const MEASURED: i32 = 1_000;
+
+/// A connection that sends one request after the other and has each answered.
+struct Client {
+    session: Session<Single>,
+    request: Request,
+    response: Response,
+    sent: i32,
+}
+
+impl Client {
+    fn new(version: i16) -> Self {
+        let session = Session::new(ConnectionId(0), Single::default());
+        Self { session, request: Request::one(version), response: Response::new(version, &[0]), sent: 0 }
+    }
+
+    fn send(&mut self, count: i32) {
+        for _ in 0..count {
+            self.request.set_batches(7, self.sent * RECORDS);
+            self.request.set_correlation_id(self.sent);
+            self.response.set(self.sent, i64::from(self.sent * RECORDS));
+            self.sent += 1;
+            let pending = admit(&mut self.session, &self.request.frame);
+            let settled = self.session.settle(pending, &self.response.frame, NOW, &mut |_| {});
+            assert_eq!(settled, Settled::Unchanged);
+        }
+    }
+}
+
+#[test]
+fn a_request_in_order_costs_no_allocation() {
+    for version in [9, 13] {
+        let mut client = Client::new(version);
+        client.send(WARM_UP);
+        let allocated = measure(|| client.send(MEASURED));
+        assert_eq!((allocated.count_total, allocated.bytes_total), (0, 0), "v{version}");
+    }
+}
+
+#[test]
+fn five_requests_in_flight_cost_no_allocation() {
+    const IN_FLIGHT: i32 = 5;
+    let mut client = Client::new(9);
+    client.send(WARM_UP);
+    let flight = |client: &mut Client| {
+        let pending: [_; IN_FLIGHT as usize] = std::array::from_fn(|_| {
+            client.request.set_batches(7, client.sent * RECORDS);
+            client.request.set_correlation_id(client.sent);
+            client.sent += 1;
+            admit(&mut client.session, &client.request.frame)
+        });
+        for pending in pending {
+            client.response.set(pending.correlation_id(), i64::from(pending.correlation_id() * RECORDS));
+            let settled = client.session.settle(pending, &client.response.frame, NOW, &mut |_| {});
+            assert_eq!(settled, Settled::Unchanged);
+        }
+    };
+    flight(&mut client);
+    let allocated = measure(|| (0..MEASURED / IN_FLIGHT).for_each(|_| flight(&mut client)));
+    assert_eq!((allocated.count_total, allocated.bytes_total), (0, 0));
+}
+
+/// What is counted is what happens: the answer to a duplicate is a frame of its own.
+#[test]
+fn an_answer_made_here_is_counted() {
+    let mut client = Client::new(9);
+    client.send(WARM_UP);
+    let allocated = measure(|| {
+        let admission = client.session.admit(&client.request.frame, false, &present(), &mut |_| {});
+        assert!(matches!(admission, Admission::Answer(_)));
+    });
+    assert!(allocated.count_total > 0);
+}

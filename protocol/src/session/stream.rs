@@ -26,10 +26,14 @@ pub struct Streamed {
     timeout_ms: u32,
     topic: OwnedTopic,
     claims: Vec<Claim>,
-    /// The partitions of batches that nothing is to be learnt from; they may stand in the request again.
-    unclaimed: Vec<(u64, i32)>,
+    /// The partitions of batches that nothing is to be learnt from; they may stand in the request again. At most
+    /// `UNCLAIMED_MAX`, and `None` when there are more.
+    unclaimed: Option<Vec<(u64, i32)>>,
     stopped: bool,
 }
+
+/// A partition entry takes 6 bytes of a frame at least, and more than that here.
+const UNCLAIMED_MAX: usize = 65_536;
 
 impl<L: Ledger> Session<L> {
     /// Begins with the front of a produce frame, length included, that holds its whole header. `None`: it cannot
@@ -58,7 +62,7 @@ impl<L: Ledger> Session<L> {
             timeout_ms: 0,
             topic: OwnedTopic::Name(Box::default()),
             claims: Vec::new(),
-            unclaimed: Vec::new(),
+            unclaimed: Some(Vec::new()),
             stopped: false,
         })
     }
@@ -103,12 +107,12 @@ impl<L: Ledger> Session<L> {
     /// A partition that stands in the request more than once: which of its batches the broker takes, and speaks of,
     /// is not known (T29).
     fn doubt_repeated(&self, streamed: &Streamed) {
-        let mut places = streamed.unclaimed.clone();
+        let mut places = streamed.unclaimed.clone().unwrap_or_default();
         places.extend(streamed.claims.iter().map(|claim| (claim.topic, claim.partition)));
         places.sort_unstable();
         let repeated: Vec<_> = places.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
         for claim in &streamed.claims {
-            if repeated.binary_search(&(claim.topic, claim.partition)).is_ok() {
+            if streamed.unclaimed.is_none() || repeated.binary_search(&(claim.topic, claim.partition)).is_ok() {
                 self.ledgers[streamed.ledger].tracker(claim.partition, |tracker| tracker.doubt(claim.ticket));
             }
         }
@@ -186,9 +190,18 @@ impl<L: Ledger> Session<L> {
         streamed.stopped |= observed.passage != Passage::Free;
         match observed.claim {
             Some(claim) => streamed.claims.push(claim),
-            None => streamed.unclaimed.push((self.topic_hash(entry.topic), entry.partition)),
+            None => streamed.note_unclaimed((self.topic_hash(entry.topic), entry.partition)),
         }
         let authoritative = self.sender(streamed.acks, present).authoritative;
         report(Event::Batch(observed.event(entry, Action::Forwarded, authoritative)));
+    }
+}
+
+impl Streamed {
+    fn note_unclaimed(&mut self, place: (u64, i32)) {
+        match &mut self.unclaimed {
+            Some(unclaimed) if unclaimed.len() < UNCLAIMED_MAX => unclaimed.push(place),
+            Some(_) | None => self.unclaimed = None,
+        }
     }
 }

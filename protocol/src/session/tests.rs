@@ -194,6 +194,22 @@ fn a_streamed_request_that_is_cut_off_is_of_unknown_outcome() {
 }
 
 #[test]
+fn a_topic_deleted_by_id_is_gone_under_its_name_too() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    let id = crate::sequencing::TopicId(GOLDEN_TOPIC_ID);
+    ledger.directory(|directory| directory.learn(b"t", id));
+    // Whoever introduced it had looked the id up a moment too early.
+    ledger.each_tracker(|tracker| tracker.introduce(crate::sequencing::TopicRef::Name(b"t"), None, None));
+    let Admission::Forward(Some(pending)) = admit(&mut session, &request(9)) else { panic!("forwarded") };
+    let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 9).map(|(_, text)| hex(text)).expect("v9");
+    session.settle(pending, &golden, Millis(1000), &mut |_: Event<'_>| {});
+    let fact = crate::wire::learn::Fact::DeletedTopic { error: 0, name: None, id: Some(id) };
+    session.learn(fact, 6, &present(), &mut |_: Event<'_>| {});
+    assert!(matches!(admit(&mut session, &request(9)), Admission::Forward(Some(_))));
+}
+
+#[test]
 fn no_bytes_make_a_session_panic() {
     let ledger = Memory::new();
     for (_, frame) in golden_requests() {

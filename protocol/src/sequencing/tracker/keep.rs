@@ -35,12 +35,14 @@ impl Tracker {
         at
     }
 
-    /// The entry's place, made if need be; `None` when the limit is reached and nothing can be evicted. The second
-    /// value says whether it was there before.
-    pub(super) fn entry(&mut self, partition: u32, producer: ProducerId, now: Millis) -> Option<(u32, bool)> {
-        if let Some(at) = self.find_entry(partition, producer) {
+    /// The entry's place, made if need be, with its partition fresh; `None` when the limit is reached and nothing can
+    /// be evicted. The second value says whether it was there before.
+    pub(super) fn entry(&mut self, topic: u32, index: i32, producer: ProducerId, now: Millis) -> Option<(u32, bool)> {
+        if let Some(at) = self.find_entry_of(topic, index, producer) {
+            self.refresh_partition(self.entries[at].partition);
             return Some((at, true));
         }
+        let partition = self.partition(topic, index);
         // Held first: eviction must not take the partition away.
         self.partitions[partition].references += 1;
         if self.entries.len() >= self.limits.producers_max && !self.evict_one(now) {
@@ -50,7 +52,7 @@ impl Tracker {
         self.separate_twins(partition, producer);
         let stamp = self.partitions[partition].stamp;
         let at = self.entries.insert(Entry::new(partition, producer, stamp, self.handed.serial()));
-        self.entry_index.insert(&(partition, producer), at);
+        self.entry_index.insert(&(topic, index, producer), at);
         Some((at, false))
     }
 
@@ -85,7 +87,8 @@ impl Tracker {
         let Some(mut entry) = self.entries.remove(at) else { return };
         debug_assert_eq!(entry.pending, 0, "what is in flight keeps its entry");
         self.attempts.remove_where(&mut entry.attempts, |_, _| true, |_| {});
-        self.entry_index.remove(&(entry.partition, entry.producer), at);
+        let Partition { topic, index, .. } = self.partitions[entry.partition];
+        self.entry_index.remove(&(topic, index, entry.producer), at);
         self.owned_bytes -= entry.window.bytes();
         self.handed.is_used(entry.producer);
         self.release_partition(entry.partition);

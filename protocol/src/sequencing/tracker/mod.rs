@@ -243,9 +243,16 @@ impl Tracker {
     }
 
     fn find_entry(&self, partition: u32, producer: ProducerId) -> Option<u32> {
-        self.entry_index.find(&(partition, producer), |at| {
+        let Partition { topic, index, .. } = self.partitions[partition];
+        self.find_entry_of(topic, index, producer)
+    }
+
+    /// By what a request names, so that the usual batch is found by one look into one index.
+    fn find_entry_of(&self, topic: u32, index: i32, producer: ProducerId) -> Option<u32> {
+        self.entry_index.find(&(topic, index, producer), |at| {
             let entry = &self.entries[at];
-            entry.partition == partition && entry.producer == producer
+            let partition = &self.partitions[entry.partition];
+            entry.producer == producer && partition.topic == topic && partition.index == index
         })
     }
 }

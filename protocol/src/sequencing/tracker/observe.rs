@@ -31,8 +31,7 @@ impl Tracker {
     ) -> Result<Observation, UnknownTopic> {
         debug_assert!(batch.id.producer_id.is_idempotent());
         let topic = self.topics.find(topic).ok_or(UnknownTopic)?;
-        let partition = self.partition(topic, partition);
-        let Some((at, existed)) = self.entry(partition, batch.id.producer_id, now) else {
+        let Some((at, existed)) = self.entry(topic, partition, batch.id.producer_id, now) else {
             return Ok(Observation::untracked());
         };
         self.refresh_entry(at, now);

@@ -56,6 +56,7 @@ const ABSENT: Slot =
 
 /// The newest acknowledged ranges, at most as many as configured. Empty means that nothing is known.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Window {
     /// Beside the entry itself, not behind a pointer: a batch in order is held against this one only.
     newest: Slot,

@@ -4,6 +4,7 @@ use super::observe::{Manner, Observed};
 use super::{Admission, Claim, Claims, Kept, Ledger, Local, Mixed, Mode, Pending, Present, Report, Session, Stripped};
 use crate::event::{Action, Event, Unread};
 use crate::sequencing::{Acks, Outcome, Passage, Proof};
+use crate::wire::frame::LENGTH_BYTES;
 use crate::wire::head::RequestHead;
 use crate::wire::produce::{self, AnswerEntry, OwnedTopic, ProduceEntry, ProduceRequest};
 
@@ -32,6 +33,9 @@ impl<L: Ledger> Session<L> {
         let Ok(body) = ProduceRequest::parse(version, head.body) else {
             return self.unread(Unread::Undecodable, report);
         };
+        if body.partitions > PARTITIONS_MAX {
+            return self.admit_wide(frame, present, report);
+        }
         let acks = Acks::from_wire(body.acks);
         let correlation_id = head.prefix.correlation_id;
         let request = Request { frame, version, correlation_id, body, acks };
@@ -44,6 +48,18 @@ impl<L: Ledger> Session<L> {
             self.observed = observed;
         }
         admission
+    }
+
+    /// A request with very many partitions is tracked as one that is too large to be held: what is noted of each
+    /// would take many times the memory of the frame.
+    fn admit_wide(&self, frame: &[u8], present: &Present, report: &mut impl Report) -> Admission {
+        let size = u32::try_from(frame.len() - LENGTH_BYTES).unwrap_or(u32::MAX);
+        let Some(mut streamed) = self.begin_stream(frame, size, report) else { return Admission::Unread };
+        if self.stream(&mut streamed, frame, present, report) {
+            return Admission::Forward(self.end_stream(streamed));
+        }
+        self.cut_stream(streamed, present);
+        Admission::Reset
     }
 
     /// A frame that goes through unread may append what nobody here has seen.
@@ -239,6 +255,10 @@ impl<L: Ledger> Session<L> {
         }
     }
 }
+
+/// Partitions in a request above which none of it is answered here. Clients send as many as they have partitions ready
+/// on one broker, rarely more than some hundreds.
+const PARTITIONS_MAX: usize = 4_096;
 
 /// Room for this many partitions stays with the connection.
 const OBSERVED_KEPT_MAX: usize = 4;

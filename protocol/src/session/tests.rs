@@ -229,3 +229,37 @@ fn no_bytes_make_a_session_panic() {
         }
     }
 }
+
+/// What is noted of each partition would take far more memory than the frame.
+#[test]
+fn a_request_of_very_many_partitions_is_tracked_like_one_too_large_to_hold() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    let mut reasons = Vec::new();
+    let frame = partitions_without_records(5_000);
+    let admission = session.admit(&frame, false, &present(), &mut |event: Event<'_>| {
+        if let Event::Unread(why) = event {
+            reasons.push(why);
+        }
+    });
+    let Admission::Forward(Some(pending)) = admission else { panic!("{admission:?}") };
+    assert_eq!(reasons, [crate::event::Unread::TooLarge]);
+    session.abandon(pending, Millis(0));
+    assert_eq!(session.observed.capacity(), 0);
+}
+
+/// Produce v3 of one topic, with null records for every partition.
+fn partitions_without_records(count: i32) -> Vec<u8> {
+    let mut body = Vec::new();
+    body.extend([0, 0, 0, 3, 0, 0, 0, 9, 0xff, 0xff]);
+    body.extend([0xff, 0xff, 0xff, 0xff, 0, 0, 0x75, 0x30]);
+    body.extend([0, 0, 0, 1, 0, 1, b't']);
+    body.extend(count.to_be_bytes());
+    for partition in 0..count {
+        body.extend(partition.to_be_bytes());
+        body.extend((-1_i32).to_be_bytes());
+    }
+    let mut frame = i32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+    frame.extend(body);
+    frame
+}

@@ -29,9 +29,10 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) fn new(limits: TrackerLimits) -> Self {
+        let producers = Arc::default();
         Self {
             id: OnceLock::new(),
-            shards: (0..SHARDS).map(|_| Mutex::new(Tracker::new(limits))).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::new(Tracker::sharing(limits, Arc::clone(&producers)))).collect(),
             directory: Mutex::default(),
             tainted: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),

@@ -1,5 +1,7 @@
 //! Making, finding and dropping partitions and entries within the limits.
 
+use std::sync::atomic::Ordering;
+
 use super::super::attempts::{Attempt, Millis, State};
 use super::super::entry::Entry;
 use super::super::intervals::Intervals;
@@ -9,6 +11,9 @@ use super::{Partition, Tracker};
 
 /// How many entries are looked at for the longest idle one.
 const CANDIDATES: u32 = 64;
+
+/// One of this many parts of the limit is a tracker's own.
+const OWN_SHARE: u32 = 64;
 
 /// How many entries one operation visits at most.
 const STEPS_MAX: u32 = 1_000;
@@ -45,15 +50,23 @@ impl Tracker {
         let partition = self.partition(topic, index);
         // Held first: eviction must not take the partition away.
         self.partitions[partition].references += 1;
-        if self.entries.len() >= self.limits.producers_max && !self.evict_one(now) {
+        if self.is_full() && !self.evict_one(now) {
             self.release_partition(partition);
             return None;
         }
         self.separate_twins(partition, producer);
         let stamp = self.partitions[partition].stamp;
         let at = self.entries.insert(Entry::new(partition, producer, stamp, self.handed.serial()));
+        self.producers.fetch_add(1, Ordering::Relaxed);
         self.entry_index.insert(&(topic, index, producer), at);
         Some((at, false))
+    }
+
+    /// Whether a new entry has to make room for itself. A small share of the limit is each tracker's own, so that one
+    /// which has nothing to evict is not kept empty by the others.
+    fn is_full(&self) -> bool {
+        let max = self.limits.producers_max;
+        self.producers.load(Ordering::Relaxed) >= max && self.entries.len() >= max / OWN_SHARE
     }
 
     /// Drops what is idle for longer than the limit, visiting at most `steps` entries; for a timer to call.
@@ -85,6 +98,7 @@ impl Tracker {
     /// Forgets an entry with everything that is open of it. Attempts in flight must not be among it.
     fn drop_entry(&mut self, at: u32) {
         let Some(mut entry) = self.entries.remove(at) else { return };
+        self.producers.fetch_sub(1, Ordering::Relaxed);
         debug_assert_eq!(entry.pending, 0, "what is in flight keeps its entry");
         self.attempts.remove_where(&mut entry.attempts, |_, _| true, |_| {});
         let Partition { topic, index, .. } = self.partitions[entry.partition];

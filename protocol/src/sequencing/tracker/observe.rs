@@ -160,7 +160,7 @@ impl Tracker {
             return Passage::Hold;
         }
         let starts_over = batch.id.epoch > entry.epoch || Some(batch.id.range.first) == entry.window.expected();
-        let follows_a_failure = held || entry.failed_on == Some(sender.connection);
+        let follows_a_failure = held || entry.has_failed_on(sender.connection);
         if follows_a_failure && !starts_over { Passage::Reset } else { Passage::Free }
     }
 
@@ -177,7 +177,8 @@ impl Tracker {
 
     fn send(&mut self, at: u32, batch: &Batch, sender: &Sender, rule: Rule, now: Millis) -> Option<Ticket> {
         let mut attempt = self.attempt(at, self.entries[at].partition, batch, sender, now);
-        attempt.on_expected = rule == Rule::D8 && self.entries[at].has_nothing_open();
+        // A broker may refuse a transactional batch for reasons that nobody outside can see (KIP-890).
+        attempt.on_expected = rule == Rule::D8 && self.entries[at].has_nothing_open() && !batch.transactional;
         if matches!(rule, Rule::D5a | Rule::D18) {
             attempt.flag = if sender.authoritative { Flag::Gap } else { Flag::Suspect };
         }

@@ -152,9 +152,7 @@ impl Tracker {
             entry.alone = false;
             entry.acked_by = attempt.broker;
         }
-        if entry.failed_on == Some(attempt.connection) {
-            entry.failed_on = None;
-        }
+        entry.note_success(attempt.connection);
         if let Some(log_start) = answer.log_start_offset.filter(|start| *start >= 0 && !late) {
             self.partitions[attempt.partition].log_start = log_start;
         }
@@ -193,7 +191,7 @@ impl Tracker {
         let entry = &mut self.entries[attempt.entry];
         // Sent before an earlier batch of the connection was known to have failed: it could not be in order.
         let after_failure = entry.failed_serial.wrapping_sub(attempt.serial).cast_signed() >= 0;
-        let consequential = entry.failed_on == Some(attempt.connection) && after_failure;
+        let consequential = entry.has_failed_on(attempt.connection) && after_failure;
         let mut settlement = Settlement { consequential, ..Settlement::default() };
         if consequential {
             return settlement;
@@ -215,9 +213,7 @@ impl Tracker {
 
     pub(super) fn note_failure(&mut self, attempt: &Attempt) {
         let serial = self.attempts.serial();
-        let entry = &mut self.entries[attempt.entry];
-        entry.failed_on = Some(attempt.connection);
-        entry.failed_serial = serial;
+        self.entries[attempt.entry].note_failure(attempt.connection, serial);
     }
 
     /// Whether a newer range stands at an offset that an older one of the same producer and epoch has.

@@ -4,8 +4,8 @@ use super::*;
 use crate::sequencing::entry::Entry;
 
 #[test]
-fn an_entry_takes_at_most_112_bytes() {
-    assert!(size_of::<Entry>() <= 112, "{}", size_of::<Entry>());
+fn an_entry_takes_two_cache_lines() {
+    assert!(size_of::<Entry>() <= 128, "{}", size_of::<Entry>());
 }
 
 #[test]
@@ -107,7 +107,8 @@ fn refused_batches_of_unknown_topics_leave_nothing() {
     let bytes = tracker.bytes();
     (2000..20_000).for_each(|n| refuse(&mut tracker, n));
     assert!(tracker.is_empty());
-    assert!(tracker.bytes() <= bytes, "{} are more than {bytes}", tracker.bytes());
+    // Maps may keep a little more or less room, as their random seeds have it; 18,000 topics would take far more.
+    assert!(tracker.bytes() <= bytes + 16 * 1024, "{} are more than {bytes}", tracker.bytes());
 }
 
 #[test]
@@ -131,4 +132,21 @@ fn a_batch_without_a_producer_leaves_nothing() {
     assert_eq!(tracker.producers(), 0);
     tracker.settle(ticket, Outcome::Lost, NOW);
     assert!(tracker.is_empty());
+}
+
+#[test]
+fn trackers_that_share_a_count_are_bounded_together() {
+    let limits = TrackerLimits { producers_max: 3, ..TrackerLimits::default() };
+    let producers = std::sync::Arc::default();
+    let mut one = Tracker::sharing(limits, std::sync::Arc::clone(&producers));
+    let mut two = Tracker::sharing(limits, producers);
+    let send = |tracker: &mut Tracker, producer| {
+        let sent = tracker.look(T, 0, &batch(producer, 0, 0, 1), &sender(), NOW);
+        tracker.settle(sent.ticket.unwrap(), ok(producer), NOW);
+    };
+    send(&mut one, 1);
+    send(&mut one, 2);
+    send(&mut two, 3);
+    send(&mut two, 4);
+    assert_eq!((one.producers(), two.producers()), (2, 1), "the fourth takes the place of the third");
 }

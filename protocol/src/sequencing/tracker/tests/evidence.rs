@@ -161,3 +161,13 @@ fn a_waiting_answer_holds_only_while_its_proof_does() {
     tracker.end_cluster();
     assert!(!tracker.still_holds(T, 0, &proof));
 }
+
+#[test]
+fn a_transactional_batch_refused_on_the_expected_sequence_says_nothing_about_the_log() {
+    let mut tracker = tracker();
+    let first = tracker.send_one(&batch(7, 0, 0, 5));
+    tracker.settle(first, ok(100), NOW);
+    let next = tracker.send_one(&Batch { transactional: true, ..batch(7, 0, 5, 5) });
+    assert_eq!(tracker.settle(next, said(45, -1), NOW).ended, None);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D12);
+}

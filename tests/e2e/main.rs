@@ -5,6 +5,14 @@
 mod admin;
 mod cli;
 mod drain;
+mod ends;
+mod fuzz;
 mod metrics;
+mod order;
+mod proofs;
 mod relay;
+mod sasl;
+mod scene;
 mod support;
+mod transparency;
+mod wire;

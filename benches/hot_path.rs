@@ -157,7 +157,7 @@ fn duplicate(c: &mut Criterion) {
 
 /// Two partitions of 16 KiB, of which one is left out of the request and put back into the answer.
 fn edit(c: &mut Criterion) {
-    let request = Request::new(9, &[batch_16k(7, 0), batch_16k(7, 0)]).frame;
+    let request = Request::new(9, 0, &[batch_16k(7, 0), batch_16k(7, 0)]).frame;
     let response = Response::new(9, &[1]).frame;
     let kept = [AnswerEntry {
         topic: OwnedTopic::Name(TOPIC.into()),

@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use seqgate_protocol::wire::produce::ProduceResponse;
+
 use crate::sink::{FETCH_BYTES, PRODUCE_VERSION, read_frame};
 use crate::support::frames::{RECORDS, Request, batch, batch_16k};
 
@@ -34,7 +36,7 @@ impl Load {
         }
     }
 
-    const fn connections(self) -> usize {
+    const fn connections(self) -> i32 {
         match self {
             Self::Produce16k => 4,
             Self::Produce1m | Self::Fetch1m => 2,
@@ -59,8 +61,8 @@ impl Load {
         }
     }
 
-    /// Makes a produce request's frame; `None` for fetch.
-    fn request(self) -> Option<(Request, i32)> {
+    /// Makes a produce request's frame, to partitions that are this connection's; `None` for fetch.
+    fn request(self, connection: i32) -> Option<(Request, i32)> {
         let batches = match self {
             Self::Produce16k => vec![batch_16k(0, 0)],
             Self::Produce1m => vec![batch(4 * RECORDS, 1_000, 0, 0); 16],
@@ -72,7 +74,7 @@ impl Load {
             Self::Ping => 1,
             Self::Produce16k | Self::Fetch1m => RECORDS,
         };
-        Some((Request::new(PRODUCE_VERSION, &batches), records))
+        Some((Request::new(PRODUCE_VERSION, connection * 16, &batches), records))
     }
 }
 
@@ -89,7 +91,7 @@ pub(crate) struct Outcome {
 /// Runs one round against `address`; panics on the first wrong answer.
 pub(crate) fn run(load: Load, address: SocketAddr, smoke: bool) -> Outcome {
     let clients: Vec<_> =
-        (0..load.connections()).map(|_| thread::spawn(move || Client::new(load, address).run(smoke))).collect();
+        (0..load.connections()).map(|n| thread::spawn(move || Client::new(load, address).run(n, smoke))).collect();
     clients.into_iter().fold(Outcome::default(), |mut sum, client| {
         let one = client.join().expect("no wrong answer");
         sum.bytes += one.bytes;
@@ -104,7 +106,9 @@ struct Client {
     stream: TcpStream,
     producer: i64,
     outcome: Outcome,
-    sent: VecDeque<(i32, i32, Instant)>,
+    sent: VecDeque<(i32, Instant)>,
+    /// Of the newest answer, by its partitions.
+    offsets: Vec<i64>,
     answer: Vec<u8>,
 }
 
@@ -112,15 +116,22 @@ impl Client {
     fn new(load: Load, address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("it listens");
         stream.set_nodelay(true).expect("a TCP socket");
-        let mut client =
-            Self { load, stream, producer: 0, outcome: Outcome::default(), sent: VecDeque::new(), answer: Vec::new() };
+        let mut client = Self {
+            load,
+            stream,
+            producer: 0,
+            outcome: Outcome::default(),
+            sent: VecDeque::new(),
+            offsets: Vec::new(),
+            answer: Vec::new(),
+        };
         client.producer = client.init_producer_id();
         client
     }
 
-    fn run(mut self, smoke: bool) -> Outcome {
+    fn run(mut self, connection: i32, smoke: bool) -> Outcome {
         let requests = self.load.requests(smoke);
-        match self.load.request() {
+        match self.load.request(connection) {
             Some((request, records)) => self.produce(request, records, requests),
             None => self.fetch(requests),
         }
@@ -131,31 +142,38 @@ impl Client {
         let mut sequence = 0;
         for id in 0..i32::try_from(count).expect("few requests") {
             if self.sent.len() == self.load.in_flight() {
-                self.check_produced();
+                self.check_produced(records);
             }
             request.set_correlation_id(id);
             request.set_batches(self.producer, sequence);
             request.seal();
-            self.sent.push_back((id, sequence, Instant::now()));
+            self.sent.push_back((id, Instant::now()));
             self.stream.write_all(&request.frame).expect("the relay takes it");
             self.outcome.bytes += request.frame.len() as u64;
             sequence += records;
         }
         while !self.sent.is_empty() {
-            self.check_produced();
+            self.check_produced(records);
         }
     }
 
-    fn check_produced(&mut self) {
+    /// The sink has held the sequences against each other; here it is the turn of order, errors and offsets.
+    fn check_produced(&mut self, records: i32) {
         read_frame(&mut self.stream, &mut self.answer).expect("an answer");
-        let (id, sequence, since) = self.sent.pop_front().expect("it was asked for");
+        let (id, since) = self.sent.pop_front().expect("it was asked for");
         self.outcome.latencies.push(since.elapsed());
         self.outcome.requests += 1;
-        let response = seqgate_protocol::wire::produce::ProduceResponse::parse(PRODUCE_VERSION, &self.answer[4..]);
-        let response = response.expect("a produce response");
+        let response = ProduceResponse::parse(PRODUCE_VERSION, &self.answer[4..]).expect("a produce response");
         assert_eq!(response.correlation_id, id);
-        for entry in response.entries() {
-            assert_eq!((entry.error, entry.base_offset), (0, i64::from(sequence)), "partition {}", entry.partition);
+        for (at, entry) in response.entries().enumerate() {
+            assert_eq!(entry.error, 0, "partition {}", entry.partition);
+            match self.offsets.get_mut(at) {
+                Some(newest) => {
+                    *newest += i64::from(records);
+                    assert_eq!(entry.base_offset, *newest, "partition {}", entry.partition);
+                }
+                None => self.offsets.push(entry.base_offset),
+            }
         }
     }
 

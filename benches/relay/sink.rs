@@ -55,6 +55,10 @@ pub(crate) fn read_frame(stream: &mut TcpStream, frame: &mut Vec<u8>) -> io::Res
 
 static PRODUCERS: AtomicI64 = AtomicI64::new(0);
 
+/// The end of each partition's log: offsets grow, whoever produces.
+static LOG_ENDS: [AtomicI64; PARTITIONS_MAX] = [const { AtomicI64::new(0) }; PARTITIONS_MAX];
+const PARTITIONS_MAX: usize = 256;
+
 /// One connection's broker.
 #[derive(Default)]
 struct Broker {
@@ -88,28 +92,28 @@ impl Broker {
         Some(&self.other)
     }
 
-    /// The base offset is the base sequence, so that the client can tell whose answer it got.
     fn produce(&mut self, version: i16, id: i32, body: &[u8]) -> Option<&[u8]> {
         let request = ProduceRequest::parse(version, body).ok()?;
-        self.expected.resize(self.expected.len().max(request.partitions), 0);
-        let (mut error, mut base) = (0, 0);
-        for entry in request.entries() {
+        self.expected.resize(PARTITIONS_MAX, 0);
+        let partitions = || request.entries().map(|entry| entry.partition).collect::<Vec<_>>();
+        let answer = self.produced.get_or_insert_with(|| Response::new(version, &partitions()));
+        answer.set(id, 0);
+        for (at, entry) in request.entries().enumerate() {
             let view = entry.records.batch().ok()?;
-            base = view.base_sequence();
-            let expected = self.expected.get_mut(usize::try_from(entry.partition).ok()?)?;
-            if *expected != base {
-                error = OUT_OF_ORDER;
-            }
-            *expected = base + view.records_count();
+            let partition = usize::try_from(entry.partition).ok()?;
+            let expected = self.expected.get_mut(partition)?;
+            let in_order = *expected == view.base_sequence();
+            *expected = view.base_sequence() + view.records_count();
             self.seen += 1;
-            if self.seen % CHECKED_EACH == 0 && !is_intact(body, entry.records.head, entry.records.len?) {
-                error = CORRUPT;
-            }
+            let intact = self.seen % CHECKED_EACH != 0 || is_intact(body, entry.records.head, entry.records.len?);
+            let error = match (in_order, intact) {
+                (true, true) => 0,
+                (false, _) => OUT_OF_ORDER,
+                (true, false) => CORRUPT,
+            };
+            let offset = LOG_ENDS[partition].fetch_add(view.records_count().into(), Ordering::Relaxed);
+            answer.set_partition(at, error, offset);
         }
-        let partitions = i32::try_from(request.partitions).ok()?;
-        let answer = self.produced.get_or_insert_with(|| Response::new(version, &(0..partitions).collect::<Vec<_>>()));
-        answer.set(id, i64::from(base));
-        answer.set_error(error);
         Some(&answer.frame)
     }
 }

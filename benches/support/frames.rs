@@ -63,8 +63,8 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// `batches` go to the partitions 0, 1, 2 .. of one topic.
-    pub(crate) fn new(version: i16, batches: &[Vec<u8>]) -> Self {
+    /// `batches` go to neighbouring partitions of one topic.
+    pub(crate) fn new(version: i16, first_partition: i32, batches: &[Vec<u8>]) -> Self {
         let mut frame = vec![0; 4];
         frame.extend(0_i16.to_be_bytes());
         frame.extend(version.to_be_bytes());
@@ -80,8 +80,8 @@ impl Request {
         put_topic(&mut frame, version);
         put_count(&mut frame, batches.len());
         let mut places = Vec::new();
-        for (partition, batch) in batches.iter().enumerate() {
-            frame.extend(i32::try_from(partition).expect("few partitions").to_be_bytes());
+        for (partition, batch) in (first_partition..).zip(batches) {
+            frame.extend(partition.to_be_bytes());
             put_count(&mut frame, batch.len());
             places.push(frame.len()..frame.len() + batch.len());
             frame.extend(batch);
@@ -94,7 +94,7 @@ impl Request {
 
     /// One partition and a batch of 16 KiB.
     pub(crate) fn one(version: i16) -> Self {
-        Self::new(version, &[batch_16k(1, 0)])
+        Self::new(version, 0, &[batch_16k(1, 0)])
     }
 
     pub(crate) fn set_correlation_id(&mut self, id: i32) {
@@ -117,7 +117,7 @@ impl Request {
     }
 }
 
-/// The answer to a request of [`Request`], success on `partitions`, all with the same base offset.
+/// The answer to a request of [`Request`], success on `partitions`.
 #[derive(Clone, Debug)]
 pub(crate) struct Response {
     /// The whole frame.
@@ -153,15 +153,14 @@ impl Response {
 
     pub(crate) fn set(&mut self, correlation_id: i32, base_offset: i64) {
         self.frame[4..8].copy_from_slice(&correlation_id.to_be_bytes());
-        for at in &self.offsets {
-            self.frame[*at..at + 8].copy_from_slice(&base_offset.to_be_bytes());
-        }
+        (0..self.offsets.len()).for_each(|at| self.set_partition(at, 0, base_offset));
     }
 
-    pub(crate) fn set_error(&mut self, error: i16) {
-        for at in &self.offsets {
-            self.frame[at - 2..*at].copy_from_slice(&error.to_be_bytes());
-        }
+    /// The error and the base offset of the partition at this place.
+    pub(crate) fn set_partition(&mut self, at: usize, error: i16, base_offset: i64) {
+        let at = self.offsets[at];
+        self.frame[at - 2..at].copy_from_slice(&error.to_be_bytes());
+        self.frame[at..at + 8].copy_from_slice(&base_offset.to_be_bytes());
     }
 }
 

@@ -167,6 +167,11 @@ impl Scene {
         serde_json::from_str(&body).unwrap()
     }
 
+    pub(crate) fn set_mode(&self, mode: &str) {
+        let body = format!("{{\"mode\":\"{mode}\"}}");
+        assert_eq!(http(self.admin, "PUT", "/api/v1/mode", "Content-Type: application/json\r\n", &body).0, 200);
+    }
+
     /// Waits until the proxy knows so many proofs.
     pub(crate) fn wait_for_proofs(&self, count: u64) {
         let proofs = || {

@@ -172,9 +172,9 @@ impl<'a> Downlink<'a> {
                 // That request had no answer; the next one is asked for.
                 return Ok(());
             }
-            let due = expected.correlation_id();
+            let due = expected.correlation_id().map_or("none".to_owned(), |due| due.to_string());
             self.current = Some(Current::Waiting(expected));
-            return Err(DownEnd::Confused(format!("the broker answered {correlation_id} where {due:?} was due")));
+            return Err(DownEnd::Confused(format!("the broker answered {correlation_id} where {due} was due")));
         }
         self.current = Some(match expected {
             Expected::Settle(owed) => self.begin_settle(size, owed),

@@ -7,10 +7,8 @@ use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
 
 use super::budget::{Budget, Purpose};
+use super::spares::BLOCK_BYTES;
 use crate::runtime::Runtime;
-
-/// Bytes that one read asks for.
-const READ_BYTES: usize = 64 * 1024;
 
 /// Bytes that it makes do with while memory is short.
 const READ_BYTES_MIN: usize = 8 * 1024;
@@ -120,7 +118,7 @@ impl Buffer {
 
     /// The memory is always as large as what was taken for it: grown in place it would be rounded up.
     async fn make_room(&mut self, wanted: usize) {
-        let wish = wanted.max(READ_BYTES);
+        let wish = wanted.max(BLOCK_BYTES);
         if !self.try_grow(wish, self.purpose) {
             let least = wanted.max(READ_BYTES_MIN);
             if self.taken < least {
@@ -150,14 +148,17 @@ impl Buffer {
     }
 
     fn move_to_new(&mut self) {
-        let mut bytes = BytesMut::with_capacity(self.taken);
+        let mut bytes = match self.taken {
+            BLOCK_BYTES => self.runtime.shared.spares.take(),
+            other => BytesMut::with_capacity(other),
+        };
         bytes.extend_from_slice(&self.bytes);
         self.bytes = bytes;
     }
 
     fn shrink(&mut self) {
         if self.taken > 0 {
-            self.bytes = BytesMut::new();
+            self.runtime.shared.spares.give(std::mem::take(&mut self.bytes));
             self.budget().give(self.taken);
             self.taken = 0;
         }

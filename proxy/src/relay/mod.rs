@@ -9,6 +9,7 @@ mod fifo;
 mod link;
 mod report;
 mod shared;
+mod spares;
 mod uplink;
 
 use std::net::SocketAddr;

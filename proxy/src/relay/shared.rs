@@ -9,6 +9,7 @@ use seqgate_protocol::sequencing::{Evictions, Millis, ProducerReport, TrackerLim
 
 use super::budget::Budget;
 use super::cluster::{Cluster, Clusters};
+use super::spares::{SPARES_BYTES_MAX, Spares};
 use crate::config::Config;
 use crate::runtime::{Listener, ProducerQuery, ProducerRow};
 use crate::telemetry::labels::Eviction;
@@ -27,6 +28,7 @@ const REPORT_STEPS: u32 = 1_000;
 pub struct Shared {
     pub(super) clusters: Clusters,
     pub(super) budget: Budget,
+    pub(super) spares: Spares,
     pub(super) gap_warnings: Limiter,
     started: Instant,
     connections: AtomicU32,
@@ -56,7 +58,9 @@ impl Shared {
         };
         Self {
             clusters: Clusters::new(limits),
-            budget: Budget::new(config.limits.memory_max),
+            // What lies spare is memory too.
+            budget: Budget::new(config.limits.memory_max.saturating_sub(SPARES_BYTES_MAX)),
+            spares: Spares::default(),
             gap_warnings: Limiter::new(GAP_WARNINGS, GAP_INTERVAL),
             started: Instant::now(),
             connections: AtomicU32::new(0),

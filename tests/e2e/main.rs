@@ -5,6 +5,7 @@
 mod admin;
 mod cli;
 mod drain;
+mod journal;
 mod metrics;
 mod relay;
 mod support;

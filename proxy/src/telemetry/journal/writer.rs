@@ -74,6 +74,7 @@ impl Writer {
                 Next::Stop => break,
             }
         }
+        self.tell_dropped();
         self.block.push(|text| line::stop(text, SystemTime::now()));
         self.close_block();
         if let Some(Err(error)) = self.sink.as_ref().map(Sink::sync) {
@@ -99,13 +100,17 @@ impl Writer {
         }
     }
 
-    /// Writes the block and its chain line. What cannot be written is counted as dropped: the proxy goes on.
-    fn close_block(&mut self) {
+    fn tell_dropped(&mut self) {
         let dropped = self.shared.missing.swap(0, Ordering::Relaxed);
         if dropped > 0 {
             self.block.push(|text| line::dropped(text, SystemTime::now(), dropped));
             self.block.dropped += dropped;
         }
+    }
+
+    /// Writes the block and its chain line. What cannot be written is counted as dropped: the proxy goes on.
+    fn close_block(&mut self) {
+        self.tell_dropped();
         self.block.since = None;
         if self.block.lines == 0 && !self.starts {
             return;

@@ -1,6 +1,6 @@
 //! The journal: what was not ordinary, one JSON object per line, in a chain that shows whether one is missing.
 //!
-//! The relay notes events down in a bounded queue and never waits; a [`writer`] on a thread of its own turns them into
+//! The relay notes events down in a bounded queue and never waits; a writer on a thread of its own turns them into
 //! lines. What finds no room is counted, and told in the journal once there is.
 
 mod chain;

@@ -8,6 +8,7 @@ mod drain;
 mod ends;
 mod fuzz;
 mod hostile;
+mod journal;
 mod memory;
 mod metrics;
 mod order;

@@ -27,6 +27,7 @@ pub(super) struct Open {
     runtime: Arc<Runtime>,
     record: Arc<ConnectionRecord>,
     outcome: Option<Outcome>,
+    totals: Totals,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -57,7 +58,7 @@ impl Accepted {
 impl Open {
     pub(super) fn new(runtime: Arc<Runtime>, record: Arc<ConnectionRecord>, permit: OwnedSemaphorePermit) -> Self {
         runtime.metrics.connections_open.inc();
-        Self { runtime, record, outcome: None, _permit: permit }
+        Self { runtime, record, outcome: None, totals: Totals::default(), _permit: permit }
     }
 
     async fn dial(&self) -> io::Result<TcpStream> {
@@ -76,7 +77,7 @@ impl Open {
             record: Arc::clone(&record),
         };
         let closed = relay::run(connection, runtime, drain).await;
-        self.outcome = Some(closed.outcome);
+        (self.outcome, self.totals) = (Some(closed.outcome), closed.totals);
         self.tell(&closed);
     }
 
@@ -116,6 +117,8 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.runtime.connections.close(self.record.id);
         self.runtime.metrics.connections_open.dec();
-        self.runtime.metrics.connections_closed.inc(self.outcome.unwrap_or(Outcome::Error));
+        let outcome = self.outcome.unwrap_or(Outcome::Error);
+        self.runtime.metrics.connections_closed.inc(outcome);
+        self.runtime.journal.note_end(&self.record, outcome, self.totals);
     }
 }

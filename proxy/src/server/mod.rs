@@ -18,6 +18,7 @@ use crate::admin;
 use crate::config::Config;
 use crate::net::descriptors;
 use crate::runtime::{AdvertisedQueue, Drain, Runtime, advertised};
+use crate::telemetry::journal::Journal;
 
 /// How long connections that are out of time may take to notice, before they are cut.
 const GRACE: Duration = Duration::from_millis(250);
@@ -52,7 +53,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let bound = bind::all(&config).await?;
     let admin = admin::bind(config.admin.as_ref()).await?;
     let (listeners, sockets): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
-    let (runtime, queue) = Runtime::new(config, listeners);
+    let (mut runtime, queue) = Runtime::new(config, listeners);
+    runtime.journal = Journal::start(runtime.config.journal.as_ref(), runtime.metrics.journal_dropped.clone())?;
     let mut running = Running::new(Arc::new(runtime), admin.as_ref().map(admin::Port::address));
     running.spawn_background(queue, admin);
     let permits = Arc::new(Semaphore::new(running.runtime.config.limits.connections_max));
@@ -80,6 +82,7 @@ impl Running {
             Err(_) => self.cut().await,
         };
         self.background.shutdown().await;
+        self.runtime.journal.stop().await;
         info!(cut, "drained");
         Drained { cut }
     }

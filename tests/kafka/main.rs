@@ -5,6 +5,7 @@
 
 mod chaos;
 mod expiry;
+mod families;
 mod judging;
 mod observe;
 mod relaying;

@@ -93,6 +93,11 @@ impl Crowd {
         self.0.iter_mut().for_each(|producer| producer.send(count, None));
     }
 
+    /// The same while no broker may be there.
+    pub fn begin_send(&mut self, count: usize) {
+        self.0.iter_mut().for_each(|producer| producer.begin_send(count, None));
+    }
+
     /// Waits until every record of every producer is acknowledged or failed.
     pub fn wait_settled(&self) {
         self.0.iter().for_each(Producer::wait_settled);

@@ -125,8 +125,6 @@ struct Armed {
 #[derive(Default)]
 struct Connection {
     open: bool,
-    /// The client id in its requests.
-    client: String,
     cut: Option<Ending>,
     /// Produce answers read from upstream that wait for leave to go on.
     held: usize,
@@ -351,7 +349,7 @@ impl State {
         counter: impl Fn(&mut Counts) -> &mut usize,
         found_here: impl Fn(Point) -> bool,
     ) -> Option<Strike> {
-        let client = self.connection(connection).client.clone();
+        let client = self.connection(connection).stream.client.clone();
         let one_more = |counts: &mut Counts| {
             *counter(counts) += 1;
             *counter(counts)
@@ -396,7 +394,7 @@ impl State {
     }
 
     fn held_of(&self, client: &str) -> usize {
-        let of_client = self.connections.values().filter(|connection| connection.client == client);
+        let of_client = self.connections.values().filter(|connection| connection.stream.client == client);
         of_client.map(|connection| connection.held).sum()
     }
 

@@ -64,6 +64,13 @@ impl Stage {
         self.rig(Some(seqgate), Some(back))
     }
 
+    /// The same with nothing between seqgate and the broker.
+    pub fn through_seqgate_alone(&mut self, args: &[&str]) -> Rig<'_> {
+        let seqgate = Seqgate::pipe(self.broker.address(), args);
+        self.front.target(seqgate.address());
+        self.rig(Some(seqgate), None)
+    }
+
     fn rig(&mut self, seqgate: Option<Seqgate>, back: Option<Relay>) -> Rig<'_> {
         // Connections of an earlier rig end here, so that they are in no record of this one.
         self.front.refuse();

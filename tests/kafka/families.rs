@@ -113,10 +113,10 @@ fn stall(rig: &Rig<'_>, crowd: &mut Crowd, side: Side) {
 
 /// Nothing is unanswered when the broker stops; each family has something to send while it is down.
 fn restart(rig: &mut Rig<'_>, crowd: &mut Crowd) {
-    let connections = rig.stage.front.connections();
+    let attempts = rig.stage.front.attempts();
     rig.stage.broker.stop_clean();
     crowd.begin_send(WAITING);
-    rig.stage.front.wait_connections(connections + crowd.0.len());
+    rig.stage.front.wait_attempts(attempts + crowd.0.len());
     rig.stage.broker.start_again();
     crowd.wait_settled();
 }

@@ -95,6 +95,11 @@ impl Producer {
         self.process.wait_count(self.sent, "settled records", is_settled);
     }
 
+    /// Waits until it has given up a record.
+    pub fn wait_failed(&self) {
+        self.process.wait_count(1, "failed record", |line| line.starts_with("failed "));
+    }
+
     /// Closes it and waits until it has ended.
     pub fn close(&mut self) {
         self.process.tell("close");

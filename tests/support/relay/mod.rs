@@ -239,9 +239,9 @@ impl Relay {
         self.wait(&format!("produce requests of {client}"), |state| state.counts_of(client).requests >= count);
     }
 
-    /// Waits until this many connections have been let in since the start.
-    pub fn wait_connections(&self, count: usize) {
-        self.wait("connections", |state| state.connections_made >= count);
+    /// Waits until this many new connections have come since the start, let in or refused.
+    pub fn wait_attempts(&self, count: usize) {
+        self.wait("connections", |state| state.connections_made + state.refused >= count);
     }
 
     /// Waits until this many cuts have struck since the start.
@@ -264,9 +264,10 @@ impl Relay {
         self.shared.state().counts_of(client).requests
     }
 
-    /// Connections that were let in since the start.
-    pub fn connections(&self) -> usize {
-        self.shared.state().connections_made
+    /// Connections that have come since the start, let in or refused.
+    pub fn attempts(&self) -> usize {
+        let state = self.shared.state();
+        state.connections_made + state.refused
     }
 
     /// Produce answers that are kept now.

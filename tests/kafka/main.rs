@@ -4,10 +4,15 @@
 #![allow(clippy::print_stdout, reason = "what a failing test has measured")]
 
 mod chaos;
+mod down;
 mod expiry;
+mod families;
 mod judging;
+mod matrix;
+mod newest;
 mod observe;
 mod relaying;
 mod restart;
 #[path = "../support/mod.rs"]
 mod support;
+mod transactions;

@@ -63,8 +63,8 @@ impl Family {
     /// How many batches of a partition it has in flight at most, each in a request of its own.
     pub fn in_flight(self) -> usize {
         match self {
-            Self::Java(_) | Self::FranzGo => 5,
-            Self::Sarama | Self::Librdkafka | Self::Aiokafka | Self::KafkaPython => 1,
+            Self::Java(_) | Self::FranzGo | Self::Librdkafka => 5,
+            Self::Sarama | Self::Aiokafka | Self::KafkaPython => 1,
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::jvm::Parts;
+use super::jvm::{Parts, Version};
 use super::process::{Process, run};
 use super::{PATIENCE, net, place};
 
@@ -64,6 +64,23 @@ impl Kafka {
         self.process.is_some()
     }
 
+    /// What `DumpLogSegments` prints of each of these partitions, which are small enough to have one segment.
+    pub fn dump_logs(&self, partitions: &[(&str, i32)]) -> Vec<String> {
+        let segment = |(topic, partition): &(&str, i32)| {
+            self.logs().join(format!("{topic}-{partition}/00000000000000000000.log")).display().to_string()
+        };
+        let main = match self.parts.version {
+            Version::V4_4_0 | Version::V4_3_1 => "org.apache.kafka.tools.DumpLogSegments",
+            Version::V3_9_1 => "kafka.tools.DumpLogSegments",
+        };
+        let mut command = self.parts.java("128m", main);
+        command.arg("--files").arg(partitions.iter().map(segment).collect::<Vec<_>>().join(","));
+        let dump = run(&mut command).unwrap_or_else(|error| panic!("{error}"));
+        let dumps: Vec<_> = dump.split("Dumping ").skip(1).map(str::to_owned).collect();
+        assert_eq!(dumps.len(), partitions.len(), "{dump}");
+        dumps
+    }
+
     /// Stops it in good order: it writes its snapshots.
     pub fn stop_clean(&mut self) {
         let mut process = self.process.take().expect("the broker runs");
@@ -97,7 +114,6 @@ impl Kafka {
     fn properties(&self, controller: SocketAddr) -> String {
         let Self { address, direct, .. } = self;
         let advertised = self.advertised.unwrap_or(*address);
-        let logs = self.home.join("logs");
         let own = [
             ("process.roles", "broker,controller".to_owned()),
             ("node.id", "1".to_owned()),
@@ -107,7 +123,7 @@ impl Kafka {
             ("inter.broker.listener.name", "DIRECT".to_owned()),
             ("controller.listener.names", "CONTROLLER".to_owned()),
             ("controller.quorum.voters", format!("1@{controller}")),
-            ("log.dirs", logs.display().to_string()),
+            ("log.dirs", self.logs().display().to_string()),
         ];
         // One of everything: small, quick to start, and enough for one node.
         let small = [
@@ -130,6 +146,10 @@ impl Kafka {
         let small = small.iter().map(|(key, value)| format!("{key}={value}\n"));
         let overrides = self.settings.iter().map(|(key, value)| format!("{key}={value}\n"));
         own.chain(small).chain(overrides).collect()
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.home.join("logs")
     }
 
     fn launch(&mut self) -> Result<(), String> {

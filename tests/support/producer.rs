@@ -78,16 +78,26 @@ impl Producer {
     ///
     /// Returns when its `send` has returned for each, which is when they wait for their turn on a connection.
     pub fn send(&mut self, count: usize, partition: Option<i32>) {
+        self.begin_send(count, partition);
+        let all = format!("sent {}", self.sent);
+        self.process.wait_line(0, "end of a send", |line| line == all);
+    }
+
+    /// The same without the wait, for when its `send` itself may have to wait for a broker.
+    pub fn begin_send(&mut self, count: usize, partition: Option<i32>) {
         let partition = partition.map(|partition| format!(" {partition}")).unwrap_or_default();
         self.process.tell(&format!("send {count}{partition}"));
         self.sent += count;
-        let all = format!("sent {}", self.sent);
-        self.process.wait_line(0, "end of a send", |line| line == all);
     }
 
     /// Waits until each record handed to it is acknowledged or failed.
     pub fn wait_settled(&self) {
         self.process.wait_count(self.sent, "settled records", is_settled);
+    }
+
+    /// Waits until it has given up a record.
+    pub fn wait_failed(&self) {
+        self.process.wait_count(1, "failed record", |line| line.starts_with("failed "));
     }
 
     /// Closes it and waits until it has ended.

@@ -64,6 +64,13 @@ impl Stage {
         self.rig(Some(seqgate), Some(back))
     }
 
+    /// The same with nothing between seqgate and the broker.
+    pub fn through_seqgate_alone(&mut self, args: &[&str]) -> Rig<'_> {
+        let seqgate = Seqgate::pipe(self.broker.address(), args);
+        self.front.target(seqgate.address());
+        self.rig(Some(seqgate), None)
+    }
+
     fn rig(&mut self, seqgate: Option<Seqgate>, back: Option<Relay>) -> Rig<'_> {
         // Connections of an earlier rig end here, so that they are in no record of this one.
         self.front.refuse();
@@ -91,6 +98,11 @@ impl Crowd {
     /// Hands each as many records, to be sent when it likes.
     pub fn send(&mut self, count: usize) {
         self.0.iter_mut().for_each(|producer| producer.send(count, None));
+    }
+
+    /// The same while no broker may be there.
+    pub fn begin_send(&mut self, count: usize) {
+        self.0.iter_mut().for_each(|producer| producer.begin_send(count, None));
     }
 
     /// Waits until every record of every producer is acknowledged or failed.

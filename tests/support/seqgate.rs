@@ -4,8 +4,10 @@ use std::env;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use super::place;
+use serde_json::Value;
+
 use super::process::Process;
+use super::{net, place};
 
 /// Warnings that are right in every rig: clients are sent to the relay in front of seqgate instead of to seqgate itself, and
 /// the machine may allow fewer open files than a server wants.
@@ -30,6 +32,19 @@ pub struct Listener {
     pub mode: String,
 }
 
+/// What it knows of a producer in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tracked {
+    /// The producer.
+    pub producer_id: i64,
+    /// The epoch of its newest batch.
+    pub producer_epoch: i16,
+    /// The sequence number that comes next.
+    pub expected_sequence: i32,
+    /// Where its newest batch stands.
+    pub base_offset: i64,
+}
+
 impl Seqgate {
     /// One listener on a port of its choice in front of one upstream.
     pub fn pipe(upstream: SocketAddr, args: &[&str]) -> Self {
@@ -52,6 +67,28 @@ impl Seqgate {
     /// Where its first listener is.
     pub fn address(&self) -> SocketAddr {
         self.listeners[0].address
+    }
+
+    /// Where its admin port is, which its log says; fails unless it was started with one.
+    pub fn admin(&self) -> SocketAddr {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("admin port up")).expect("the log names the admin port");
+        let address = line.split_whitespace().find_map(|field| field.strip_prefix("address="));
+        address.expect("the line has an address").parse().unwrap()
+    }
+
+    /// Each producer that it tracks in a partition of a topic.
+    pub fn producers(&self, topic: &str, partition: i32) -> Vec<Tracked> {
+        let path = format!("/api/v1/producers?topic={topic}&partition={partition}");
+        let rows: Vec<Value> = serde_json::from_str(&net::http_get(self.admin(), &path)).unwrap();
+        rows.iter().map(|row| tracked(row).unwrap_or_else(|| panic!("{row}"))).collect()
+    }
+
+    /// The value of one of its counters, over all labels that the line holds.
+    pub fn counter(&self, name: &str, label: &str) -> u64 {
+        let metrics = net::http_get(self.admin(), "/metrics");
+        let of_name = metrics.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        of_name.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
     }
 
     /// All of its listeners.
@@ -90,6 +127,15 @@ impl Seqgate {
 /// The one that cargo has built, or another by `SEQGATE_BINARY`.
 fn binary() -> String {
     env::var("SEQGATE_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_seqgate").to_owned())
+}
+
+fn tracked(row: &Value) -> Option<Tracked> {
+    Some(Tracked {
+        producer_id: row["producer_id"].as_i64()?,
+        producer_epoch: row["producer_epoch"].as_i64()?.try_into().ok()?,
+        expected_sequence: row["expected_sequence"].as_i64()?.try_into().ok()?,
+        base_offset: row["base_offset"].as_i64()?,
+    })
 }
 
 fn listener(line: &str) -> Option<Listener> {

@@ -42,6 +42,12 @@ impl Tools {
         log
     }
 
+    /// All that is committed in a topic behind what the group has read: `count` records and whatever more there is.
+    pub fn read_group(&mut self, bootstrap: SocketAddr, topic: &str, group: &str, count: usize) -> Vec<Logged> {
+        let lines = self.0.ask(&format!("group {bootstrap} {topic} {group} {count}")).unwrap();
+        lines.iter().map(|line| logged(line)).collect()
+    }
+
     /// How many producers the leader of a partition remembers.
     pub fn known_producers(&mut self, bootstrap: SocketAddr, topic: &str, partition: i32) -> usize {
         self.0.ask(&format!("known {bootstrap} {topic} {partition}")).unwrap().len()

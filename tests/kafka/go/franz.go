@@ -19,7 +19,8 @@ func startFranz(bootstrap, topic string, chosen settings) producer {
 		kgo.DefaultProduceTopic(topic),
 		kgo.ClientID(chosen.clientID),
 		kgo.RecordPartitioner(kgo.BasicConsistentPartitioner(inTurn)),
-		kgo.RetryBackoffFn(func(int) time.Duration { return 100 * time.Millisecond }),
+		kgo.RetryBackoffFn(func(int) time.Duration { return chosen.retryBackoff }),
+		kgo.MetadataMinAge(100 * time.Millisecond),
 		kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelInfo, nil)),
 	}
 	if chosen.requestTimeout > 0 {

@@ -21,6 +21,7 @@ type settings struct {
 	clientID string
 	// requestTimeout is the client's own when it is zero.
 	requestTimeout time.Duration
+	retryBackoff   time.Duration
 }
 
 type producer interface {
@@ -33,7 +34,7 @@ type producer interface {
 
 func main() {
 	family, bootstrap, topic := os.Args[1], os.Args[2], os.Args[3]
-	chosen := settings{clientID: family}
+	chosen := settings{clientID: family, retryBackoff: 100 * time.Millisecond}
 	for _, pair := range os.Args[4:] {
 		chosen.set(pair)
 	}
@@ -86,10 +87,16 @@ func (chosen *settings) set(pair string) {
 	case "client.id":
 		chosen.clientID = value
 	case "request.timeout.ms":
-		chosen.requestTimeout = time.Duration(number(value)) * time.Millisecond
+		chosen.requestTimeout = milliseconds(value)
+	case "retry.backoff.ms":
+		chosen.retryBackoff = milliseconds(value)
 	default:
 		panic("unknown property " + property)
 	}
+}
+
+func milliseconds(word string) time.Duration {
+	return time.Duration(number(word)) * time.Millisecond
 }
 
 func number(word string) int {

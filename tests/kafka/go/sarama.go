@@ -28,7 +28,7 @@ func startSarama(bootstrap, topic string, chosen settings) producer {
 	config.Producer.Idempotent = true
 	config.Producer.RequiredAcks = sarama.WaitForAll
 	config.Producer.Retry.Max = 1000
-	config.Producer.Retry.Backoff = 100 * time.Millisecond
+	config.Producer.Retry.Backoff = chosen.retryBackoff
 	config.Producer.Return.Successes = true
 	config.Producer.Partitioner = newPartitioner
 	if chosen.requestTimeout > 0 {

@@ -1,5 +1,6 @@
 """librdkafka, by confluent-kafka."""
 
+import sys
 import threading
 
 import confluent_kafka
@@ -13,7 +14,7 @@ producer = confluent_kafka.Producer(
         "enable.idempotence": True,
         # Connections are cut all the time: wait no longer than needed for the next.
         "reconnect.backoff.max.ms": 500,
-        "debug": "broker,eos",
+        "debug": "eos",
         "client.id": settings.get("client.id", "librdkafka"),
         "socket.timeout.ms": int(settings.get("request.timeout.ms", 60_000)),
     }
@@ -32,11 +33,19 @@ def told(record_id):
 
 def poll():
     while True:
-        producer.poll(0.1)
+        try:
+            producer.poll(0.1)
+        except confluent_kafka.KafkaException as fatal:
+            print(fatal, file=sys.stderr)
+            # This instance sends nothing any more: what it still has fails now.
+            producer.purge()
 
 
 def send(record_id, partition):
-    producer.produce(topic, record_id.encode(), partition=partition, on_delivery=told(record_id))
+    try:
+        producer.produce(topic, record_id.encode(), partition=partition, on_delivery=told(record_id))
+    except confluent_kafka.KafkaException as refused:
+        failed(record_id, refused)
 
 
 threading.Thread(target=poll, daemon=True).start()

@@ -125,8 +125,6 @@ struct Armed {
 #[derive(Default)]
 struct Connection {
     open: bool,
-    /// The client id in its requests.
-    client: String,
     cut: Option<Ending>,
     /// Produce answers read from upstream that wait for leave to go on.
     held: usize,
@@ -241,9 +239,9 @@ impl Relay {
         self.wait(&format!("produce requests of {client}"), |state| state.counts_of(client).requests >= count);
     }
 
-    /// Waits until this many connections have been let in since the start.
-    pub fn wait_connections(&self, count: usize) {
-        self.wait("connections", |state| state.connections_made >= count);
+    /// Waits until this many new connections have come since the start, let in or refused.
+    pub fn wait_attempts(&self, count: usize) {
+        self.wait("connections", |state| state.connections_made + state.refused >= count);
     }
 
     /// Waits until this many cuts have struck since the start.
@@ -266,9 +264,10 @@ impl Relay {
         self.shared.state().counts_of(client).requests
     }
 
-    /// Connections that were let in since the start.
-    pub fn connections(&self) -> usize {
-        self.shared.state().connections_made
+    /// Connections that have come since the start, let in or refused.
+    pub fn attempts(&self) -> usize {
+        let state = self.shared.state();
+        state.connections_made + state.refused
     }
 
     /// Produce answers that are kept now.
@@ -351,7 +350,7 @@ impl State {
         counter: impl Fn(&mut Counts) -> &mut usize,
         found_here: impl Fn(Point) -> bool,
     ) -> Option<Strike> {
-        let client = self.connection(connection).client.clone();
+        let client = self.connection(connection).stream.client.clone();
         let one_more = |counts: &mut Counts| {
             *counter(counts) += 1;
             *counter(counts)
@@ -396,7 +395,7 @@ impl State {
     }
 
     fn held_of(&self, client: &str) -> usize {
-        let of_client = self.connections.values().filter(|connection| connection.client == client);
+        let of_client = self.connections.values().filter(|connection| connection.stream.client == client);
         of_client.map(|connection| connection.held).sum()
     }
 

@@ -208,7 +208,7 @@ impl Pump<'_> {
         self.asked.lock().unwrap().push_back((correlation, api, version));
         self.shared.change(|state| {
             if let Some(client) = client {
-                state.connection(self.id).client = client;
+                state.connection(self.id).stream.client = client;
             }
             let strike = if api == PRODUCE { state.count_request(self.id) } else { None };
             let stream = &mut state.connection(self.id).stream;

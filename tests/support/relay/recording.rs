@@ -20,6 +20,8 @@ pub struct Recording {
 pub struct Stream {
     /// Its number at the relay, from 0.
     pub connection: usize,
+    /// The client id in its requests.
+    pub client: String,
     /// Every byte that came from the client's side.
     pub to_broker: Vec<u8>,
     /// Every byte that came from the broker's side.
@@ -93,6 +95,11 @@ impl Recording {
     /// Every batch of every whole Produce request, in order, connection by connection.
     pub fn batches(&self) -> Vec<Batch> {
         self.streams.iter().flat_map(Stream::batches).collect()
+    }
+
+    /// The same for the connections of one client id.
+    pub fn batches_of(&self, client: &str) -> Vec<Batch> {
+        self.streams.iter().filter(|stream| stream.client == client).flat_map(Stream::batches).collect()
     }
 
     /// Every partition's answer of every Produce answer, in the same order.

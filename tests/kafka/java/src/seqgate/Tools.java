@@ -7,7 +7,7 @@ import java.io.InputStreamReader;
  * What tests ask of Kafka's own classes, in one process that stays, because a Java start costs a second.
  *
  * <p>Commands on standard input: {@code topics BOOTSTRAP NAME PARTITIONS}, {@code read BOOTSTRAP NAME},
- * {@code known BOOTSTRAP NAME PARTITION}. Each prints its lines and then {@code done} or {@code error TEXT}.
+ * {@code group BOOTSTRAP NAME GROUP COUNT}, {@code known BOOTSTRAP NAME PARTITION}. Each prints its lines and then {@code done} or {@code error TEXT}.
  */
 public final class Tools {
     interface Command {
@@ -22,6 +22,9 @@ public final class Tools {
                     break;
                 case "read":
                     ReadLog.print(words[1], words[2]);
+                    break;
+                case "group":
+                    Group.print(words[1], words[2], words[3], Integer.parseInt(words[4]));
                     break;
                 case "known":
                     Known.print(words[1], words[2], Integer.parseInt(words[3]));

@@ -101,7 +101,7 @@ fn track_hot(c: &mut Criterion) {
 /// A million pairs (1,000 partitions of 1,000 producers) with five batches each, visited in random order.
 fn track_many(c: &mut Criterion) {
     let pairs = if is_smoke_test() { PAIRS_SMOKE } else { PAIRS };
-    let mut tracker = Tracker::new(TrackerLimits::default());
+    let mut tracker = Tracker::new(TrackerLimits { window: 5, ..TrackerLimits::default() });
     tracker.introduce(TopicRef::Name(TOPIC), None, None);
     let mut sequences = vec![0; pairs as usize];
     let mut offsets = vec![0; PARTITIONS as usize];

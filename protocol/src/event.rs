@@ -1,4 +1,4 @@
-//! What happened, as data: the one vocabulary of metrics, log and admin port.
+//! What happened, as data: the one vocabulary of journal, metrics, log and admin port.
 
 pub use crate::sequencing::{Action, Evidence, Rule, Verdict};
 use crate::sequencing::{BatchId, ProducerEpoch, ProducerId, Sequence, TopicId, TopicRef};
@@ -24,6 +24,10 @@ pub struct BatchEvent<'a> {
     pub records: u32,
     /// The batch's bytes.
     pub bytes: u32,
+    /// The checksum in its header.
+    pub crc: Option<u32>,
+    /// Where the cluster has it, by the proof that answers it.
+    pub base_offset: Option<i64>,
     /// It is a gap that was not counted before.
     pub new_gap: bool,
 }

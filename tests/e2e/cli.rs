@@ -43,7 +43,7 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
         (&["run"], "error: no listener: give --listen ADDR and --upstream ADDR, or -c FILE"),
         (&["run", "--listen", "127.0.0.1:0"], "error: --listen needs --upstream ADDR"),
         (&["run", "--listen", "9092", "--upstream", "a:1"], "is not HOST:PORT"),
-        (&["run", "--journal", "file"], "unexpected argument '--journal'"),
+        (&["run", "--faults", "file"], "unexpected argument '--faults'"),
         (&["run", "--listen", "a:1", "--upstream", "a:1", "--mode", "enforce"], "comes in a later version"),
         (&["run", "-c", "/does/not/exist"], "error: /does/not/exist: cannot be read: No such file"),
     ];

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use crate::support::{PATIENCE, Proxy, accept, broker, connect, request, respond};
+use crate::support::{PATIENCE, Proxy, REQUEST, RESPONSE, accept, broker, connect, request, respond};
 
 /// Reads until the connection ends; an orderly end is no error.
 fn end_of(mut stream: &TcpStream) -> Result<(), ErrorKind> {
@@ -13,15 +13,18 @@ fn end_of(mut stream: &TcpStream) -> Result<(), ErrorKind> {
 
 #[test]
 fn a_client_is_reset_while_the_broker_is_down_and_served_when_it_is_back() {
-    let (listener, upstream) = broker();
-    drop(listener);
+    // Bound all along, so that nobody else gets the port; it listens only later.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let upstream = socket.local_addr().unwrap().as_socket().unwrap();
     let proxy = Proxy::start(upstream, &[]);
     for _ in 0..20 {
         assert_eq!(end_of(&proxy.connect()), Err(ErrorKind::ConnectionReset));
     }
     proxy.wait_for_log("broker unreachable");
 
-    let broker = TcpListener::bind(upstream).unwrap();
+    socket.listen(128).unwrap();
+    let broker = TcpListener::from(socket);
     broker.set_nonblocking(true).unwrap();
     let deadline = std::time::Instant::now() + PATIENCE;
     let (mut client, mut served) = loop {
@@ -96,11 +99,11 @@ fn what_a_client_sends_before_the_broker_accepts_is_not_lost() {
     let (broker, upstream) = broker();
     let proxy = Proxy::start(upstream, &[]);
     let mut client = connect(proxy.address);
-    client.write_all(&crate::support::REQUEST).unwrap();
+    client.write_all(&REQUEST).unwrap();
     let mut served = accept(&broker);
-    let mut arrived = [0; crate::support::REQUEST.len()];
+    let mut arrived = [0; REQUEST.len()];
     served.read_exact(&mut arrived).unwrap();
-    assert_eq!(arrived, crate::support::REQUEST);
+    assert_eq!(arrived, REQUEST);
 }
 
 #[test]
@@ -109,10 +112,14 @@ fn a_listener_outlives_a_lack_of_descriptors() {
     let binary = env!("CARGO_BIN_EXE_seqgate");
     let run = format!("ulimit -n 40; exec {binary} run --listen 127.0.0.1:0 --upstream {upstream}");
     let proxy = Proxy::spawn(std::process::Command::new("sh").args(["-c", &run]));
-    // Answers whoever comes and closes its own side; a connection stays until its client goes.
+    // Keeps whoever comes until it goes.
     std::thread::spawn(move || {
-        while let Ok((mut served, _)) = broker.accept() {
-            served.write_all(&crate::support::RESPONSE).ok();
+        for mut served in broker.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                while served.read_exact(&mut [0; REQUEST.len()]).is_ok() {
+                    served.write_all(&RESPONSE).ok();
+                }
+            });
         }
     });
     let clients: Vec<TcpStream> = (0..60).map(|_| proxy.connect()).collect();
@@ -120,7 +127,10 @@ fn a_listener_outlives_a_lack_of_descriptors() {
     drop(clients);
     let deadline = std::time::Instant::now() + PATIENCE;
     // Until descriptors are free again, newcomers are reset.
-    while proxy.connect().read_exact(&mut [0; 14]).is_err() {
+    let served = |mut client: TcpStream| {
+        client.write_all(&REQUEST).and_then(|()| client.read_exact(&mut [0; RESPONSE.len()])).is_ok()
+    };
+    while !served(proxy.connect()) {
         assert!(std::time::Instant::now() < deadline, "the listener does not come back");
     }
 }

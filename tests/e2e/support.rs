@@ -4,20 +4,30 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Longest that anything here may take; nothing waits for it unless something is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running proxy; killed when dropped.
 pub(crate) struct Proxy {
     child: Child,
     lines: Receiver<String>,
-    log: Receiver<String>,
+    log: Arc<Log>,
+    logger: Option<JoinHandle<()>>,
     pub(crate) line: String,
     pub(crate) address: SocketAddr,
+}
+
+/// What the proxy has logged so far.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    grown: Condvar,
 }
 
 /// Returns the binary with an environment of its own.
@@ -46,12 +56,10 @@ impl Proxy {
         let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().unwrap();
         let lines = follow(child.stdout.take().unwrap());
-        let log = follow(child.stderr.take().unwrap());
-        let line = lines
-            .recv_timeout(PATIENCE)
-            .unwrap_or_else(|_| panic!("no line; log: {:?}", log.try_iter().collect::<Vec<_>>()));
+        let (log, logger) = Log::follow(child.stderr.take().unwrap());
+        let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line; log: {:#?}", log.lines.lock()));
         let address = field(&line, "address").parse().unwrap();
-        Self { child, lines, log, line, address }
+        Self { child, lines, log, logger: Some(logger), line, address }
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -60,14 +68,24 @@ impl Proxy {
 
     /// Waits for a line of the log that holds `text`.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let (deadline, mut lines) = (Instant::now() + PATIENCE, self.log.lines.lock().unwrap());
         loop {
-            let line = self.log.recv_timeout(deadline - Instant::now());
-            let line = line.unwrap_or_else(|_| panic!("the log never said {text:?}"));
-            if line.contains(text) {
-                return line;
+            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
+                return line.clone();
             }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "the log never said {text:?}: {lines:#?}");
+            lines = self.log.grown.wait_timeout(lines, left).unwrap().0;
         }
+    }
+
+    /// Returns the log so far; all of it once the proxy has ended and [`Self::wait`] has returned.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lines.lock().unwrap().clone()
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Returns the address of the admin port, which the log names.
@@ -81,6 +99,11 @@ impl Proxy {
 
     /// Waits for the end; returns the status and what was left on standard output.
     pub(crate) fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        self.finish()
+    }
+
+    /// As [`Self::wait`], with the log still to be looked at.
+    pub(crate) fn finish(&mut self) -> (ExitStatus, Vec<String>) {
         let deadline = Instant::now() + PATIENCE;
         // Standard output closes with the process.
         let mut rest = Vec::new();
@@ -88,7 +111,24 @@ impl Proxy {
             rest.push(line);
         }
         assert!(Instant::now() < deadline, "the proxy does not end");
+        if let Some(logger) = self.logger.take() {
+            logger.join().unwrap();
+        }
         (self.child.wait().unwrap(), rest)
+    }
+}
+
+impl Log {
+    fn follow(from: impl Read + Send + 'static) -> (Arc<Self>, JoinHandle<()>) {
+        let log = Arc::new(Self::default());
+        let to = Arc::clone(&log);
+        let logger = std::thread::spawn(move || {
+            for line in BufReader::new(from).lines().map_while(Result::ok) {
+                to.lines.lock().unwrap().push(line);
+                to.grown.notify_all();
+            }
+        });
+        (log, logger)
     }
 }
 

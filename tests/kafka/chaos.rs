@@ -37,13 +37,13 @@ fn hundred_records(rig: &mut Rig<'_>, topic: &str) -> Outcome {
     for ack in producer.acked() {
         println!("{} at {}-{} offset {}", ack.id, topic, ack.partition, ack.offset);
     }
-    rig.judge(&producer, topic)
+    rig.judge(&producer)
 }
 
 fn cuts(rig: &Rig<'_>) -> Vec<(Side, Point, Ending)> {
     let mut cuts = Vec::new();
     for side in rig.sides() {
-        for point in Point::ALL {
+        for point in Point::CUTS {
             cuts.extend([(*side, point, Ending::Reset), (*side, point, Ending::Close)]);
         }
     }
@@ -57,7 +57,7 @@ fn cut_round(rig: &Rig<'_>, producer: &mut Producer, side: Side, point: Point, e
     rig.send_apart(producer, ROUND - 1);
     relay.wait_held(ROUND - 1);
     match point {
-        Point::InRequest => {
+        Point::InRequest | Point::AfterRequest => {
             relay.strike(Strike { nth: 1, point, ending });
             rig.send_apart(producer, 1);
         }
@@ -88,7 +88,7 @@ fn hundred_records_direct() {
     let Some(parts) = require::kafka(Version::V4_3_1) else { return };
     let mut stage = Stage::shared(parts);
     let mut rig = stage.direct();
-    hundred_records(&mut rig, "events-direct").assert_exactly_once(RECORDS);
+    hundred_records(&mut rig, "events-direct").assert_exactly_once("producer", RECORDS);
     let recording = rig.stage.front.recording();
     let again = copies(&recording).values().filter(|count| **count > 1).count();
     assert!(again > 0, "no acknowledgement was lost");
@@ -111,7 +111,7 @@ fn hundred_records_through_seqgate_on_kafka_3_9() {
 
 fn through_seqgate(stage: &mut Stage, decoder: &mut Decoder) {
     let mut rig = stage.through_seqgate(&[]);
-    hundred_records(&mut rig, "events").assert_exactly_once(RECORDS);
+    hundred_records(&mut rig, "events").assert_exactly_once("producer", RECORDS);
     for side in rig.sides() {
         java_reads(decoder, &rig.relay(*side).recording());
     }

@@ -12,7 +12,7 @@ fn of(acked: &[(&str, i64)], log: &[(&str, i64)]) -> Outcome {
 
 #[test]
 fn records_in_their_places_are_exactly_once() {
-    of(&[("a", 0), ("b", 1)], &[("a", 0), ("b", 1)]).assert_exactly_once(2);
+    of(&[("a", 0), ("b", 1)], &[("a", 0), ("b", 1)]).assert_exactly_once("producer", 2);
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn observe_mode_is_byte_identical() {
     producer.wait_settled();
     producer.close();
     let log = rig.stage.tools.read_log(front, "observed");
-    rig.judge(&producer, "observed").assert_exactly_once(2 * RECORDS);
+    rig.judge(&producer).assert_exactly_once("producer", 2 * RECORDS);
     assert_eq!(log.len(), 2 * RECORDS);
 
     let back = rig.back.as_ref().expect("the rig has a back relay");

@@ -1,51 +1,67 @@
-//! A broker that restarts in good order while a producer waits for several answers of one partition.
+//! A broker that restarts in good order while producers wait for several answers of one partition.
 //!
 //! Its snapshot keeps one batch per producer, so it no longer knows the others when they are sent again: it refuses the
 //! first, and the producer takes a new epoch and sends all of them as if they were new.
 
+use crate::support::family::Family;
 use crate::support::judge::Outcome;
 use crate::support::jvm::Version;
 use crate::support::require;
-use crate::support::rig::{Rig, Side, Stage};
+use crate::support::rig::{Rig, Stage};
 
-/// As many as the Java producer has in flight by default.
+/// As many as any of the producers has in flight.
 const BATCHES: usize = 5;
 const ROUNDS: usize = 2;
-/// One before the first round, which asks for the producer id.
-const RECORDS: usize = 1 + ROUNDS * BATCHES;
 
-/// Each round: five batches of one partition are appended, their answers lost on one side, the broker restarted.
-fn r1(rig: &mut Rig<'_>, topic: &str, lost_on: Side) -> Outcome {
-    rig.create_topic(topic, 1);
-    let mut producer = rig.producer(topic, &[]);
-    producer.send(1, None);
-    producer.wait_settled();
-    for _ in 0..ROUNDS {
-        rig.relay(lost_on).hold_answers();
-        rig.send_apart(&mut producer, BATCHES);
-        rig.relay(lost_on).wait_held(BATCHES);
+/// How many records each producer sends: one before the first round, which asks for the producer id.
+pub(crate) fn records(rounds: usize) -> usize {
+    1 + rounds * BATCHES
+}
+
+/// Each round: batches of one partition are appended, their answers lost on the clients' side, the broker restarted.
+pub(crate) fn r1(rig: &mut Rig<'_>, families: &[Family], topic: &str, rounds: usize) -> Vec<(Family, Outcome)> {
+    let mut crowd = rig.crowd(families, topic, 1, &[]);
+    crowd.send(1);
+    crowd.wait_settled();
+    for _ in 0..rounds {
+        rig.stage.front.hold_answers();
+        for producer in &mut crowd.0 {
+            let in_flight = producer.family().in_flight();
+            rig.send_apart(producer, in_flight);
+            rig.stage.front.wait_held_of(producer.client(), in_flight);
+            producer.send(BATCHES - in_flight, None);
+        }
         rig.restart_losing_answers();
-        producer.wait_settled();
+        crowd.wait_settled();
     }
-    producer.close();
-    rig.judge(&producer, topic)
+    crowd.close();
+    rig.judge_all(&crowd)
+}
+
+/// Families that have several batches in flight, and so some that the snapshot does not keep.
+pub(crate) fn is_hurt(family: Family) -> bool {
+    family.in_flight() > 1
 }
 
 /// The producer is told that all is well, and records stand twice.
 #[track_caller]
-fn assert_doubled(outcome: &Outcome) {
-    let all_acked = outcome.acked.len() == RECORDS && outcome.failed.is_empty() && outcome.lost.is_empty();
-    assert!(all_acked && !outcome.doubled.is_empty(), "{}", outcome.summary());
-    println!("direct: {}", outcome.summary());
+fn assert_doubled(family: Family, outcome: &Outcome) {
+    println!("{} direct: {}", family.name(), outcome.summary());
+    let all_acked = outcome.acked.len() == records(ROUNDS) && outcome.failed.is_empty() && outcome.lost.is_empty();
+    assert!(all_acked && !outcome.doubled.is_empty(), "{}: {}", family.name(), outcome.summary());
 }
 
-fn doubles_direct_and_not_through_seqgate(version: Version) {
+fn doubles_direct_and_not_through_seqgate(version: Version, families: &[Family]) {
     let Some(parts) = require::kafka(version) else { return };
     let mut stage = Stage::shared(parts);
-    assert_doubled(&r1(&mut stage.direct(), "r1-direct", Side::Front));
-
+    let hurt: Vec<_> = families.iter().copied().filter(|family| is_hurt(*family)).collect();
+    for (family, outcome) in r1(&mut stage.direct(), &hurt, "r1-direct", ROUNDS) {
+        assert_doubled(family, &outcome);
+    }
     let mut rig = stage.through_seqgate(&[]);
-    r1(&mut rig, "r1-through-seqgate", Side::Front).assert_exactly_once(RECORDS);
+    for (family, outcome) in r1(&mut rig, families, "r1-through-seqgate", ROUNDS) {
+        outcome.assert_exactly_once(family.name(), records(ROUNDS));
+    }
     // A connection let in just before the relay refused may find it so.
     rig.stop_seqgate(&["broker unreachable"]);
 }
@@ -54,15 +70,17 @@ fn doubles_direct_and_not_through_seqgate(version: Version) {
 fn direct_r1_doubles() {
     let Some(parts) = require::kafka(Version::V4_3_1) else { return };
     let mut stage = Stage::shared(parts);
-    assert_doubled(&r1(&mut stage.direct(), "r1-direct-alone", Side::Front));
+    let java = Family::Java(Version::V4_3_1);
+    let outcomes = r1(&mut stage.direct(), &[java], "r1-direct-alone", ROUNDS);
+    assert_doubled(java, &outcomes[0].1);
 }
 
 #[test]
 fn r1_direct_doubles_and_through_seqgate_does_not() {
-    doubles_direct_and_not_through_seqgate(Version::V4_3_1);
+    doubles_direct_and_not_through_seqgate(Version::V4_3_1, &require::families());
 }
 
 #[test]
 fn r1_direct_doubles_and_through_seqgate_does_not_on_kafka_3_9() {
-    doubles_direct_and_not_through_seqgate(Version::V3_9_1);
+    doubles_direct_and_not_through_seqgate(Version::V3_9_1, &[Family::Java(Version::V3_9_1)]);
 }

@@ -56,8 +56,8 @@ impl Outcome {
 
     /// Fails with all that is wrong unless [`Self::is_exactly_once`].
     #[track_caller]
-    pub fn assert_exactly_once(&self, sent: usize) {
-        assert!(self.is_exactly_once(sent), "of {sent} records: {}", self.summary());
+    pub fn assert_exactly_once(&self, whose: &str, sent: usize) {
+        assert!(self.is_exactly_once(sent), "{whose}: of {sent} records: {}", self.summary());
     }
 
     /// One line of counts, and the ids that are wrong.

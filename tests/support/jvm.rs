@@ -2,17 +2,19 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use super::place;
+use super::process::run;
 
 /// A release of Apache Kafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// The newest that tests run on.
+    /// The newest there is.
+    V4_4_0,
+    /// The one that most tests run on.
     V4_3_1,
     /// The last of the 3.x line.
     V3_9_1,
@@ -22,6 +24,7 @@ impl Version {
     /// As Maven names it.
     pub fn number(self) -> &'static str {
         match self {
+            Self::V4_4_0 => "4.4.0",
             Self::V4_3_1 => "4.3.1",
             Self::V3_9_1 => "3.9.1",
         }
@@ -29,11 +32,13 @@ impl Version {
 
     /// Arguments for Maven, which decide what is fetched.
     fn coordinates(self) -> Vec<String> {
-        let mut coordinates = vec![format!("-Dkafka.version={}", self.number())];
-        if self == Self::V4_3_1 {
-            coordinates.push("-Plog4j2".to_owned());
-        }
-        coordinates
+        let profiles = match self {
+            // There are no kafka-tools of this release.
+            Self::V4_4_0 => "log4j2",
+            Self::V4_3_1 => "log4j2,tools",
+            Self::V3_9_1 => "tools",
+        };
+        vec![format!("-Dkafka.version={}", self.number()), format!("-P{profiles}")]
     }
 }
 
@@ -48,11 +53,13 @@ pub struct Parts {
 
 /// The parts of this version, fetched and compiled at the first call on this machine; an error names what is missing.
 pub fn parts(version: Version) -> Result<&'static Parts, String> {
-    static V4: OnceLock<Result<Parts, String>> = OnceLock::new();
-    static V3: OnceLock<Result<Parts, String>> = OnceLock::new();
+    static V4_4: OnceLock<Result<Parts, String>> = OnceLock::new();
+    static V4_3: OnceLock<Result<Parts, String>> = OnceLock::new();
+    static V3_9: OnceLock<Result<Parts, String>> = OnceLock::new();
     let cell = match version {
-        Version::V4_3_1 => &V4,
-        Version::V3_9_1 => &V3,
+        Version::V4_4_0 => &V4_4,
+        Version::V4_3_1 => &V4_3,
+        Version::V3_9_1 => &V3_9,
     };
     cell.get_or_init(|| prepare(version)).as_ref().map_err(Clone::clone)
 }
@@ -62,7 +69,7 @@ impl Parts {
     pub fn java(&self, heap: &str, main: &str) -> Command {
         let mut command = Command::new("java");
         let logging = sources().join(match self.version {
-            Version::V4_3_1 => "log4j2.properties",
+            Version::V4_4_0 | Version::V4_3_1 => "log4j2.properties",
             Version::V3_9_1 => "log4j.properties",
         });
         command
@@ -86,7 +93,7 @@ impl Parts {
 }
 
 fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/kafka/java")
+    place::sources("java")
 }
 
 fn prepare(version: Version) -> Result<Parts, String> {
@@ -105,7 +112,7 @@ fn prepare(version: Version) -> Result<Parts, String> {
 /// Fetches beside and renames, so that a directory with the final name is complete.
 fn fetch(version: Version, home: &Path) -> Result<PathBuf, String> {
     let pom = sources().join("pom.xml");
-    let libs = home.join(format!("libs-{:016x}", hash([&pom])));
+    let libs = home.join(format!("libs-{:016x}", place::hash_of(&[&pom])));
     if libs.exists() {
         return Ok(libs);
     }
@@ -120,14 +127,12 @@ fn fetch(version: Version, home: &Path) -> Result<PathBuf, String> {
 }
 
 fn compile(version: Version, home: &Path, libs: &Path) -> Result<PathBuf, String> {
-    let mut programs: Vec<PathBuf> =
-        fs::read_dir(sources().join("src/seqgate")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    programs.sort();
+    let mut programs = place::files_in(&sources().join("src/seqgate"));
     if version == Version::V3_9_1 {
         // Its imports moved between the releases; the newer one decodes frames of both.
         programs.retain(|program| program.file_name() != Some(OsStr::new("Decode.java")));
     }
-    let classes = home.join(format!("classes-{:016x}", hash(&programs)));
+    let classes = home.join(format!("classes-{:016x}", place::hash_of(&programs)));
     if classes.exists() {
         return Ok(classes);
     }
@@ -144,22 +149,4 @@ fn empty(place: PathBuf) -> PathBuf {
     let _ = fs::remove_dir_all(&place);
     fs::create_dir_all(&place).unwrap();
     place
-}
-
-fn hash<P: AsRef<Path>>(files: impl IntoIterator<Item = P>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for file in files {
-        fs::read(file).unwrap().hash(&mut hasher);
-    }
-    hasher.finish()
-}
-
-/// Runs to the end; an error holds what it printed.
-pub fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("{:?}: {error}", command.get_program()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    Err(format!("{:?}: {}\n{}", command.get_program(), output.status, String::from_utf8_lossy(&said)))
 }

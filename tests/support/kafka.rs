@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::jvm::{self, Parts};
-use super::process::Process;
+use super::jvm::Parts;
+use super::process::{Process, run};
 use super::{PATIENCE, net, place};
 
 const CLUSTER: &str = "c2VxZ2F0ZS10ZXN0cy0wMQ";
@@ -90,7 +90,7 @@ impl Kafka {
         fs::write(kafka.home.join("server.properties"), kafka.properties(net::local(controller))).unwrap();
         let mut format = parts.java("128m", "kafka.tools.StorageTool");
         format.args(["format", "-t", CLUSTER, "-c"]).arg(kafka.home.join("server.properties"));
-        jvm::run(&mut format).unwrap_or_else(|error| panic!("the log cannot be formatted: {error}"));
+        run(&mut format).unwrap_or_else(|error| panic!("the log cannot be formatted: {error}"));
         kafka
     }
 

@@ -4,6 +4,8 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "included by several test binaries")]
 #![allow(clippy::unwrap_used, reason = "test code outside a test function")]
 
+pub mod family;
+pub mod go;
 pub mod judge;
 pub mod jvm;
 pub mod kafka;
@@ -11,6 +13,7 @@ pub mod net;
 pub mod place;
 pub mod process;
 pub mod producer;
+pub mod python;
 pub mod relay;
 pub mod require;
 pub mod rig;

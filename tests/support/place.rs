@@ -1,9 +1,31 @@
 //! Where tests keep files: fetched parts for all runs, and one directory for this process.
 
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Programs of the tests, by their language.
+pub fn sources(language: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/kafka").join(language)
+}
+
+/// All files of a directory, in order.
+pub fn files_in(directory: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// One number for what is in these files, to name what was made of them.
+pub fn hash_of<P: AsRef<Path>>(files: &[P]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        fs::read(file).unwrap().hash(&mut hasher);
+    }
+    hasher.finish()
+}
 
 /// The part of the target directory that outlives a run.
 pub fn kept() -> PathBuf {

@@ -1,8 +1,8 @@
-//! The Java producer, driven record by record.
+//! A producer of some family, driven record by record.
 
 use std::net::SocketAddr;
 
-use super::jvm::Parts;
+use super::family::Family;
 use super::place;
 use super::process::Process;
 
@@ -26,21 +26,52 @@ pub struct Failed {
     pub error: String,
 }
 
-/// A running `KafkaProducer` with Kafka's own defaults. Record number n has the id `id-00000n`.
+/// A running idempotent producer. Record number n has the id `id-00000n`.
 pub struct Producer {
+    family: Family,
+    client: String,
+    topic: String,
     process: Process,
     sent: usize,
 }
 
 impl Producer {
-    /// Starts one; `settings` go over the defaults.
-    pub fn start(parts: &Parts, bootstrap: SocketAddr, topic: &str, settings: &[(&str, &str)]) -> Self {
-        let mut command = parts.java("128m", "seqgate.Producer");
+    /// Begins to start one, for [`Self::wait_ready`]; `settings`, named as for Kafka's own producer, go over the defaults.
+    pub fn launch(family: Family, bootstrap: SocketAddr, topic: &str, settings: &[(&str, &str)]) -> Self {
+        let mut command = family.program().unwrap_or_else(|missing| panic!("{missing}"));
         command.arg(bootstrap.to_string()).arg(topic);
+        let client = settings.iter().find(|(key, _)| *key == "client.id").map_or(family.name(), |(_, value)| value);
+        command.arg(format!("client.id={client}"));
         command.args(settings.iter().map(|(key, value)| format!("{key}={value}")));
-        let process = Process::spawn("producer", command, &place::fresh("producer").join("stderr.log"));
-        process.wait_line(0, "sign of life", |line| line == "ready");
-        Self { process, sent: 0 }
+        let process = Process::spawn(client, command, &place::fresh(client).join("stderr.log"));
+        Self { family, client: client.to_owned(), topic: topic.to_owned(), process, sent: 0 }
+    }
+
+    /// Waits until it takes commands.
+    pub fn wait_ready(&self) {
+        self.process.wait_line(0, "sign of life", |line| line == "ready");
+    }
+
+    /// What it is.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// The client id in its requests.
+    pub fn client(&self) -> &str {
+        &self.client
+    }
+
+    /// Where its records go.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Has a transactional producer do `command`, one of begin, commit and abort.
+    pub fn transaction(&mut self, command: &str) {
+        let from = self.process.lines().len();
+        self.process.tell(command);
+        self.process.wait_line(from, command, |line| line == format!("{command} done"));
     }
 
     /// Hands it the next `count` records, for a partition or for wherever its partitioner puts them.

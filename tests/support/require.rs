@@ -3,11 +3,23 @@
 use std::env;
 use std::io::{self, Write};
 
+use super::family::Family;
 use super::jvm::{self, Parts, Version};
 
 /// Apache Kafka of this version with a JDK to run it; `None` when the test is to return.
 pub fn kafka(version: Version) -> Option<&'static Parts> {
     present(jvm::parts(version))
+}
+
+/// Those of all families that this machine can run.
+pub fn families() -> Vec<Family> {
+    Family::ALL.into_iter().filter(|family| self::family(*family).is_some()).collect()
+}
+
+/// The family, when this machine can run it; `None` when the test is to do without.
+pub fn family(family: Family) -> Option<Family> {
+    let program = family.program().map_err(|reason| format!("{}: {reason}", family.name()));
+    present(program).map(|_| family)
 }
 
 /// The part, or a visible line instead of it; fails under `SEQGATE_REQUIRE=all`.

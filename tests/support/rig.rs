@@ -4,6 +4,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
 use super::PATIENCE;
+use super::family::Family;
+use super::judge::{Outcome, judge};
 use super::jvm::{Parts, Version};
 use super::kafka::Kafka;
 use super::producer::Producer;
@@ -31,11 +33,13 @@ impl Stage {
 
     /// The stage that the tests of this binary share, one at a time, in order: up, with nothing held or refused.
     pub fn shared(parts: &'static Parts) -> MutexGuard<'static, Self> {
-        static V4: OnceLock<Mutex<Stage>> = OnceLock::new();
-        static V3: OnceLock<Mutex<Stage>> = OnceLock::new();
+        static V4_4: OnceLock<Mutex<Stage>> = OnceLock::new();
+        static V4_3: OnceLock<Mutex<Stage>> = OnceLock::new();
+        static V3_9: OnceLock<Mutex<Stage>> = OnceLock::new();
         let cell = match parts.version {
-            Version::V4_3_1 => &V4,
-            Version::V3_9_1 => &V3,
+            Version::V4_4_0 => &V4_4,
+            Version::V4_3_1 => &V4_3,
+            Version::V3_9_1 => &V3_9,
         };
         let shared = cell.get_or_init(|| Mutex::new(Self::start(parts, &[])));
         // A test that failed has left it as it was at that moment.
@@ -80,6 +84,26 @@ pub struct Rig<'a> {
     pub back: Option<Relay>,
 }
 
+/// Producers of several families, side by side on one chain.
+pub struct Crowd(pub Vec<Producer>);
+
+impl Crowd {
+    /// Hands each as many records, to be sent when it likes.
+    pub fn send(&mut self, count: usize) {
+        self.0.iter_mut().for_each(|producer| producer.send(count, None));
+    }
+
+    /// Waits until every record of every producer is acknowledged or failed.
+    pub fn wait_settled(&self) {
+        self.0.iter().for_each(Producer::wait_settled);
+    }
+
+    /// Closes each.
+    pub fn close(&mut self) {
+        self.0.iter_mut().for_each(Producer::close);
+    }
+}
+
 /// The places where an acknowledgement can be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -100,16 +124,37 @@ impl Rig<'_> {
 
     /// A Java producer of the broker's release with Kafka's defaults, and `settings` over them.
     pub fn producer(&self, topic: &str, settings: &[(&str, &str)]) -> Producer {
-        Producer::start(self.stage.broker.parts(), self.stage.front.address(), topic, settings)
+        let family = Family::Java(self.stage.broker.parts().version);
+        let producer = Producer::launch(family, self.stage.front.address(), topic, settings);
+        producer.wait_ready();
+        producer
+    }
+
+    /// A producer of each family, each with a topic of its own.
+    pub fn crowd(&mut self, families: &[Family], topic: &str, partitions: usize, settings: &[(&str, &str)]) -> Crowd {
+        let front = self.stage.front.address();
+        let launch = |family: &Family| {
+            let topic = format!("{topic}-{}", family.name());
+            // A setting of which it makes something else.
+            let settings = if family.retries_late() { settings } else { &[] };
+            Producer::launch(*family, front, &topic, settings)
+        };
+        for family in families {
+            self.create_topic(&format!("{topic}-{}", family.name()), partitions);
+        }
+        let crowd: Vec<_> = families.iter().map(launch).collect();
+        crowd.iter().for_each(Producer::wait_ready);
+        Crowd(crowd)
     }
 
     /// Hands the producer records one at a time, each when the one before is on its way: every record is a batch, and as
     /// many are in flight as the producer allows.
     pub fn send_apart(&self, producer: &mut Producer, count: usize) {
+        let client = producer.client().to_owned();
         for _ in 0..count {
-            let before = self.stage.front.requests();
+            let before = self.stage.front.requests_of(&client);
             producer.send(1, None);
-            self.stage.front.wait_requests(before + 1);
+            self.stage.front.wait_requests_of(&client, before + 1);
         }
     }
 
@@ -129,11 +174,16 @@ impl Rig<'_> {
         }
     }
 
-    /// Judges all that a producer did on a topic that was its own.
-    pub fn judge(&mut self, producer: &Producer, topic: &str) -> super::judge::Outcome {
+    /// Judges all that a producer did on its topic.
+    pub fn judge(&mut self, producer: &Producer) -> Outcome {
         let Stage { broker, tools, .. } = &mut *self.stage;
-        let log = tools.read_log(broker.direct(), topic);
-        super::judge::judge(producer.acked(), producer.failed(), log)
+        let log = tools.read_log(broker.direct(), producer.topic());
+        judge(producer.acked(), producer.failed(), log)
+    }
+
+    /// The same for each of a crowd.
+    pub fn judge_all(&mut self, crowd: &Crowd) -> Vec<(Family, Outcome)> {
+        crowd.0.iter().map(|producer| (producer.family(), self.judge(producer))).collect()
     }
 
     /// Restarts the broker in good order while every connection is refused, and loses all answers that are held.

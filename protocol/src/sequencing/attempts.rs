@@ -105,8 +105,10 @@ pub(super) enum Flag {
     None,
     /// It looked like a gap; the broker's 45 confirms it.
     Suspect,
-    /// It was counted as a gap.
+    /// It is a gap that was counted before.
     Gap,
+    /// It was counted as a gap.
+    NewGap,
 }
 
 /// One batch that was sent.

@@ -6,38 +6,47 @@ use super::slab::NOWHERE;
 use super::window::Window;
 
 /// One producer on one partition. With an empty window it is COLD: only its open attempts are known.
+///
+/// Two cache lines, the first of which is all that a batch in order is held against: with a million entries a visit
+/// costs what it misses in the cache.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Entry {
-    pub(super) partition: u32,
     pub(super) producer: ProducerId,
+    pub(super) partition: u32,
     /// The epoch of everything in the window.
     pub(super) epoch: ProducerEpoch,
-    pub(super) window: Window,
+    /// A retry was answered here from a proof older than the broker's generation: the broker may not know the
+    /// producer any more, and would accept any sequence. One batch at a time goes up until it acknowledges one.
+    pub(super) alone: bool,
     /// The newest open attempt; the list goes on in the attempts.
     pub(super) attempts: u32,
     pub(super) pending: u16,
     /// Attempts whose outcome is unknown, and those sent without waiting for one.
     pub(super) unknown: u16,
-    /// When the newest proof came: the time to live of all of them runs from there.
-    pub(super) proof_at: Millis,
-    /// For eviction, in seconds of the same clock.
-    pub(super) used_s: u32,
-    /// The broker generation that last acknowledged a batch of this producer here; while `alone`, the one that has
-    /// yet to.
-    pub(super) acked_by: BrokerGeneration,
-    /// A retry was answered here from a proof older than the broker's generation: the broker may not know the
-    /// producer any more, and would accept any sequence. One batch at a time goes up until it acknowledges one.
-    pub(super) alone: bool,
-    /// The connection on which a batch last failed, and the newest attempt's serial at that moment.
-    pub(super) failed_on: Option<ConnectionId>,
-    pub(super) failed_serial: u32,
-    /// The base of the gap that was counted last, so that its retries are not counted again.
-    pub(super) gap_at: u32,
     /// The partition's stamp that the window's proofs are good for.
     pub(super) partition_stamp: u32,
     /// How many handed-out producer ids the entry has been held against.
     pub(super) handed_serial: u32,
+    /// When the newest proof came: the time to live of all of them runs from there.
+    pub(super) proof_at: Millis,
+    /// Its newest range ends the first line.
+    pub(super) window: Window,
+    /// The broker generation that last acknowledged a batch of this producer here; while `alone`, the one that has
+    /// yet to.
+    pub(super) acked_by: BrokerGeneration,
+    /// The connection on which a batch last failed, unless one was acknowledged there since, and the newest attempt's
+    /// serial at that moment.
+    failed_on: u32,
+    pub(super) failed_serial: u32,
+    /// The base of the gap that was counted last, so that its retries are not counted again.
+    pub(super) gap_at: u32,
+    /// For eviction, in seconds of the same clock.
+    pub(super) used_s: u32,
 }
+
+/// No batch has failed: connections are numbered from 0 up.
+const NO_CONNECTION: u32 = u32::MAX;
 
 /// No gap counted: no sequence has the highest bit.
 pub(super) const NO_GAP: u32 = u32::MAX;
@@ -56,11 +65,29 @@ impl Entry {
             used_s: 0,
             acked_by: BrokerGeneration { broker: u32::MAX, generation: 0 },
             alone: false,
-            failed_on: None,
+            failed_on: NO_CONNECTION,
             failed_serial: 0,
             gap_at: NO_GAP,
             partition_stamp: stamp,
             handed_serial,
+        }
+    }
+
+    /// Whether a batch failed on `connection`, and none was acknowledged there since.
+    pub(super) const fn has_failed_on(&self, connection: ConnectionId) -> bool {
+        self.failed_on == connection.0
+    }
+
+    /// A batch failed on `connection`; `serial` is the newest attempt's.
+    pub(super) const fn note_failure(&mut self, connection: ConnectionId, serial: u32) {
+        self.failed_on = connection.0;
+        self.failed_serial = serial;
+    }
+
+    /// A batch was acknowledged on `connection`: what failed there before is mended.
+    pub(super) const fn note_success(&mut self, connection: ConnectionId) {
+        if self.has_failed_on(connection) {
+            self.failed_on = NO_CONNECTION;
         }
     }
 

@@ -2,54 +2,52 @@
 
 use std::hash::{BuildHasher, Hash};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
+
+use super::slab::NOWHERE;
 
 /// Enough that a million keys in one index leave at most some 16,000 to move when a table grows.
 const TABLES: usize = 64;
 
-#[derive(Clone, Copy, Debug)]
-struct Pointer {
-    /// Kept beside the place, so that growing a table does not visit what it points at.
-    hash: u32,
-    at: u32,
-}
+/// A table's first size; sizes are powers of two.
+const SLOTS_MIN: usize = 8;
 
 /// From keys, which live with the values, to places in a slab.
+///
+/// Own code because a look costs one cache miss here: hash and place stand side by side in one array, where a
+/// general table keeps its tags apart. With a million entries that is what a look is made of.
 #[derive(Debug)]
 pub(super) struct Index {
-    tables: Box<[HashTable<Pointer>]>,
+    tables: Box<[Table]>,
     hasher: DefaultHashBuilder,
 }
 
 impl Index {
     pub(super) fn new() -> Self {
-        Self { tables: (0..TABLES).map(|_| HashTable::new()).collect(), hasher: DefaultHashBuilder::default() }
+        Self { tables: (0..TABLES).map(|_| Table::default()).collect(), hasher: DefaultHashBuilder::default() }
     }
 
     /// The place whose key `is_key` recognises.
-    pub(super) fn find(&self, key: &impl Hash, mut is_key: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(super) fn find(&self, key: &impl Hash, is_key: impl FnMut(u32) -> bool) -> Option<u32> {
         let (table, hash) = self.locate(key);
-        let found = self.tables[table].find(spread(hash), |p| p.hash == hash && is_key(p.at))?;
-        Some(found.at)
+        self.tables[table].find(hash, is_key)
     }
 
     /// Adds a key that is not in the index yet.
     pub(super) fn insert(&mut self, key: &impl Hash, at: u32) {
         let (table, hash) = self.locate(key);
-        self.tables[table].insert_unique(spread(hash), Pointer { hash, at }, |p| spread(p.hash));
+        self.tables[table].insert(hash, at);
     }
 
     /// Removes the key that leads to `at`.
     pub(super) fn remove(&mut self, key: &impl Hash, at: u32) {
         let (table, hash) = self.locate(key);
-        if let Ok(found) = self.tables[table].find_entry(spread(hash), |p| p.at == at) {
-            found.remove();
-        }
+        self.tables[table].remove(hash, at);
     }
 
     /// What the tables take in memory, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.tables.iter().map(|t| t.allocation_size() + size_of::<HashTable<Pointer>>()).sum()
+        self.tables.iter().map(|table| table.slots.len() * size_of::<Slot>() + size_of::<Table>()).sum()
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the halves of a hash are taken on purpose")]
@@ -59,13 +57,108 @@ impl Index {
     }
 }
 
-/// The table looks at the highest and the lowest bits: both must come from the whole of the kept half.
-const fn spread(hash: u32) -> u64 {
-    (hash as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    hash: u32,
+    at: u32,
+}
+
+const EMPTY: Slot = Slot { hash: 0, at: NOWHERE };
+
+/// Open addressing with linear probing. A removal closes the hole it leaves, so that there are no tombstones.
+#[derive(Debug, Default)]
+struct Table {
+    slots: Box<[Slot]>,
+    len: usize,
+}
+
+impl Table {
+    fn find(&self, hash: u32, mut is_key: impl FnMut(u32) -> bool) -> Option<u32> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mut here = self.home(hash);
+        loop {
+            let slot = self.slots[here];
+            if slot.at == NOWHERE {
+                return None;
+            }
+            if slot.hash == hash && is_key(slot.at) {
+                return Some(slot.at);
+            }
+            here = self.after(here);
+        }
+    }
+
+    fn insert(&mut self, hash: u32, at: u32) {
+        // A quarter stays empty: probes stay short, and always end.
+        if (self.len + 1) * 4 > self.slots.len() * 3 {
+            self.grow();
+        }
+        self.len += 1;
+        self.put(Slot { hash, at });
+    }
+
+    fn remove(&mut self, hash: u32, at: u32) {
+        if self.slots.is_empty() {
+            return;
+        }
+        let mut hole = self.home(hash);
+        while self.slots[hole].at != at {
+            if self.slots[hole].at == NOWHERE {
+                return;
+            }
+            hole = self.after(hole);
+        }
+        self.len -= 1;
+        let mut next = self.after(hole);
+        while self.slots[next].at != NOWHERE {
+            // What may stand in the hole without being missed from its home moves there.
+            let home = self.home(self.slots[next].hash);
+            if self.distance(home, next) >= self.distance(hole, next) {
+                self.slots[hole] = self.slots[next];
+                hole = next;
+            }
+            next = self.after(next);
+        }
+        self.slots[hole] = EMPTY;
+    }
+
+    fn grow(&mut self) {
+        let size = (self.slots.len() * 2).max(SLOTS_MIN);
+        let old = std::mem::replace(&mut self.slots, vec![EMPTY; size].into_boxed_slice());
+        for slot in old.iter().filter(|slot| slot.at != NOWHERE) {
+            self.put(*slot);
+        }
+    }
+
+    fn put(&mut self, slot: Slot) {
+        let mut here = self.home(slot.hash);
+        while self.slots[here].at != NOWHERE {
+            here = self.after(here);
+        }
+        self.slots[here] = slot;
+    }
+
+    const fn home(&self, hash: u32) -> usize {
+        hash as usize & (self.slots.len() - 1)
+    }
+
+    const fn after(&self, here: usize) -> usize {
+        (here + 1) & (self.slots.len() - 1)
+    }
+
+    /// Steps forward from `from` to `to`.
+    const fn distance(&self, from: usize, to: usize) -> usize {
+        to.wrapping_sub(from) & (self.slots.len() - 1)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -81,5 +174,32 @@ mod tests {
         index.remove(&keys[5], 5);
         assert_eq!(index.find(&keys[5], |p| keys[p as usize] == keys[5]), None);
         assert!(index.find(&keys[6], |p| keys[p as usize] == keys[6]).is_some());
+    }
+
+    proptest! {
+        /// Few hashes, so that runs of neighbours form and are broken up again.
+        #[test]
+        fn a_table_agrees_with_a_map(steps in prop::collection::vec((0_u32..12, 0_u32..40, any::<bool>()), 0..400)) {
+            let mut table = Table::default();
+            let mut model: HashMap<u32, u32> = HashMap::new();
+            for (hash, at, adds) in steps {
+                match (adds, model.get(&at).copied()) {
+                    (true, None) => {
+                        model.insert(at, hash);
+                        table.insert(hash, at);
+                    }
+                    (false, Some(known)) => {
+                        model.remove(&at);
+                        table.remove(known, at);
+                    }
+                    (true, Some(_)) | (false, None) => {}
+                }
+                for at in 0..40 {
+                    let found = model.get(&at).and_then(|hash| table.find(*hash, |p| p == at));
+                    prop_assert_eq!(found.is_some(), model.contains_key(&at));
+                }
+                prop_assert_eq!(table.len, model.len());
+            }
+        }
     }
 }

@@ -111,6 +111,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_place_takes_no_more_than_an_entry() {
+        assert_eq!(size_of::<Place<super::super::entry::Entry>>(), 128);
+    }
+
+    #[test]
     fn a_freed_place_is_used_again_and_the_rest_stays() {
         let mut slab = Slab::new();
         let places: Vec<u32> = (0..3000).map(|n| slab.insert(n)).collect();

@@ -157,6 +157,12 @@ impl Topics {
         }))
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) const fn len(&self) -> u32 {
+        self.slab.len()
+    }
+
     /// What the topics take in memory, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.slab.bytes() + self.name_bytes + self.by_name.allocation_size() + self.by_id.allocation_size()

@@ -50,80 +50,96 @@ const PROOF: u32 = 1 << 31;
 const LEADER_ONLY: u32 = 1 << 30;
 const LENGTH: u32 = LEADER_ONLY - 1;
 
+/// No slot: no batch has this length.
+const ABSENT: Slot =
+    Slot { first: Sequence::ZERO, last: Sequence::ZERO, base_offset: -1, crc: 0, length_and_flags: u32::MAX };
+
 /// The newest acknowledged ranges, at most as many as configured. Empty means that nothing is known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
+#[repr(C)]
 pub(super) struct Window {
-    slots: VecDeque<Slot>,
-    /// Beside the slots only where a topic stamps append times: most do not.
+    /// Beside the entry itself, not behind a pointer: a batch in order is held against this one only.
+    newest: Slot,
+    /// Oldest first.
+    older: VecDeque<Slot>,
+    /// Of all slots, oldest first, but only where a topic stamps append times: most do not.
     #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in a million windows that have none")]
     append_times: Option<Box<VecDeque<i64>>>,
 }
 
-/// The first allocation: as many batches as the broker remembers (`ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
-const SLOTS_MIN: usize = 5;
+/// The first allocation: with the newest, as many batches as the broker remembers
+/// (`ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
+const OLDER_MIN: usize = 4;
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { newest: ABSENT, older: VecDeque::new(), append_times: None }
+    }
+}
 
 impl Window {
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.newest.is_absent()
     }
 
     pub(super) fn newest(&self) -> Option<Acked> {
-        self.at(self.slots.len().checked_sub(1)?)
+        self.at(self.len().checked_sub(1)?)
     }
 
     /// The sequence after the newest acknowledged range.
     pub(super) fn expected(&self) -> Option<Sequence> {
-        Some(self.slots.back()?.last.advance(1))
+        (!self.is_empty()).then(|| self.newest.last.advance(1))
     }
 
     /// The slot that holds exactly `range`.
     pub(super) fn find(&self, range: SequenceRange) -> Option<Acked> {
-        let at = self.slots.iter().rposition(|slot| slot.first == range.first && slot.last == range.last)?;
-        self.at(at)
+        self.at(self.place_of(range)?)
     }
 
     /// Whether any acknowledged range shares a sequence with `range`.
     pub(super) fn overlaps(&self, range: SequenceRange) -> bool {
-        self.slots.iter().any(|slot| SequenceRange { first: slot.first, last: slot.last }.overlaps(range))
+        self.slots().any(|slot| slot.range().overlaps(range))
     }
 
     /// Whether `range` follows everything acknowledged so far.
     pub(super) fn is_newest(&self, range: SequenceRange) -> bool {
-        self.slots.back().is_none_or(|slot| range.first.is_after(slot.last))
+        self.is_empty() || range.first.is_after(self.newest.last)
     }
 
     /// Adds a range, or replaces what is known of the same one; the oldest makes room.
     pub(super) fn insert(&mut self, acked: Acked, slots_max: usize) {
-        if let Some(at) = self.slots.iter().rposition(|s| s.first == acked.range.first && s.last == acked.range.last) {
-            self.slots[at] = Slot::from(acked);
+        if let Some(at) = self.place_of(acked.range) {
+            *self.slot_mut(at) = Slot::from(acked);
             self.set_append_time(at, acked.append_time);
             return;
         }
         let mut at = self.position(acked.range);
-        if self.slots.len() >= slots_max {
+        if self.len() >= slots_max {
             if at == 0 {
                 return;
             }
-            self.slots.pop_front();
+            self.older.pop_front();
             if let Some(times) = &mut self.append_times {
                 times.pop_front();
             }
             at -= 1;
         }
-        self.grow(slots_max);
-        self.slots.insert(at, Slot::from(acked));
+        self.put(at, Slot::from(acked), slots_max);
         if let Some(times) = &mut self.append_times {
             times.insert(at, acked.append_time);
         } else {
             self.set_append_time(at, acked.append_time);
         }
-        debug_assert!(self.slots.len() <= slots_max);
+        debug_assert!(self.len() <= slots_max);
     }
 
     /// What was proven is merely acknowledged from now on.
     pub(super) fn end_proofs(&mut self) {
-        for slot in &mut self.slots {
+        for slot in &mut self.older {
             slot.length_and_flags &= !PROOF;
+        }
+        if !self.is_empty() {
+            self.newest.length_and_flags &= !PROOF;
         }
     }
 
@@ -131,21 +147,37 @@ impl Window {
         *self = Self::default();
     }
 
-    /// What the slots take in memory, in bytes.
+    /// What the slots take in memory beside the window itself, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let times = self.append_times.as_ref().map_or(0, |t| t.capacity() * size_of::<i64>() + size_of_val(&**t));
-        self.slots.capacity() * size_of::<Slot>() + times
+        self.older.capacity() * size_of::<Slot>() + times
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Acked> + '_ {
-        (0..self.slots.len()).filter_map(|at| self.at(at))
+        (0..self.len()).filter_map(|at| self.at(at))
+    }
+
+    fn len(&self) -> usize {
+        if self.is_empty() { 0 } else { self.older.len() + 1 }
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.older.iter().chain((!self.is_empty()).then_some(&self.newest))
+    }
+
+    fn slot(&self, at: usize) -> Option<&Slot> {
+        self.older.get(at).or_else(|| (at + 1 == self.len()).then_some(&self.newest))
+    }
+
+    fn slot_mut(&mut self, at: usize) -> &mut Slot {
+        self.older.get_mut(at).unwrap_or(&mut self.newest)
     }
 
     fn at(&self, at: usize) -> Option<Acked> {
-        let slot = self.slots.get(at)?;
+        let slot = self.slot(at)?;
         let append_time = self.append_times.as_ref().and_then(|times| times.get(at).copied()).unwrap_or(-1);
         Some(Acked {
-            range: SequenceRange { first: slot.first, last: slot.last },
+            range: slot.range(),
             base_offset: slot.base_offset,
             fingerprint: Fingerprint { crc: slot.crc, length: slot.length_and_flags & LENGTH },
             proof: slot.length_and_flags & PROOF != 0,
@@ -154,15 +186,39 @@ impl Window {
         })
     }
 
-    /// Where `range` belongs: after the last slot that it follows. Answers come nearly always in order.
-    fn position(&self, range: SequenceRange) -> usize {
-        self.slots.iter().rposition(|slot| range.first.is_after(slot.first)).map_or(0, |at| at + 1)
+    fn place_of(&self, range: SequenceRange) -> Option<usize> {
+        // What follows the newest slot at once is none of the slots: the usual case is settled here.
+        if self.is_empty() || range.first == self.newest.last.advance(1) {
+            return None;
+        }
+        if self.newest.range() == range {
+            return Some(self.older.len());
+        }
+        self.older.iter().rposition(|slot| slot.range() == range)
     }
 
-    fn grow(&mut self, slots_max: usize) {
-        if self.slots.len() == self.slots.capacity() {
-            let target = (self.slots.len() * 2).clamp(SLOTS_MIN, slots_max.max(SLOTS_MIN));
-            self.slots.reserve_exact(target - self.slots.len());
+    /// Where `range` belongs: after the last slot that it follows. Answers come nearly always in order.
+    fn position(&self, range: SequenceRange) -> usize {
+        if self.is_empty() || range.first.is_after(self.newest.first) {
+            return self.len();
+        }
+        self.older.iter().rposition(|slot| range.first.is_after(slot.first)).map_or(0, |at| at + 1)
+    }
+
+    /// Puts a slot at its place; the newest one before it moves to the older ones.
+    fn put(&mut self, at: usize, slot: Slot, slots_max: usize) {
+        if self.is_empty() {
+            self.newest = slot;
+            return;
+        }
+        if self.older.len() == self.older.capacity() {
+            let target = (self.older.len() * 2).clamp(OLDER_MIN, slots_max.saturating_sub(1).max(OLDER_MIN));
+            self.older.reserve_exact(target - self.older.len());
+        }
+        if at == self.len() {
+            self.older.push_back(std::mem::replace(&mut self.newest, slot));
+        } else {
+            self.older.insert(at, slot);
         }
     }
 
@@ -170,9 +226,19 @@ impl Window {
         if self.append_times.is_none() && append_time == -1 {
             return;
         }
-        let len = self.slots.len();
+        let len = self.len();
         let times = self.append_times.get_or_insert_with(|| Box::new(VecDeque::from(vec![-1; len])));
         times[at] = append_time;
+    }
+}
+
+impl Slot {
+    const fn is_absent(&self) -> bool {
+        self.length_and_flags == u32::MAX
+    }
+
+    const fn range(&self) -> SequenceRange {
+        SequenceRange { first: self.first, last: self.last }
     }
 }
 
@@ -180,12 +246,14 @@ impl From<Acked> for Slot {
     fn from(acked: Acked) -> Self {
         let proof = if acked.proof { PROOF } else { 0 };
         let leader_only = if acked.leader_only { LEADER_ONLY } else { 0 };
+        // One less than the mask: that length is kept for the absent slot.
+        let length = acked.fingerprint.length.min(LENGTH - 1);
         Self {
             first: acked.range.first,
             last: acked.range.last,
             base_offset: acked.base_offset,
             crc: acked.fingerprint.crc,
-            length_and_flags: (acked.fingerprint.length & LENGTH) | proof | leader_only,
+            length_and_flags: length | proof | leader_only,
         }
     }
 }

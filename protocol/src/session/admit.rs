@@ -4,6 +4,7 @@ use super::observe::{Manner, Observed};
 use super::{Admission, Claim, Claims, Kept, Ledger, Local, Mixed, Mode, Pending, Present, Report, Session, Stripped};
 use crate::event::{Action, Event, Unread};
 use crate::sequencing::{Acks, Outcome, Passage, Proof};
+use crate::wire::frame::LENGTH_BYTES;
 use crate::wire::head::RequestHead;
 use crate::wire::produce::{self, AnswerEntry, OwnedTopic, ProduceEntry, ProduceRequest};
 
@@ -32,6 +33,9 @@ impl<L: Ledger> Session<L> {
         let Ok(body) = ProduceRequest::parse(version, head.body) else {
             return self.unread(Unread::Undecodable, report);
         };
+        if body.partitions > PARTITIONS_MAX {
+            return self.admit_wide(frame, present, report);
+        }
         let acks = Acks::from_wire(body.acks);
         let correlation_id = head.prefix.correlation_id;
         let request = Request { frame, version, correlation_id, body, acks };
@@ -44,6 +48,18 @@ impl<L: Ledger> Session<L> {
             self.observed = observed;
         }
         admission
+    }
+
+    /// A request with very many partitions is tracked as one that is too large to be held: what is noted of each
+    /// would take many times the memory of the frame.
+    fn admit_wide(&self, frame: &[u8], present: &Present, report: &mut impl Report) -> Admission {
+        let size = u32::try_from(frame.len() - LENGTH_BYTES).unwrap_or(u32::MAX);
+        let Some(mut streamed) = self.begin_stream(frame, size, report) else { return Admission::Unread };
+        if self.stream(&mut streamed, frame, present, report) {
+            return Admission::Forward(self.end_stream(streamed));
+        }
+        self.cut_stream(streamed, present);
+        Admission::Reset
     }
 
     /// A frame that goes through unread may append what nobody here has seen.
@@ -101,6 +117,9 @@ impl<L: Ledger> Session<L> {
 
     /// T27: a request of which one batch must wait, or must not go, does not go; what was registered is withdrawn.
     fn stop(&self, observed: &mut [Observed], present: &Present) -> Option<Admission> {
+        if present.policy.mode == Mode::Observe {
+            return None;
+        }
         let any = |passage| observed.iter().any(|observed| observed.passage == passage);
         let stop = match (any(Passage::Reset), any(Passage::Hold)) {
             (true, _) => Admission::Reset,
@@ -118,7 +137,7 @@ impl<L: Ledger> Session<L> {
         let transactional = request.body.transactional_id.is_some() || observed.iter().any(|o| o.transactional);
         present.policy.mode == Mode::Dedupe
             && request.version >= ANSWERED_VERSION_MIN
-            && request.acks != Acks::None
+            && matches!(request.body.acks, -1 | 1)
             && !transactional
             && !observed.iter().any(Observed::is_opaque)
             && self.auth.allows_answers(present.serves_without_sasl, present.now)
@@ -131,7 +150,7 @@ impl<L: Ledger> Session<L> {
         present: &Present,
         report: &mut impl Report,
     ) -> Admission {
-        let mut stripped = Stripped { kept: Vec::new(), answers: Vec::new() };
+        let mut stripped = Stripped::default();
         for (entry, observed) in request.body.entries().zip(observed) {
             if let Some(proof) = observed.proof {
                 self.keep(&mut stripped, &entry, proof, request.acks, present);
@@ -151,7 +170,7 @@ impl<L: Ledger> Session<L> {
         report: &mut impl Report,
     ) -> Option<Admission> {
         let frame = produce::strip(request.frame, |at| observed[at].proof.is_none()).ok()?;
-        let mut stripped = Stripped { kept: Vec::new(), answers: Vec::new() };
+        let mut stripped = Stripped::default();
         let authoritative = self.sender(request.acks, present).authoritative;
         for (entry, observed) in request.body.entries().zip(observed) {
             let action = match observed.proof {
@@ -159,10 +178,14 @@ impl<L: Ledger> Session<L> {
                     self.keep(&mut stripped, &entry, proof, request.acks, present);
                     Action::Stripped
                 }
-                None => Action::Forwarded,
+                None => {
+                    stripped.sent.push((self.topic_hash(entry.topic), entry.partition));
+                    Action::Forwarded
+                }
             };
             report(Event::Batch(observed.event(&entry, action, authoritative)));
         }
+        stripped.sent.sort_unstable();
         let pending = self.pending(request, observed, Some(Box::new(stripped)));
         Some(Admission::Strip { frame, pending })
     }
@@ -203,9 +226,15 @@ impl<L: Ledger> Session<L> {
         Admission::Forward(Some(self.pending(request, observed, None)))
     }
 
-    /// A duplicate that could be answered goes to the broker all the same.
+    /// A duplicate that could be answered goes to the broker all the same, and in observe mode one that would have
+    /// to wait.
     pub(super) fn register(&self, entry: &ProduceEntry<'_>, observed: &mut Observed, acks: Acks, present: &Present) {
-        let (Some(_), Some(batch)) = (observed.proof.take(), observed.batch) else { return };
+        if present.policy.mode == Mode::Observe && observed.passage != Passage::Free {
+            observed.passage = Passage::Free;
+        } else if observed.proof.take().is_none() {
+            return;
+        }
+        let Some(batch) = observed.batch else { return };
         let (topic, partition) = (entry.topic, entry.partition);
         let sender = self.sender(acks, present);
         let ticket = self
@@ -226,6 +255,10 @@ impl<L: Ledger> Session<L> {
         }
     }
 }
+
+/// Partitions in a request above which none of it is answered here. Clients send as many as they have partitions ready
+/// on one broker, rarely more than some hundreds.
+const PARTITIONS_MAX: usize = 4_096;
 
 /// Room for this many partitions stays with the connection.
 const OBSERVED_KEPT_MAX: usize = 4;

@@ -23,6 +23,8 @@ pub struct Auth {
     stage: Stage,
     /// When the session ends (KIP-368).
     until: Option<Millis>,
+    /// SASL requests without an answer so far: an ordinary answer that comes ahead of theirs was asked for before.
+    open: u32,
 }
 
 impl Auth {
@@ -30,17 +32,25 @@ impl Auth {
     pub const fn exchange_begins(&mut self) {
         self.stage = Stage::Exchanging;
         self.until = None;
+        self.open = self.open.saturating_add(1);
     }
 
     /// A SaslHandshake answer. After a successful one at v0 bare tokens follow, whose end cannot be seen.
     pub const fn handshake_answered(&mut self, version: i16, error: i16) {
+        self.open = self.open.saturating_sub(1);
         if version == 0 && error == 0 {
             self.stage = Stage::Raw;
         }
     }
 
+    /// A SaslAuthenticate answer with an error.
+    pub const fn refused(&mut self) {
+        self.open = self.open.saturating_sub(1);
+    }
+
     /// A SaslAuthenticate answer without error.
     pub const fn authenticated(&mut self, session_lifetime_ms: i64, now: Millis) {
+        self.open = self.open.saturating_sub(1);
         self.until = if session_lifetime_ms > 0 {
             Some(Millis(now.0.saturating_add(session_lifetime_ms.cast_unsigned())))
         } else {
@@ -53,11 +63,11 @@ impl Auth {
     pub const fn served(&mut self) -> bool {
         match self.stage {
             Stage::Plain => true,
-            Stage::Exchanging => {
+            Stage::Exchanging if self.open == 0 => {
                 self.stage = Stage::Served;
                 false
             }
-            Stage::Served | Stage::Raw => false,
+            Stage::Exchanging | Stage::Served | Stage::Raw => false,
         }
     }
 
@@ -95,6 +105,21 @@ mod tests {
         assert!(!auth.allows_answers(true, Millis(1005)), "the session has ended");
         auth.exchange_begins();
         assert!(!auth.allows_answers(true, Millis(7)), "re-authentication");
+    }
+
+    #[test]
+    fn an_answer_that_was_asked_for_before_does_not_end_an_exchange() {
+        let mut auth = Auth::default();
+        auth.exchange_begins();
+        auth.served();
+        assert!(!auth.allows_answers(true, Millis(0)));
+        auth.handshake_answered(1, 0);
+        auth.exchange_begins();
+        auth.refused();
+        auth.exchange_begins();
+        auth.authenticated(0, Millis(0));
+        auth.served();
+        assert!(auth.allows_answers(true, Millis(0)));
     }
 
     #[test]

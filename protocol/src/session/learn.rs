@@ -43,7 +43,8 @@ impl<L: Ledger> Session<L> {
             Fact::SaslAuthenticate { error: 0, session_lifetime_ms } => {
                 self.auth.authenticated(session_lifetime_ms, present.now);
             }
-            Fact::Topic { .. } | Fact::Producer { .. } | Fact::DeletedTopic { .. } | Fact::SaslAuthenticate { .. } => {}
+            Fact::SaslAuthenticate { .. } => self.auth.refused(),
+            Fact::Topic { .. } | Fact::Producer { .. } | Fact::DeletedTopic { .. } => {}
         }
         Learnt::Done
     }
@@ -63,12 +64,19 @@ impl<L: Ledger> Session<L> {
 
     fn forget_topic(&self, name: Option<&[u8]>, id: Option<TopicId>) {
         let ledger = self.ledger();
-        ledger.directory(|directory| directory.delete(name, id));
+        let id = id.filter(|id| *id != TopicId::ZERO);
+        // An answer may name a topic in one form while its state is kept under the other.
+        let (known_name, known_id) = ledger.directory(|directory| {
+            let name = name.or_else(|| directory.name_of(id?)).map(Box::<[u8]>::from);
+            let id = id.or_else(|| directory.id_of(name.as_deref()?));
+            directory.delete(name.as_deref(), id);
+            (name, id)
+        });
         ledger.each_tracker(|tracker| {
-            if let Some(name) = name {
+            if let Some(name) = &known_name {
                 tracker.end_topic(TopicRef::Name(name));
             }
-            if let Some(id) = id.filter(|id| *id != TopicId::ZERO) {
+            if let Some(id) = known_id {
                 tracker.end_topic(TopicRef::Id(id));
             }
         });

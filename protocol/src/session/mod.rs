@@ -120,10 +120,12 @@ pub struct Pending {
     timeout_ms: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Stripped {
     kept: Vec<Kept>,
     answers: Vec<AnswerEntry>,
+    /// What the broker was sent and may speak of, sorted.
+    sent: Vec<(u64, i32)>,
 }
 
 impl Pending {

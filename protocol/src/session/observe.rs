@@ -60,6 +60,8 @@ impl Observed {
             expected: self.expected,
             records: self.records,
             bytes: self.bytes,
+            crc: self.batch.map(|batch| batch.fingerprint.crc),
+            base_offset: self.proof.map(|proof| proof.base_offset),
             new_gap: self.new_gap,
         }
     }

@@ -31,7 +31,13 @@ impl<L: Ledger> Session<L> {
         }
         self.settle_rest(ledger, claims, Outcome::Missing, now);
         let Some(stripped) = kept else { return Settled::Unchanged };
-        if ledger + 1 != self.ledgers.len() || !self.all_hold(ledger, &stripped.kept) {
+        let is_foreign = |entry: ResponseEntry<'_>| {
+            stripped.sent.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_err()
+        };
+        if ledger + 1 != self.ledgers.len()
+            || response.entries().any(is_foreign)
+            || !self.all_hold(ledger, &stripped.kept)
+        {
             return Settled::Reset;
         }
         produce::merge(version, frame, &stripped.answers).map_or(Settled::Reset, Settled::Merged)

@@ -26,8 +26,14 @@ pub struct Streamed {
     timeout_ms: u32,
     topic: OwnedTopic,
     claims: Vec<Claim>,
+    /// The partitions of batches that nothing is to be learnt from; they may stand in the request again. At most
+    /// `UNCLAIMED_MAX`, and `None` when there are more.
+    unclaimed: Option<Vec<(u64, i32)>>,
     stopped: bool,
 }
+
+/// A partition entry takes 6 bytes of a frame at least, and more than that here.
+const UNCLAIMED_MAX: usize = 65_536;
 
 impl<L: Ledger> Session<L> {
     /// Begins with the front of a produce frame, length included, that holds its whole header. `None`: it cannot
@@ -56,6 +62,7 @@ impl<L: Ledger> Session<L> {
             timeout_ms: 0,
             topic: OwnedTopic::Name(Box::default()),
             claims: Vec::new(),
+            unclaimed: Some(Vec::new()),
             stopped: false,
         })
     }
@@ -67,6 +74,10 @@ impl<L: Ledger> Session<L> {
         let skipped = usize::try_from(streamed.skip).unwrap_or(usize::MAX).min(bytes.len());
         streamed.skip -= skipped as u64;
         let mut rest = &bytes[skipped..];
+        if streamed.ledger + 1 != self.ledgers.len() && streamed.walk.take().is_some() {
+            // What is still to come goes to another cluster than thought; the claims so far stay where they are.
+            self.ledger().taint();
+        }
         if streamed.walk.is_none() || rest.is_empty() {
             return true;
         }
@@ -81,6 +92,7 @@ impl<L: Ledger> Session<L> {
 
     /// The whole frame has been taken in. `None`: there will be no answer (acks=0).
     pub fn end_stream(&self, streamed: Streamed) -> Option<Pending> {
+        self.doubt_repeated(&streamed);
         let Streamed { version, correlation_id, ledger, acks, timeout_ms, claims, .. } = streamed;
         (acks != Acks::None).then(|| Pending {
             version,
@@ -90,6 +102,20 @@ impl<L: Ledger> Session<L> {
             kept: None,
             timeout_ms,
         })
+    }
+
+    /// A partition that stands in the request more than once: which of its batches the broker takes, and speaks of,
+    /// is not known (T29).
+    fn doubt_repeated(&self, streamed: &Streamed) {
+        let mut places = streamed.unclaimed.clone().unwrap_or_default();
+        places.extend(streamed.claims.iter().map(|claim| (claim.topic, claim.partition)));
+        places.sort_unstable();
+        let repeated: Vec<_> = places.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        for claim in &streamed.claims {
+            if streamed.unclaimed.is_none() || repeated.binary_search(&(claim.topic, claim.partition)).is_ok() {
+                self.ledgers[streamed.ledger].tracker(claim.partition, |tracker| tracker.doubt(claim.ticket));
+            }
+        }
     }
 
     /// The frame was cut off.
@@ -162,8 +188,20 @@ impl<L: Ledger> Session<L> {
         let mut observed: Observed = self.observe(entry, manner, present);
         self.register(entry, &mut observed, streamed.acks, present);
         streamed.stopped |= observed.passage != Passage::Free;
-        streamed.claims.extend(observed.claim);
+        match observed.claim {
+            Some(claim) => streamed.claims.push(claim),
+            None => streamed.note_unclaimed((self.topic_hash(entry.topic), entry.partition)),
+        }
         let authoritative = self.sender(streamed.acks, present).authoritative;
         report(Event::Batch(observed.event(entry, Action::Forwarded, authoritative)));
+    }
+}
+
+impl Streamed {
+    fn note_unclaimed(&mut self, place: (u64, i32)) {
+        match &mut self.unclaimed {
+            Some(unclaimed) if unclaimed.len() < UNCLAIMED_MAX => unclaimed.push(place),
+            Some(_) | None => self.unclaimed = None,
+        }
     }
 }

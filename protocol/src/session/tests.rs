@@ -1,1 +1,265 @@
-//! A session against whole frames.
+//! A session against whole frames, where scenarios cannot reach.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::*;
+use crate::sequencing::TrackerLimits;
+use crate::wire::samples::{GOLDEN_RESPONSES, GOLDEN_TOPIC_ID, golden_requests, hex};
+
+/// One cluster's memory.
+#[derive(Clone, Debug)]
+struct Memory(Rc<(RefCell<Tracker>, RefCell<Directory>, Cell<bool>)>);
+
+impl Memory {
+    fn new() -> Self {
+        Self(Rc::new((RefCell::new(Tracker::new(TrackerLimits::default())), RefCell::default(), Cell::new(false))))
+    }
+
+    fn open_attempts(&self) -> u32 {
+        self.0.0.borrow().open_attempts()
+    }
+}
+
+impl Ledger for Memory {
+    fn tracker<R>(&self, _partition: i32, act: impl FnOnce(&mut Tracker) -> R) -> R {
+        act(&mut self.0.0.borrow_mut())
+    }
+
+    fn each_tracker(&self, mut act: impl FnMut(&mut Tracker)) {
+        act(&mut self.0.0.borrow_mut());
+    }
+
+    fn directory<R>(&self, act: impl FnOnce(&mut Directory) -> R) -> R {
+        act(&mut self.0.1.borrow_mut())
+    }
+
+    fn is_tainted(&self) -> bool {
+        self.0.2.get()
+    }
+
+    fn taint(&self) {
+        self.0.2.set(true);
+    }
+}
+
+fn present() -> Present {
+    Present {
+        now: Millis(1000),
+        broker: BrokerGeneration { broker: 1, generation: 0 },
+        policy: Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false },
+        serves_without_sasl: true,
+    }
+}
+
+fn session(ledger: &Memory) -> Session<Memory> {
+    Session::new(ConnectionId(1), ledger.clone())
+}
+
+fn admit(session: &mut Session<Memory>, frame: &[u8]) -> Admission {
+    session.admit(frame, false, &present(), &mut |_: Event<'_>| {})
+}
+
+/// The golden request of the layout that `version` has, in that version.
+fn request(version: i16) -> Vec<u8> {
+    let layout = match version {
+        ..=8 => 3,
+        9..=12 => 9,
+        _ => 13,
+    };
+    let (_, mut frame) = golden_requests().into_iter().find(|(v, _)| *v == layout).expect("a golden request");
+    frame[6..8].copy_from_slice(&version.to_be_bytes());
+    frame
+}
+
+#[test]
+#[expect(non_snake_case, reason = "the case's name")]
+fn synthesised_response_vN_golden() {
+    for (version, response) in GOLDEN_RESPONSES {
+        let ledger = Memory::new();
+        let mut session = session(&ledger);
+        let topic = crate::sequencing::TopicId(GOLDEN_TOPIC_ID);
+        ledger.0.0.borrow_mut().introduce(crate::sequencing::TopicRef::Id(topic), Some(b"t"), Some(topic));
+        // The proof comes by another version, whose answer has a log start.
+        let Admission::Forward(Some(pending)) = admit(&mut session, &request(9)) else { panic!("v{version}") };
+        let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 9).map(|(_, text)| hex(text));
+        let settled = session.settle(pending, &golden.expect("v9"), Millis(1000), &mut |_: Event<'_>| {});
+        assert_eq!(settled, Settled::Unchanged);
+        let Admission::Answer(local) = admit(&mut session, &request(version)) else { panic!("v{version}") };
+        assert_eq!(local.frame(), hex(response), "v{version}");
+        assert!(session.still_holds(&local));
+    }
+}
+
+#[test]
+fn versions_before_producer_ids_are_tracked_and_never_answered() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    // v3 without its transactional id is v2's layout.
+    let mut frame = request(3);
+    let body_at = 4 + 8 + 3;
+    frame.drain(body_at..body_at + 2);
+    frame[6..8].copy_from_slice(&2_i16.to_be_bytes());
+    let length = u32::try_from(frame.len() - 4).unwrap();
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    let Admission::Forward(Some(pending)) = admit(&mut session, &frame) else { panic!("forwarded") };
+    assert_eq!(ledger.open_attempts(), 1);
+    session.abandon(pending, Millis(1000));
+    assert!(matches!(admit(&mut session, &frame), Admission::Forward(Some(_))));
+}
+
+#[test]
+fn an_answer_of_another_cluster_does_not_leave() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    let Admission::Forward(Some(pending)) = admit(&mut session, &request(9)) else { panic!("forwarded") };
+    let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 9).map(|(_, text)| hex(text)).expect("v9");
+    session.settle(pending, &golden, Millis(1000), &mut |_: Event<'_>| {});
+    let Admission::Answer(local) = admit(&mut session, &request(9)) else { panic!("answered") };
+    assert!(session.switch(Memory::new()));
+    assert!(!session.still_holds(&local));
+    assert!(matches!(admit(&mut session, &request(9)), Admission::Forward(Some(_))));
+}
+
+#[test]
+fn answers_settle_in_the_cluster_that_they_were_asked_of() {
+    let (first, second) = (Memory::new(), Memory::new());
+    let mut session = session(&first);
+    let Admission::Forward(Some(pending)) = admit(&mut session, &request(9)) else { panic!("forwarded") };
+    assert!(session.switch(second.clone()));
+    let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 9).map(|(_, text)| hex(text)).expect("v9");
+    session.settle(pending, &golden, Millis(1000), &mut |_: Event<'_>| {});
+    assert_eq!((first.open_attempts(), first.0.0.borrow().producers()), (0, 1));
+    assert_eq!(second.0.0.borrow().producers(), 0);
+}
+
+#[test]
+fn a_session_believes_in_a_few_clusters_only() {
+    let mut session = session(&Memory::new());
+    let switches = (0..20).filter(|_| session.switch(Memory::new())).count();
+    assert_eq!(switches, LEDGERS_MAX - 1);
+}
+
+#[test]
+fn a_streamed_request_keeps_its_claims_where_they_were_made() {
+    let (first, second) = (Memory::new(), Memory::new());
+    let mut session = session(&first);
+    let mut quiet = |_: Event<'_>| {};
+    let frame = two_topics();
+    let size = u32::try_from(frame.len() - 4).unwrap();
+    let mut streamed = session.begin_stream(&frame[..40], size, &mut quiet).expect("the header is there");
+    let (front, rest) = frame.split_at(110);
+    assert!(session.stream(&mut streamed, front, &present(), &mut quiet));
+    assert_eq!(first.open_attempts(), 1);
+    assert!(session.switch(second.clone()));
+    assert!(session.stream(&mut streamed, rest, &present(), &mut quiet));
+    let pending = session.end_stream(streamed).expect("an answer will come");
+    session.abandon(pending, Millis(1000));
+    assert_eq!((first.open_attempts(), second.open_attempts()), (1, 0), "one is of unknown outcome");
+    assert!(second.is_tainted());
+}
+
+/// The golden v3 request with its topic twice, the second time as `u`.
+fn two_topics() -> Vec<u8> {
+    let mut frame = request(3);
+    let topics_at = 4 + 8 + 3 + 2 + 2 + 4;
+    let mut second = frame[topics_at + 4..].to_vec();
+    second[2] = b'u';
+    frame[topics_at + 3] = 2;
+    frame.extend(second);
+    let length = u32::try_from(frame.len() - 4).unwrap();
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    frame
+}
+
+#[test]
+fn a_streamed_request_that_is_cut_off_is_of_unknown_outcome() {
+    let ledger = Memory::new();
+    let session = session(&ledger);
+    let mut quiet = |_: Event<'_>| {};
+    let frame = two_topics();
+    let mut streamed = session.begin_stream(&frame[..40], u32::try_from(frame.len() - 4).unwrap(), &mut quiet).unwrap();
+    for byte in frame[..150].chunks(1) {
+        assert!(session.stream(&mut streamed, byte, &present(), &mut quiet));
+    }
+    session.cut_stream(streamed, &present());
+    let mut unknown = 0;
+    ledger.each_tracker(|tracker| {
+        tracker.report(0, 10, Millis(1000), |report| {
+            unknown += report.unknown;
+            true
+        });
+    });
+    assert_eq!((unknown, ledger.open_attempts()), (1, 1));
+}
+
+#[test]
+fn a_topic_deleted_by_id_is_gone_under_its_name_too() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    let id = crate::sequencing::TopicId(GOLDEN_TOPIC_ID);
+    ledger.directory(|directory| directory.learn(b"t", id));
+    // Whoever introduced it had looked the id up a moment too early.
+    ledger.each_tracker(|tracker| tracker.introduce(crate::sequencing::TopicRef::Name(b"t"), None, None));
+    let Admission::Forward(Some(pending)) = admit(&mut session, &request(9)) else { panic!("forwarded") };
+    let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 9).map(|(_, text)| hex(text)).expect("v9");
+    session.settle(pending, &golden, Millis(1000), &mut |_: Event<'_>| {});
+    let fact = crate::wire::learn::Fact::DeletedTopic { error: 0, name: None, id: Some(id) };
+    session.learn(fact, 6, &present(), &mut |_: Event<'_>| {});
+    assert!(matches!(admit(&mut session, &request(9)), Admission::Forward(Some(_))));
+}
+
+#[test]
+fn no_bytes_make_a_session_panic() {
+    let ledger = Memory::new();
+    for (_, frame) in golden_requests() {
+        for at in 4..frame.len() {
+            for bits in [0x00, 0x01, 0x7f, 0x80, 0xff] {
+                let mut damaged = frame.clone();
+                damaged[at] ^= bits;
+                let mut session = session(&ledger);
+                if let Admission::Forward(Some(pending)) = admit(&mut session, &damaged) {
+                    session.settle(pending, &damaged, Millis(1000), &mut |_: Event<'_>| {});
+                }
+                let cut = &frame[..at];
+                if let Admission::Forward(Some(pending)) = admit(&mut session, cut) {
+                    session.abandon(pending, Millis(1000));
+                }
+            }
+        }
+    }
+}
+
+/// What is noted of each partition would take far more memory than the frame.
+#[test]
+fn a_request_of_very_many_partitions_is_tracked_like_one_too_large_to_hold() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    let mut reasons = Vec::new();
+    let frame = partitions_without_records(5_000);
+    let admission = session.admit(&frame, false, &present(), &mut |event: Event<'_>| {
+        if let Event::Unread(why) = event {
+            reasons.push(why);
+        }
+    });
+    let Admission::Forward(Some(pending)) = admission else { panic!("{admission:?}") };
+    assert_eq!(reasons, [crate::event::Unread::TooLarge]);
+    session.abandon(pending, Millis(0));
+    assert_eq!(session.observed.capacity(), 0);
+}
+
+/// Produce v3 of one topic, with null records for every partition.
+fn partitions_without_records(count: i32) -> Vec<u8> {
+    let mut body = Vec::new();
+    body.extend([0, 0, 0, 3, 0, 0, 0, 9, 0xff, 0xff]);
+    body.extend([0xff, 0xff, 0xff, 0xff, 0, 0, 0x75, 0x30]);
+    body.extend([0, 0, 0, 1, 0, 1, b't']);
+    body.extend(count.to_be_bytes());
+    for partition in 0..count {
+        body.extend(partition.to_be_bytes());
+        body.extend((-1_i32).to_be_bytes());
+    }
+    let mut frame = i32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+    frame.extend(body);
+    frame
+}

@@ -84,7 +84,7 @@ impl Admin {
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
-    if admin.drain.deadline().is_some() {
+    if admin.drain.has_started() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
     let patience = READY_PATIENCE.min(admin.runtime.config.limits.dial_timeout);
@@ -101,6 +101,7 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
+    admin.runtime.shared.publish(&admin.runtime.metrics);
     match admin.runtime.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &format!("metrics: {error}")),
@@ -108,7 +109,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 }
 
 async fn status(State(admin): State<Admin>) -> Json<Status> {
-    Json(Status::of(&admin.runtime, admin.drain.deadline().is_some()))
+    Json(Status::of(&admin.runtime, admin.drain.has_started()))
 }
 
 async fn connections(State(admin): State<Admin>, page: Result<Query<Page>, QueryRejection>) -> Response {

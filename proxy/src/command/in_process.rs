@@ -40,6 +40,7 @@ impl StartProxy for InProcess {
             listeners: vec![listener],
             sequencing: Sequencing::default(),
             limits: Limits { drain: DRAIN, ..Limits::default() },
+            journal: None,
             admin: None,
         };
         let running = server::start(config).await?;

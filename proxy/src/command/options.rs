@@ -27,12 +27,15 @@ pub struct Options {
     /// Ask for the token in this file on the admin port; needed when its address is not loopback.
     #[arg(long, env = "SEQGATE_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
+    /// Write what is not ordinary (duplicates, gaps, ends of connections) to this file, one JSON object per line.
+    #[arg(long, env = "SEQGATE_JOURNAL", value_name = "FILE")]
+    pub journal: Option<PathBuf>,
 }
 
 impl Options {
     /// Returns the configuration that flags, environment and file make together.
     pub fn load(self) -> Result<Config, ConfigError> {
-        let Self { config, listen, upstream, mode, admin, admin_token_file } = self;
-        Config::load(config.as_deref(), Overrides { listen, upstream, mode, admin, admin_token_file })
+        let Self { config, listen, upstream, mode, admin, admin_token_file, journal } = self;
+        Config::load(config.as_deref(), Overrides { listen, upstream, mode, admin, admin_token_file, journal })
     }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
-use super::typed::{Later, TypedAdmin, TypedConfig, TypedListener, beside};
-use super::{AdminConfig, Config, HostPort, Limits, ListenerConfig, Mixed, Mode, Sequencing};
+use super::typed::{Later, TypedAdmin, TypedConfig, TypedJournal, TypedListener, beside};
+use super::{AdminConfig, Config, HostPort, JournalConfig, Limits, ListenerConfig, Mixed, Mode, Sequencing};
 
 /// Bytes of a configuration file at most.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -31,6 +31,8 @@ pub struct Overrides {
     pub admin: Option<HostPort>,
     /// `--admin-token-file`.
     pub admin_token_file: Option<PathBuf>,
+    /// `--journal`.
+    pub journal: Option<PathBuf>,
 }
 
 impl Config {
@@ -51,6 +53,7 @@ impl Config {
             listeners,
             sequencing: Sequencing::judge(&typed.sequencing, source)?,
             limits: Limits::judge(&typed.limits, source)?,
+            journal: journal(typed.journal, overrides.journal.as_deref(), source)?,
             admin: admin(typed.admin, overrides, source)?,
         })
     }
@@ -67,12 +70,7 @@ fn read(file: &Path) -> Result<String, ConfigError> {
 }
 
 fn refuse_later(typed: &TypedConfig, source: Source<'_>) -> Result<(), ConfigError> {
-    let tables = [
-        ("cluster", &typed.cluster),
-        ("cluster_client", &typed.cluster_client),
-        ("journal", &typed.journal),
-        ("faults", &typed.faults),
-    ];
+    let tables = [("cluster", &typed.cluster), ("cluster_client", &typed.cluster_client), ("faults", &typed.faults)];
     tables.into_iter().try_for_each(|(key, later)| refuse(key, later, source))?;
     typed.listener.iter().enumerate().try_for_each(|(index, listener)| {
         let listener = listener.get_ref();
@@ -214,6 +212,27 @@ fn admin(
         });
     }
     Ok(Some(AdminConfig { listen, token_file }))
+}
+
+fn journal(
+    typed: Option<Spanned<TypedJournal>>,
+    flag: Option<&Path>,
+    source: Source<'_>,
+) -> Result<Option<JournalConfig>, ConfigError> {
+    let span = typed.as_ref().map_or(0..0, Spanned::span);
+    let in_file = typed.map(Spanned::into_inner);
+    let every_batch = in_file.as_ref().is_some_and(|typed| typed.every_batch);
+    let named = in_file.map(|typed| typed.file);
+    let (file, span) = match (flag, named) {
+        (Some(file), _) => (file.to_owned(), span),
+        (None, Some(Some(file))) => (beside(source.file, file.get_ref().clone()), file.span()),
+        (None, Some(None)) => return Err(source.error("journal", span, "missing field `file`, or --journal FILE")),
+        (None, None) => return Ok(None),
+    };
+    if file.as_os_str().is_empty() {
+        return Err(source.error("journal.file", span, "found \"\", expected the path of a file"));
+    }
+    Ok(Some(JournalConfig { file, every_batch }))
 }
 
 fn is_loopback(address: &HostPort) -> bool {

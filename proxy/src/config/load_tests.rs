@@ -18,7 +18,7 @@ fn a_listener_is_enough() {
     assert_eq!((config.mode, config.mixed), (Mode::Dedupe, Mixed::Strip));
     assert_eq!(config.listeners[0].name, "default");
     assert_eq!((config.limits, config.sequencing), (Limits::default(), Sequencing::default()));
-    assert_eq!(config.admin, None);
+    assert_eq!((config.journal, config.admin), (None, None));
 }
 
 #[test]
@@ -46,6 +46,9 @@ fn every_key_of_the_reference_is_read() {
         in_flight_max = 8
         drain = "0s"
         dial_timeout = "100ms"
+        [journal]
+        file = "seqgate.jsonl"
+        every_batch = true
         [admin]
         listen = "0.0.0.0:9655"
         token_file = "token"
@@ -55,6 +58,7 @@ fn every_key_of_the_reference_is_read() {
     assert_eq!((config.limits.hold_bytes_max, config.limits.drain.as_millis()), (4096, 0));
     assert_eq!((config.sequencing.window, config.sequencing.authoritative), (5, true));
     assert_eq!(config.admin.unwrap().token_file.unwrap(), Path::new("/etc/seqgate/token"));
+    assert_eq!(config.journal, Some(JournalConfig { file: "/etc/seqgate/seqgate.jsonl".into(), every_batch: true }));
 }
 
 #[test]
@@ -97,6 +101,12 @@ fn errors_name_file_line_and_key_and_say_what_would_be_right() {
         (
             "[admin]\nlisten = \"0.0.0.0:9655\"",
             "seqgate.toml:2: admin.listen: found 0.0.0.0:9655, which is not a loopback address, without a token; expected 127.0.0.1, or a token file (token_file in [admin], --admin-token-file)",
+        ),
+        ("\n[journal]\nevery_batch = true", "seqgate.toml:2: journal: missing field `file`, or --journal FILE"),
+        ("[journal]\nfile = \"\"", "seqgate.toml:2: journal.file: found \"\", expected the path of a file"),
+        (
+            "[journal]\nfiel = \"a\"",
+            "seqgate.toml:2: journal.fiel: unknown field `fiel`, expected `file` or `every_batch`",
         ),
         ("[cluster]\nlisten = \"x\"", "seqgate.toml:1: cluster: not in this version; take it out"),
         ("[faults]", "seqgate.toml:1: faults: not in this version; take it out"),
@@ -167,4 +177,17 @@ fn flags_win_over_the_file_when_it_is_clear_which_listener_they_mean() {
     assert_eq!(error, "--listen needs --upstream ADDR, the broker behind it");
     let error = Config::from_text(path, "", Overrides::default()).unwrap_err().to_string();
     assert_eq!(error, "no listener: give --listen ADDR and --upstream ADDR, or -c FILE");
+}
+
+#[test]
+fn the_flag_for_the_journal_wins_over_the_file_and_keeps_what_it_tells() {
+    let flag = |text: &str| {
+        let overrides = Overrides { journal: Some("b.jsonl".into()), ..Overrides::default() };
+        let config = Config::from_text(Path::new("/etc/a.toml"), &format!("{text}\n[[listener]]\n{LISTEN}"), overrides);
+        config.unwrap().journal.unwrap()
+    };
+    let journal = |every_batch| JournalConfig { file: "b.jsonl".into(), every_batch };
+    assert_eq!(flag(""), journal(false));
+    assert_eq!(flag("[journal]\nfile = \"a.jsonl\"\nevery_batch = true"), journal(true));
+    assert_eq!(flag("[journal]\nevery_batch = true"), journal(true));
 }

@@ -31,6 +31,8 @@ pub struct Config {
     pub sequencing: Sequencing,
     /// Bounds of everything that could grow.
     pub limits: Limits,
+    /// The journal, when there is one.
+    pub journal: Option<JournalConfig>,
     /// The admin port, when there is one.
     pub admin: Option<AdminConfig>,
 }
@@ -85,6 +87,15 @@ pub enum Backend {
     Other,
 }
 
+/// Says where the journal is and what it tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalConfig {
+    /// The file; one that exists is continued.
+    pub file: PathBuf,
+    /// Tell of batches in order as well.
+    pub every_batch: bool,
+}
+
 /// Says where the admin port is and who may use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminConfig {
@@ -103,6 +114,7 @@ impl Config {
             listeners: vec![ListenerConfig::new(listen, upstream)],
             sequencing: Sequencing::default(),
             limits: Limits::default(),
+            journal: None,
             admin: None,
         }
     }

@@ -27,7 +27,7 @@ pub(super) struct TypedConfig {
     pub(super) admin: Option<TypedAdmin>,
     pub(super) cluster: Later,
     pub(super) cluster_client: Later,
-    pub(super) journal: Later,
+    pub(super) journal: Option<Spanned<TypedJournal>>,
     pub(super) faults: Later,
 }
 
@@ -71,6 +71,14 @@ pub(super) struct TypedLimits {
 pub(super) struct TypedAdmin {
     pub(super) listen: Option<Spanned<String>>,
     pub(super) token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TypedJournal {
+    pub(super) file: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    pub(super) every_batch: bool,
 }
 
 impl TypedConfig {

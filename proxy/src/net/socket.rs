@@ -1,9 +1,11 @@
-//! What every socket of the data path is set to.
+//! What every socket of the data path is set to, and how it ends.
 
 use std::io;
+use std::net::Shutdown;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// Silence after which the kernel asks the peer for a sign of life.
@@ -18,9 +20,103 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
+/// Writes all of `bytes`; shared, so that the other direction may be read meanwhile.
+pub async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match stream.try_write(bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Ends the connection with a reset: the peer must not take it for an orderly close.
 pub fn reset(stream: TcpStream) {
-    // Without linger the drop below is an orderly close, which is the worse of two answers but the only one left.
-    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).ok();
+    reset_on_drop(&stream);
     drop(stream);
+}
+
+/// Has the connection end with a reset when the last handle of it is dropped.
+pub fn reset_on_drop(stream: &TcpStream) {
+    // Without linger the drop is an orderly close, which is the worse of two answers but the only one left.
+    SockRef::from(stream).set_linger(Some(Duration::ZERO)).ok();
+}
+
+/// Tells the peer that nothing more will be sent.
+pub fn half_close(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).shutdown(Shutdown::Write)
+}
+
+/// Closes in order. Bytes that arrive until the peer closes are read away: unread, they would turn the close into a
+/// reset, and what was written last could be lost on the way. Once `hurry` is over, only those are that are here.
+pub async fn close(stream: &TcpStream, hurry: impl Future<Output = ()>) {
+    if half_close(stream).is_err() {
+        return;
+    }
+    tokio::select! {
+        biased;
+        () = read_away(stream) => {}
+        () = hurry => {}
+    }
+}
+
+async fn read_away(stream: &TcpStream) {
+    let mut away = [0; 4096];
+    loop {
+        match stream.try_read(&mut away) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if stream.readable().await.is_err() {
+                    return;
+                }
+            }
+            Ok(0) | Err(_) => return,
+        }
+    }
+}
+
+/// Waits for the connection to break: a reset by the peer, or a peer that the kernel has given up. Reads nothing, so
+/// it sees what a side that must not be read at the moment would hide. Cancel safe.
+pub async fn broken(stream: &TcpStream) -> io::Error {
+    let ready = stream.ready(Interest::ERROR).await;
+    match ready.and_then(|_| stream.take_error()) {
+        Ok(Some(error)) | Err(error) => error,
+        Ok(None) => io::ErrorKind::ConnectionReset.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (one, other) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        (one.unwrap(), other.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_seen_behind_bytes_that_nobody_reads() {
+        let (one, mut other) = pair().await;
+        other.write_all(b"unread").await.unwrap();
+        one.readable().await.unwrap();
+        reset(other);
+        assert_eq!(broken(&one).await.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn a_close_leaves_what_was_written_to_the_peer() {
+        let (mut one, mut other) = pair().await;
+        other.write_all(&[7; 10_000]).await.unwrap();
+        one.write_all(b"last").await.unwrap();
+        close(&one, std::future::ready(())).await;
+        drop(one);
+        let mut got = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut other, &mut got).await.unwrap();
+        assert_eq!(got, b"last");
+    }
 }

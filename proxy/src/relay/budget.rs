@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 /// Counts the bytes of buffers against what the state leaves of the limit.
+///
+/// Whoever asks for comfort is refused before whoever asks for the least that it can go on with: as long as a frame
+/// can be passed on in small pieces, frames held by slow clients keep nobody from being served.
 #[derive(Debug)]
 pub(super) struct Budget {
     max: usize,
@@ -12,6 +15,31 @@ pub(super) struct Budget {
     state: AtomicUsize,
     waiting: AtomicUsize,
     freed: Notify,
+}
+
+/// What memory is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A whole frame at once, which could also be passed on as it comes.
+    Hold,
+    /// A request's bytes.
+    Request,
+    /// An answer's bytes. They come before requests: a broker reads no request while its answer is not taken.
+    Answer,
+    /// The least that anything can go on with.
+    Least,
+}
+
+impl Purpose {
+    /// How many sixteenths of the memory may be in use after it.
+    const fn sixteenths(self) -> usize {
+        match self {
+            Self::Hold => 8,
+            Self::Request => 12,
+            Self::Answer => 14,
+            Self::Least => 16,
+        }
+    }
 }
 
 /// This much of the limit is kept for buffers, however large the state: without it nothing would move.
@@ -28,37 +56,37 @@ impl Budget {
         }
     }
 
-    /// Takes `bytes` if they are there.
-    pub(super) fn try_take(&self, bytes: usize) -> bool {
-        let max = self.max.saturating_sub(self.state.load(Ordering::Relaxed)).max(self.max / BUFFERS_SHARE);
-        let fits = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= max);
-        self.buffers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    /// Takes `bytes` if they are there for this purpose.
+    pub(super) fn try_take(&self, bytes: usize, purpose: Purpose) -> bool {
+        let room = self.max.saturating_sub(self.state.load(Ordering::Relaxed)).max(self.max / BUFFERS_SHARE);
+        let limit = room / 16 * purpose.sixteenths();
+        let fits = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= limit);
+        self.buffers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits).is_ok()
     }
 
-    /// Takes `bytes` as soon as they are there; until then, nothing is read.
+    /// Takes `bytes` as soon as they are there; until then, nothing is read. Cancelled, it takes none.
     pub(super) async fn take(&self, bytes: usize) {
-        if self.try_take(bytes) {
+        if self.try_take(bytes, Purpose::Least) {
             return;
         }
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting::new(&self.waiting);
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
+            // Before the question, so that nothing given back after it is missed.
             freed.as_mut().enable();
-            if self.try_take(bytes) {
-                break;
+            if self.try_take(bytes, Purpose::Least) {
+                return;
             }
             freed.await;
         }
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Gives `bytes` back.
     pub(super) fn give(&self, bytes: usize) {
-        self.buffers.fetch_sub(bytes, Ordering::Relaxed);
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.freed.notify_waiters();
-        }
+        let taken = self.buffers.fetch_sub(bytes, Ordering::SeqCst);
+        debug_assert!(taken >= bytes, "no more is given back than was taken");
+        self.wake();
     }
 
     /// What buffers take, in bytes.
@@ -68,7 +96,30 @@ impl Budget {
 
     /// Takes in what the state has come to.
     pub(super) fn set_state(&self, bytes: usize) {
-        self.state.store(bytes, Ordering::Relaxed);
+        self.state.store(bytes, Ordering::SeqCst);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.freed.notify_waiters();
+        }
+    }
+}
+
+/// Counts somebody who waits, until it stops waiting for whatever reason.
+pub(super) struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    pub(super) fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -76,32 +127,60 @@ impl Budget {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn what_does_not_fit_waits_until_something_is_given_back() {
-        let budget = Budget::new(100);
-        assert!(budget.try_take(60));
-        assert!(!budget.try_take(60));
-        let taken = budget.take(60);
-        tokio::pin!(taken);
-        assert!(futures_poll(taken.as_mut()).await.is_none());
-        budget.give(60);
-        taken.await;
-        assert_eq!(budget.buffers(), 60);
-    }
-
-    #[test]
-    fn a_large_state_leaves_a_share_to_the_buffers() {
-        let budget = Budget::new(100);
-        budget.set_state(1_000);
-        assert!(budget.try_take(25));
-        assert!(!budget.try_take(1));
-    }
-
-    async fn futures_poll<F: Future>(future: F) -> Option<F::Output> {
+    async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
         tokio::select! {
             biased;
             output = future => Some(output),
             () = std::future::ready(()) => None,
         }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_waits_until_something_is_given_back() {
+        let budget = Budget::new(160);
+        assert!(budget.try_take(100, Purpose::Least));
+        assert!(!budget.try_take(100, Purpose::Least));
+        let taken = budget.take(100);
+        tokio::pin!(taken);
+        assert!(poll_once(taken.as_mut()).await.is_none());
+        budget.give(100);
+        taken.await;
+        assert_eq!(budget.buffers(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_state_that_shrinks_wakes_who_waits() {
+        let budget = Budget::new(160);
+        budget.set_state(80);
+        let taken = budget.take(100);
+        tokio::pin!(taken);
+        assert!(poll_once(taken.as_mut()).await.is_none());
+        budget.set_state(0);
+        taken.await;
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_is_not_waited_for() {
+        let budget = Budget::new(160);
+        assert!(budget.try_take(160, Purpose::Least));
+        assert!(poll_once(budget.take(1)).await.is_none());
+        assert_eq!((budget.waiting.load(Ordering::SeqCst), budget.buffers()), (0, 160));
+    }
+
+    #[test]
+    fn frames_that_are_held_leave_room_to_read_and_to_answer() {
+        let budget = Budget::new(160);
+        assert!(budget.try_take(80, Purpose::Hold) && !budget.try_take(1, Purpose::Hold));
+        assert!(budget.try_take(40, Purpose::Request) && !budget.try_take(1, Purpose::Request));
+        assert!(budget.try_take(20, Purpose::Answer) && !budget.try_take(1, Purpose::Answer));
+        assert!(budget.try_take(20, Purpose::Least) && !budget.try_take(1, Purpose::Least));
+    }
+
+    #[test]
+    fn a_large_state_leaves_a_share_to_the_buffers() {
+        let budget = Budget::new(640);
+        budget.set_state(1_000);
+        assert!(budget.try_take(160, Purpose::Least));
+        assert!(!budget.try_take(1, Purpose::Least));
     }
 }

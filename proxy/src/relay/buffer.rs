@@ -4,23 +4,28 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
 
-use super::budget::Budget;
+use super::budget::{Budget, Purpose};
+use super::spares::BLOCK_BYTES;
 use crate::runtime::Runtime;
 
-/// Bytes that one read asks for at least.
-const READ_BYTES: usize = 64 * 1024;
+/// Bytes that it makes do with while memory is short.
+const READ_BYTES_MIN: usize = 8 * 1024;
+
+/// Room at the end below which it is not worth a read.
+const ROOM_BYTES_MIN: usize = 4 * 1024;
 
 /// Reads into memory that is accounted for.
 #[derive(Debug)]
 pub(super) struct Buffer {
+    /// Never more memory than `taken`.
     bytes: BytesMut,
     /// Bytes at the front that may be written.
     ready: usize,
     /// What the budget has been asked for.
     taken: usize,
+    purpose: Purpose,
     runtime: Arc<Runtime>,
 }
 
@@ -34,8 +39,8 @@ pub(super) enum Read {
 }
 
 impl Buffer {
-    pub(super) fn new(runtime: Arc<Runtime>) -> Self {
-        Self { bytes: BytesMut::new(), ready: 0, taken: 0, runtime }
+    pub(super) fn new(runtime: Arc<Runtime>, purpose: Purpose) -> Self {
+        Self { bytes: BytesMut::new(), ready: 0, taken: 0, purpose, runtime }
     }
 
     /// What is behind the bytes that may be written.
@@ -63,14 +68,19 @@ impl Buffer {
         self.ready
     }
 
-    /// Writes what may be written; returns how much that was.
-    pub(super) async fn flush(&mut self, to: &mut WriteHalf<'_>) -> io::Result<usize> {
-        let count = self.ready;
-        if count > 0 {
-            to.write_all(&self.bytes[..count]).await?;
-            self.drop_ready();
+    /// Writes what may be written. Cancelled, it knows what is left.
+    pub(super) async fn flush(&mut self, to: &TcpStream) -> io::Result<()> {
+        while self.ready > 0 {
+            match to.try_write(&self.bytes[..self.ready]) {
+                Ok(count) => {
+                    self.bytes.advance(count);
+                    self.ready -= count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => to.writable().await?,
+                Err(error) => return Err(error),
+            }
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Drops what could be written.
@@ -79,8 +89,8 @@ impl Buffer {
         self.ready = 0;
     }
 
-    /// Reads more, to hold `wanted` bytes in the end; memory for a read's worth is waited for.
-    pub(super) async fn fill(&mut self, from: &mut ReadHalf<'_>, wanted: usize) -> io::Result<Read> {
+    /// Reads more, to hold `wanted` bytes in the end; memory for it is waited for. Cancel safe.
+    pub(super) async fn fill(&mut self, from: &TcpStream, wanted: usize) -> io::Result<Read> {
         loop {
             if self.bytes.is_empty() {
                 // No memory while there is nothing to read.
@@ -103,35 +113,52 @@ impl Buffer {
 
     /// Whether the whole of `size` bytes may be held at once.
     pub(super) fn try_hold(&mut self, size: usize) -> bool {
-        let needed = size.max(READ_BYTES);
-        if needed <= self.taken {
-            return true;
+        self.try_grow(size, Purpose::Hold)
+    }
+
+    /// The memory is always as large as what was taken for it: grown in place it would be rounded up.
+    async fn make_room(&mut self, wanted: usize) {
+        let wish = wanted.max(BLOCK_BYTES);
+        if !self.try_grow(wish, self.purpose) {
+            let least = wanted.max(READ_BYTES_MIN);
+            if self.taken < least {
+                self.budget().take(least - self.taken).await;
+                self.taken = least;
+            }
         }
-        let more = needed - self.taken;
-        let granted = self.budget().try_take(more);
+        if self.taken > wish {
+            // What a large frame left behind.
+            self.budget().give(self.taken - wish);
+            self.taken = wish;
+            self.move_to_new();
+        }
+        let room = self.bytes.capacity() - self.bytes.len();
+        if self.bytes.capacity() < wanted || room < ROOM_BYTES_MIN.min(self.taken - self.bytes.len()) {
+            self.move_to_new();
+        }
+    }
+
+    fn try_grow(&mut self, size: usize, purpose: Purpose) -> bool {
+        let more = size.saturating_sub(self.taken);
+        let granted = more == 0 || self.budget().try_take(more, purpose);
         if granted {
             self.taken += more;
         }
         granted
     }
 
-    async fn make_room(&mut self, wanted: usize) {
-        let needed = wanted.max(READ_BYTES);
-        if self.taken < needed {
-            let more = needed - self.taken;
-            self.runtime.shared.budget.take(more).await;
-            self.taken += more;
-        }
-        if self.bytes.capacity() < needed {
-            self.bytes.reserve(needed - self.bytes.len());
-        } else if self.bytes.capacity() == self.bytes.len() {
-            self.bytes.reserve(READ_BYTES / 4);
-        }
+    fn move_to_new(&mut self) {
+        let mut bytes = match self.taken {
+            BLOCK_BYTES => self.runtime.shared.spares.take(),
+            other => BytesMut::with_capacity(other),
+        };
+        bytes.extend_from_slice(&self.bytes);
+        self.bytes = bytes;
     }
 
     fn shrink(&mut self) {
         if self.taken > 0 {
-            self.bytes = BytesMut::new();
+            self.runtime.shared.spares.give(std::mem::take(&mut self.bytes));
             self.budget().give(self.taken);
             self.taken = 0;
         }

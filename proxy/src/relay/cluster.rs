@@ -8,6 +8,8 @@ use seqgate_protocol::sequencing::{Directory, Evictions, Millis, Tracker, Tracke
 use seqgate_protocol::session::Ledger;
 use tokio::sync::Notify;
 
+use super::budget::Waiting;
+
 /// Trackers of one cluster. Partitions of one number share one, so that a topic's name and its id lead to the same.
 const SHARDS: usize = 16;
 
@@ -29,9 +31,10 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) fn new(limits: TrackerLimits) -> Self {
+        let producers = Arc::default();
         Self {
             id: OnceLock::new(),
-            shards: (0..SHARDS).map(|_| Mutex::new(Tracker::new(limits))).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::new(Tracker::sharing(limits, Arc::clone(&producers)))).collect(),
             directory: Mutex::default(),
             tainted: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
@@ -109,21 +112,6 @@ pub(super) struct Usage {
     pub(super) producers: u64,
     pub(super) bytes: usize,
     pub(super) evictions: Evictions,
-}
-
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 /// A session's way to its cluster.

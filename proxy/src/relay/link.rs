@@ -1,25 +1,33 @@
 //! What the two pumps of a connection share.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use seqgate_protocol::sequencing::{BrokerGeneration, ConnectionId};
 use seqgate_protocol::session::{Mixed, Mode, Pending, Policy, Present, Session};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::cluster::{Cluster, ClusterRef};
 use super::report::Reporter;
 use super::shared::Place;
 use super::{Connection, Totals};
 use crate::config;
+use crate::net::socket;
 use crate::runtime::{ConnectionRecord, Listener, Runtime};
-use crate::telemetry::labels::Direction;
+use crate::telemetry::labels::{Direction, Outcome};
 
 /// Time beyond a request's own timeout that its answer may take to arrive once nobody waits for it.
 const ORPHAN_MARGIN: Duration = Duration::from_secs(5);
 /// However long a client says that brokers may take.
 const ORPHAN_MAX: Duration = Duration::from_secs(300);
+
+/// How long a client may leave an answer untaken: longer than a broker keeps an idle connection
+/// (`connections.max.idle.ms`).
+const UNTAKEN_MAX: Duration = Duration::from_secs(900);
 
 /// One connection, seen from both pumps.
 #[derive(Debug)]
@@ -34,9 +42,11 @@ pub(super) struct Link {
     /// The longest that one of them lets the broker take, in milliseconds.
     timeout_ms_max: AtomicU32,
     settled: Notify,
-    /// The client cannot be written to any more.
+    /// The client's side, until it is reset. A pump holds another handle for as long as it uses it.
+    client: Mutex<Option<Arc<TcpStream>>>,
+    /// The client is not written to any more.
     client_gone: AtomicBool,
-    why_gone: OnceLock<&'static str>,
+    why_gone: OnceLock<(Outcome, &'static str)>,
     gone: Notify,
     /// An answer that the uplink waits for has come.
     answered: Notify,
@@ -47,18 +57,19 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(connection: &Connection, runtime: Arc<Runtime>) -> Self {
+    pub(super) fn new(connection: Connection, runtime: Arc<Runtime>) -> (Self, TcpStream) {
         let place = runtime.shared.place(&connection.listener);
         let cluster = runtime.shared.clusters.at(&place.name);
         let id = ConnectionId(runtime.shared.next_connection());
-        Self {
-            listener: Arc::clone(&connection.listener),
-            record: Arc::clone(&connection.record),
+        let link = Self {
+            listener: connection.listener,
+            record: connection.record,
             place,
             session: Mutex::new(Session::new(id, ClusterRef(cluster))),
             unsettled: AtomicUsize::new(0),
             timeout_ms_max: AtomicU32::new(0),
             settled: Notify::new(),
+            client: Mutex::new(Some(Arc::new(connection.client))),
             client_gone: AtomicBool::new(false),
             why_gone: OnceLock::new(),
             gone: Notify::new(),
@@ -68,7 +79,8 @@ impl Link {
             requests: AtomicU64::new(0),
             responses: AtomicU64::new(0),
             runtime,
-        }
+        };
+        (link, connection.upstream)
     }
 
     /// Only the two pumps of the connection's one task come here: it is never contended.
@@ -114,6 +126,11 @@ impl Link {
         if self.unsettled.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.settled.notify_waiters();
         }
+        self.wake_held();
+    }
+
+    /// Something was settled that batches may be held back for (T27).
+    pub(super) fn wake_held(&self) {
         self.session().ledger().0.notify_settled();
     }
 
@@ -140,16 +157,44 @@ impl Link {
         (timeout + ORPHAN_MARGIN).min(ORPHAN_MAX)
     }
 
-    /// Nothing is written to the client from now on; the first reason counts.
-    pub(super) fn lose_client(&self, why: &'static str) {
-        self.why_gone.get_or_init(|| why);
+    /// Nothing is written to the client from now on, and it is reset as soon as no pump is at it; the first reason
+    /// counts. The broker's side stays.
+    pub(super) fn lose_client(&self, outcome: Outcome, why: &'static str) {
+        self.why_gone.get_or_init(|| (outcome, why));
+        if let Some(client) = self.take_client() {
+            socket::reset_on_drop(&client);
+        }
         self.client_gone.store(true, Ordering::SeqCst);
         self.gone.notify_waiters();
     }
 
-    /// Why the client cannot be written to any more.
-    pub(super) fn why_gone(&self) -> Option<&'static str> {
+    /// Why the client is not written to any more.
+    pub(super) fn why_gone(&self) -> Option<(Outcome, &'static str)> {
         self.why_gone.get().copied()
+    }
+
+    /// The client's side, unless it is gone.
+    pub(super) fn client(&self) -> Option<Arc<TcpStream>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Hands the client's side out for good.
+    pub(super) fn take_client(&self) -> Option<Arc<TcpStream>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Waits for `write` to bring bytes to the client; one that does not take them is lost.
+    pub(super) async fn deliver(&self, write: impl Future<Output = io::Result<()>>, bytes: usize) {
+        let written = tokio::select! {
+            biased;
+            written = timeout(UNTAKEN_MAX, write) => written,
+            () = self.client_gone() => return,
+        };
+        match written {
+            Ok(Ok(())) => self.note_delivered(bytes),
+            Ok(Err(_)) => self.lose_client(Outcome::Client, "the client closed before its answer"),
+            Err(_) => self.lose_client(Outcome::Timeout, "the client does not take its answers"),
+        }
     }
 
     pub(super) fn is_client_gone(&self) -> bool {
@@ -184,7 +229,7 @@ impl Link {
         self.runtime.metrics.bytes.add(Direction::ToBroker, bytes as u64);
     }
 
-    pub(super) fn note_delivered(&self, bytes: usize) {
+    fn note_delivered(&self, bytes: usize) {
         self.to_client.fetch_add(bytes as u64, Ordering::Relaxed);
         self.runtime.metrics.bytes.add(Direction::ToClient, bytes as u64);
     }

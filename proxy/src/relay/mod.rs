@@ -4,35 +4,32 @@ mod budget;
 mod buffer;
 mod cluster;
 mod downlink;
+mod ending;
 mod fifo;
 mod link;
 mod report;
 mod shared;
+mod spares;
 mod uplink;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::WriteHalf;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
 
-use self::downlink::{DownEnd, Downlink};
+use self::downlink::Downlink;
+use self::ending::{End, Leave};
 use self::link::Link;
 pub use self::shared::Shared;
-use self::uplink::{UpEnd, Uplink};
+use self::uplink::Uplink;
 use crate::net::socket;
 use crate::runtime::{ConnectionRecord, DrainSignal, Listener, Runtime};
-use crate::telemetry::labels::Outcome;
+use crate::telemetry::labels::{Outcome, UpstreamError};
 
 /// How long one side may take to follow the other's orderly close, once nothing is left to be said.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long a client that has closed its side may still be owed answers that no deadline of its own bounds.
-const HALF_CLOSED_MAX: Duration = Duration::from_secs(600);
 
 /// One client connection and the broker connection made for it.
 #[derive(Debug)]
@@ -75,168 +72,50 @@ pub struct Totals {
     pub responses: u64,
 }
 
-/// How each side is to be left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leave {
-    /// In order.
-    Close,
-    /// With a reset.
-    Reset,
-}
-
-/// How it ended, before the sockets are left.
-#[derive(Debug)]
-struct End {
-    outcome: Outcome,
-    detail: Option<String>,
-    client: Leave,
-    broker: Leave,
-    /// The broker's side ended in a way the proxy did not cause: it may have been restarted.
-    broker_lost: bool,
-}
-
 /// Serves one connection to its end; owns both sockets and never panics.
-pub async fn run(mut connection: Connection, runtime: Arc<Runtime>, drain: DrainSignal) -> Closed {
-    let link = Link::new(&connection, Arc::clone(&runtime));
-    let end = relay(&mut connection, &link, drain).await;
-    let Connection { client, upstream, listener, .. } = connection;
-    if end.broker_lost {
-        listener.upstream.lost();
+pub async fn run(connection: Connection, runtime: Arc<Runtime>, drain: DrainSignal) -> Closed {
+    let (link, upstream) = Link::new(connection, runtime);
+    let end = tokio::select! {
+        end = relay(&link, &upstream, &drain) => end,
+        () = drain.expired() => End::out_of_time(),
+    };
+    if end.broker.is_lost() {
+        link.listener.upstream.lost();
     }
-    leave(upstream, end.broker).await;
-    leave(client, end.client).await;
+    if end.broker.is_broken() {
+        link.runtime.metrics.upstream_errors.inc(UpstreamError::Reset);
+    }
+    let client = link.take_client();
+    // Neither side waits for the other.
+    tokio::join!(leave(Some(&upstream), end.leave_broker, &drain), leave(client.as_deref(), end.leave_client, &drain));
     Closed { outcome: end.outcome, detail: end.detail, totals: link.totals() }
 }
 
-async fn leave(stream: TcpStream, how: Leave) {
-    match how {
-        Leave::Close => close(stream).await,
-        Leave::Reset => socket::reset(stream),
-    }
-}
-
-/// Closes in order. Bytes that arrive afterwards are read away: unread, they would turn the close into a reset, and
-/// what was written last could be lost on the way.
-async fn close(mut stream: TcpStream) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let mut away = [0; 1024];
-    let drained = async { while matches!(stream.read(&mut away).await, Ok(1..)) {} };
-    timeout(GOODBYE_PATIENCE, drained).await.ok();
-}
-
 /// Runs both pumps until both are done, in whichever order they end.
-async fn relay(connection: &mut Connection, link: &Link, drain: DrainSignal) -> End {
-    let (client_read, client_write) = connection.client.split();
-    let (broker_read, broker_write) = connection.upstream.split();
+async fn relay(link: &Link, upstream: &TcpStream, drain: &DrainSignal) -> End {
+    let client = link.client().expect("nobody has reset the client yet");
     let (expected, due) = mpsc::channel(link.runtime.config.limits.in_flight_max);
-    let up = Uplink::new(link, client_read, broker_write, expected, drain.clone()).run();
-    let down = Downlink::new(link, broker_read, client_write, due).run();
+    let up = Uplink::new(link, client, upstream, expected, drain).run();
+    let down = Downlink::new(link, upstream, due).run();
     tokio::pin!(up, down);
     tokio::select! {
-        (end, broker) = &mut up => after_uplink(link, end, broker, down, &drain).await,
-        end = &mut down => after_downlink(end),
+        end = &mut up => ending::after_uplink(link, upstream, end, down, drain).await,
+        end = &mut down => ending::after_downlink(end),
     }
 }
 
-/// The uplink has ended; the answers that are due may still come.
-async fn after_uplink(
-    link: &Link,
-    end: UpEnd,
-    broker: WriteHalf<'_>,
-    down: std::pin::Pin<&mut impl Future<Output = DownEnd>>,
-    drain: &DrainSignal,
-) -> End {
-    match end {
-        UpEnd::ClientEnd => finish_in_order(link, broker, down).await,
-        UpEnd::Drained => {
-            let deadline = drain.deadline().unwrap_or_else(Instant::now);
-            let done = timeout_at(deadline, down).await.is_ok();
-            let client = if done { Leave::Close } else { Leave::Reset };
-            End { outcome: Outcome::Drain, detail: None, client, broker: client, broker_lost: false }
-        }
-        UpEnd::ClientLost(error) => orphan(link, down, Outcome::Client, Some(error.to_string())).await,
-        UpEnd::Refused(why) => orphan(link, down, Outcome::Protocol, Some(why)).await,
-        UpEnd::Reset(why) => orphan(link, down, Outcome::Protocol, Some(why.to_owned())).await,
-        UpEnd::Alone => orphan(link, down, Outcome::Client, None).await,
-        UpEnd::BrokerLost(error) => {
-            // What it said before it went is still on its way.
-            let ended = timeout(GOODBYE_PATIENCE, down).await;
-            let client = match ended {
-                Ok(DownEnd::BrokerEnd | DownEnd::Done) => Leave::Close,
-                Ok(DownEnd::BrokerLost(_) | DownEnd::Confused(_)) | Err(_) => Leave::Reset,
+async fn leave(stream: Option<&TcpStream>, how: Leave, drain: &DrainSignal) {
+    let Some(stream) = stream else { return };
+    match how {
+        Leave::Close => {
+            let hurry = async {
+                tokio::select! {
+                    () = tokio::time::sleep(GOODBYE_PATIENCE) => {}
+                    () = drain.started() => {}
+                }
             };
-            let detail = Some(error.to_string());
-            End { outcome: Outcome::Broker, detail, client, broker: Leave::Reset, broker_lost: true }
+            socket::close(stream, hurry).await;
         }
-    }
-}
-
-/// The client has closed its side. Its close goes on once the batches at the broker are settled: a broker that sees
-/// it may drop the answers that tell what became of them.
-async fn finish_in_order(
-    link: &Link,
-    mut broker: WriteHalf<'_>,
-    mut down: std::pin::Pin<&mut impl Future<Output = DownEnd>>,
-) -> End {
-    let settled = timeout(link.orphan_patience(), link.until_settled());
-    let early = tokio::select! {
-        _ = settled => None,
-        end = &mut down => Some(end),
-    };
-    broker.shutdown().await.ok();
-    let end = match early {
-        Some(end) => Ok(end),
-        None => timeout(HALF_CLOSED_MAX, down).await,
-    };
-    let (client, detail, broker_lost) = match end {
-        Ok(DownEnd::Done | DownEnd::BrokerEnd) => (Leave::Close, None, false),
-        Ok(DownEnd::BrokerLost(error)) => (Leave::Reset, Some(error.to_string()), true),
-        Ok(DownEnd::Confused(why)) => (Leave::Reset, Some(why), true),
-        Err(_) => (Leave::Reset, Some("answers did not come after the client's close".to_owned()), true),
-    };
-    End { outcome: Outcome::Client, detail, client, broker: Leave::Close, broker_lost }
-}
-
-/// The client is gone, or is to go. Answers to its batches are read all the same (T2): they are proofs for its
-/// retries, or tell that there is none.
-async fn orphan(
-    link: &Link,
-    mut down: std::pin::Pin<&mut impl Future<Output = DownEnd>>,
-    outcome: Outcome,
-    detail: Option<String>,
-) -> End {
-    link.lose_client("the client is gone");
-    let detail = detail.or_else(|| link.why_gone().map(str::to_owned));
-    let settled = timeout(link.orphan_patience(), link.until_settled());
-    let broker_lost = tokio::select! {
-        settled = settled => settled.is_err(),
-        end = &mut down => matches!(end, DownEnd::BrokerLost(_) | DownEnd::BrokerEnd),
-    };
-    End { outcome, detail, client: Leave::Reset, broker: Leave::Reset, broker_lost }
-}
-
-/// The broker's side has ended: what that was is passed on.
-fn after_downlink(end: DownEnd) -> End {
-    match end {
-        DownEnd::BrokerEnd | DownEnd::Done => End {
-            outcome: Outcome::Broker,
-            detail: None,
-            client: Leave::Close,
-            broker: Leave::Close,
-            broker_lost: true,
-        },
-        DownEnd::BrokerLost(error) => {
-            let detail = Some(error.to_string());
-            End { outcome: Outcome::Broker, detail, client: Leave::Reset, broker: Leave::Reset, broker_lost: true }
-        }
-        DownEnd::Confused(why) => End {
-            outcome: Outcome::Protocol,
-            detail: Some(why),
-            client: Leave::Reset,
-            broker: Leave::Reset,
-            broker_lost: true,
-        },
+        Leave::Reset => socket::reset_on_drop(stream),
     }
 }

@@ -1,15 +1,16 @@
-//! What happened, into counters and the log.
+//! What happened, into counters, the log and the journal.
 
 use std::time::Instant;
 
 use seqgate_protocol::event::{BatchEvent, Event, Unread};
-use seqgate_protocol::sequencing::{BatchId, Sequence, TopicRef};
+use seqgate_protocol::sequencing::{BatchId, Sequence, TopicId, TopicRef};
 use seqgate_protocol::session::Ledger;
 use seqgate_protocol::wire::produce::OwnedTopic;
 use tracing::{debug, trace, warn};
 
 use super::cluster::ClusterRef;
 use super::link::Link;
+use crate::telemetry::journal::Scribe;
 use crate::telemetry::labels::Passthrough;
 
 /// Counts and logs the events of one connection, after the session is done with them.
@@ -17,15 +18,17 @@ pub(super) struct Reporter<'a> {
     link: &'a Link,
     /// A gap to be told once no lock is held: (topic, partition, batch, expected).
     gaps: Vec<(OwnedTopic, i32, BatchId, Sequence)>,
+    scribe: Scribe<'a>,
 }
 
 impl<'a> Reporter<'a> {
-    pub(super) const fn new(link: &'a Link) -> Self {
-        Self { link, gaps: Vec::new() }
+    pub(super) fn new(link: &'a Link) -> Self {
+        Self { link, gaps: Vec::new(), scribe: link.runtime.journal.scribe(&link.record) }
     }
 
     /// Takes in one event. Runs while the session is held, so it must not ask for it.
     pub(super) fn take(&mut self, event: Event<'_>) {
+        self.scribe.take(&event);
         let metrics = &self.link.runtime.metrics;
         match event {
             Event::Batch(batch) => self.take_batch(&batch),
@@ -82,6 +85,7 @@ impl<'a> Reporter<'a> {
 
     /// Tells what had to wait until the session was free.
     pub(super) fn finish(self, ledger: &ClusterRef) {
+        self.scribe.finish(|id| directory_name(id, ledger));
         for (topic, partition, batch, expected) in self.gaps {
             let topic = name_of(&topic, ledger);
             let client_id = self.link.record.client_id();
@@ -103,9 +107,13 @@ impl<'a> Reporter<'a> {
 fn name_of(topic: &OwnedTopic, ledger: &ClusterRef) -> String {
     let name = match topic {
         OwnedTopic::Name(_) => None,
-        OwnedTopic::Id(id) => ledger.directory(|directory| directory.name_of(*id).map(Box::<[u8]>::from)),
+        OwnedTopic::Id(id) => directory_name(*id, ledger),
     };
     name.map_or_else(|| Shown(topic.as_ref()).to_string(), |name| Shown(TopicRef::Name(&name)).to_string())
+}
+
+fn directory_name(id: TopicId, ledger: &ClusterRef) -> Option<Box<[u8]>> {
+    ledger.directory(|directory| directory.name_of(id).map(Into::into))
 }
 
 fn label_of(why: Unread) -> Passthrough {

@@ -9,6 +9,7 @@ use seqgate_protocol::sequencing::{Evictions, Millis, ProducerReport, TrackerLim
 
 use super::budget::Budget;
 use super::cluster::{Cluster, Clusters};
+use super::spares::{SPARES_BYTES_MAX, Spares};
 use crate::config::Config;
 use crate::runtime::{Listener, ProducerQuery, ProducerRow};
 use crate::telemetry::labels::Eviction;
@@ -27,6 +28,7 @@ const REPORT_STEPS: u32 = 1_000;
 pub struct Shared {
     pub(super) clusters: Clusters,
     pub(super) budget: Budget,
+    pub(super) spares: Spares,
     pub(super) gap_warnings: Limiter,
     started: Instant,
     connections: AtomicU32,
@@ -56,7 +58,9 @@ impl Shared {
         };
         Self {
             clusters: Clusters::new(limits),
-            budget: Budget::new(config.limits.memory_max),
+            // What lies spare is memory too.
+            budget: Budget::new(config.limits.memory_max.saturating_sub(SPARES_BYTES_MAX)),
+            spares: Spares::default(),
             gap_warnings: Limiter::new(GAP_WARNINGS, GAP_INTERVAL),
             started: Instant::now(),
             connections: AtomicU32::new(0),
@@ -103,6 +107,8 @@ impl Shared {
 
     /// Brings the gauges up to date.
     pub fn publish(&self, metrics: &Metrics) {
+        // Held throughout: of two counts at a time the older one must not come last.
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut producers, mut bytes, mut evictions) = (0, 0, Evictions::default());
         for cluster in self.clusters.all() {
             let usage = cluster.usage();
@@ -116,7 +122,7 @@ impl Shared {
         metrics.tracked_producers.set(producers.cast_signed());
         metrics.tracker_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         metrics.buffer_bytes.set(i64::try_from(self.budget.buffers()).unwrap_or(i64::MAX));
-        self.count(metrics, evictions);
+        count(metrics, evictions, &mut counted);
     }
 
     /// Returns the tracked producers that `query` selects, at most `query.limit`.
@@ -128,15 +134,14 @@ impl Shared {
         }
         rows
     }
+}
 
-    /// Trackers count up; a cluster that is forgotten takes its count along, which must not count twice.
-    fn count(&self, metrics: &Metrics, seen: Evictions) {
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        metrics.evictions.add(Eviction::Limit, seen.limit.saturating_sub(counted.limit));
-        metrics.evictions.add(Eviction::Idle, seen.idle.saturating_sub(counted.idle));
-        metrics.evictions.add(Eviction::Evidence, seen.evidence.saturating_sub(counted.evidence));
-        *counted = seen;
-    }
+/// Trackers count up; a cluster that is forgotten takes its count along, which must not count twice.
+fn count(metrics: &Metrics, seen: Evictions, counted: &mut Evictions) {
+    metrics.evictions.add(Eviction::Limit, seen.limit.saturating_sub(counted.limit));
+    metrics.evictions.add(Eviction::Idle, seen.idle.saturating_sub(counted.idle));
+    metrics.evictions.add(Eviction::Evidence, seen.evidence.saturating_sub(counted.evidence));
+    *counted = seen;
 }
 
 fn list(cluster: &Cluster, query: &ProducerQuery, now: Millis, rows: &mut Vec<ProducerRow>) {

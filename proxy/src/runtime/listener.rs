@@ -26,6 +26,8 @@ pub struct Listener {
     pub cluster_name: Option<String>,
     /// Keeps warnings about this listener rare.
     pub warnings: Limiter,
+    /// Keeps those about what came in through it rare.
+    pub refusals: Limiter,
     advertised: Mutex<Advertised>,
 }
 
@@ -44,6 +46,7 @@ impl Listener {
             upstream,
             cluster_name: config.cluster_name.clone(),
             warnings: Limiter::rare(),
+            refusals: Limiter::rare(),
             advertised: Mutex::default(),
         }
     }

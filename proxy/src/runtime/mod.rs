@@ -19,6 +19,7 @@ pub use upstream::{Upstream, UpstreamLease};
 
 use crate::config::{AtomicMode, Config, HostPort};
 use crate::relay;
+use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::Metrics;
 
 /// Holds what one running proxy shares.
@@ -30,6 +31,8 @@ pub struct Runtime {
     pub mode: AtomicMode,
     /// Every counter, resolved.
     pub metrics: Metrics,
+    /// What happened, in a file; nothing until one is opened.
+    pub journal: Journal,
     /// The bound listeners, in the order of the configuration.
     pub listeners: Vec<Arc<Listener>>,
     /// The connections that are open.
@@ -48,6 +51,7 @@ impl Runtime {
         let runtime = Self {
             mode: AtomicMode::new(config.mode),
             metrics: Metrics::new(),
+            journal: Journal::default(),
             connections: Connections::new(config.limits.connections_max),
             shared: relay::Shared::new(&config),
             started: Instant::now(),

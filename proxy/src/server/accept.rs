@@ -48,7 +48,7 @@ impl Accept {
         let drain = self.drain.clone();
         loop {
             tokio::select! {
-                _ = drain.started() => break,
+                () = drain.started() => break,
                 Some(ended) = self.connections.join_next() => self.reap(ended),
                 accepted = socket.accept() => self.settle(accepted, &drain).await,
             }
@@ -100,7 +100,7 @@ impl Accept {
         }
         tokio::select! {
             () = tokio::time::sleep(self.pause) => {}
-            _ = drain.started() => {}
+            () = drain.started() => {}
         }
         self.pause = (self.pause * 2).min(PAUSE_MAX);
     }

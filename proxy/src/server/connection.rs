@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, warn};
 
 use crate::net::{dial, socket};
-use crate::relay::{self, Closed, Connection};
+use crate::relay::{self, Closed, Connection, Totals};
 use crate::runtime::{ConnectionRecord, DrainSignal, Runtime};
 use crate::telemetry::labels::Outcome;
 
@@ -27,6 +27,7 @@ pub(super) struct Open {
     runtime: Arc<Runtime>,
     record: Arc<ConnectionRecord>,
     outcome: Option<Outcome>,
+    totals: Totals,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -41,7 +42,7 @@ impl Accepted {
         }
         let dialled = tokio::select! {
             dialled = open.dial() => dialled,
-            _ = drain.started() => {
+            () = drain.started() => {
                 socket::reset(client);
                 open.outcome = Some(Outcome::Drain);
                 return;
@@ -57,7 +58,7 @@ impl Accepted {
 impl Open {
     pub(super) fn new(runtime: Arc<Runtime>, record: Arc<ConnectionRecord>, permit: OwnedSemaphorePermit) -> Self {
         runtime.metrics.connections_open.inc();
-        Self { runtime, record, outcome: None, _permit: permit }
+        Self { runtime, record, outcome: None, totals: Totals::default(), _permit: permit }
     }
 
     async fn dial(&self) -> io::Result<TcpStream> {
@@ -75,9 +76,26 @@ impl Open {
             listener: Arc::clone(&record.listener),
             record: Arc::clone(&record),
         };
-        let Closed { outcome, detail, totals } = relay::run(connection, runtime, drain).await;
-        self.outcome = Some(outcome);
-        debug!(outcome = outcome.as_str(), detail, ?totals, age = ?record.age(), "connection closed");
+        let closed = relay::run(connection, runtime, drain).await;
+        (self.outcome, self.totals) = (Some(closed.outcome), closed.totals);
+        self.tell(&closed);
+    }
+
+    /// One line at the end of every connection, and a warning where somebody has to look into it: a client that speaks
+    /// something else, a broker that answers what it was not asked, a frame above the limit.
+    fn tell(&self, closed: &Closed) {
+        let Closed { outcome, detail, totals } = closed;
+        let Totals { bytes_to_broker, bytes_to_client, requests, responses } = totals;
+        let (outcome, age_ms) = (outcome.as_str(), self.record.age().as_millis());
+        debug!(outcome, detail, requests, responses, bytes_to_broker, bytes_to_client, age_ms, "connection closed");
+        if !matches!(closed.outcome, Outcome::Protocol | Outcome::Limit) {
+            return;
+        }
+        let listener = &self.record.listener;
+        if let Some(suppressed) = listener.refusals.admit(Instant::now()) {
+            let (client_addr, client_id) = (self.record.client_addr, self.record.client_id());
+            warn!(listener = listener.name, client.addr = %client_addr, client_id, outcome, detail, suppressed, "connection given up");
+        }
     }
 
     /// Resets the client: an orderly close would be taken for a TLS mismatch by some, and fail their records for good.
@@ -99,6 +117,8 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.runtime.connections.close(self.record.id);
         self.runtime.metrics.connections_open.dec();
-        self.runtime.metrics.connections_closed.inc(self.outcome.unwrap_or(Outcome::Error));
+        let outcome = self.outcome.unwrap_or(Outcome::Error);
+        self.runtime.metrics.connections_closed.inc(outcome);
+        self.runtime.journal.note_end(&self.record, outcome, self.totals);
     }
 }

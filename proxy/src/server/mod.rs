@@ -11,16 +11,20 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use crate::admin;
 use crate::config::Config;
 use crate::net::descriptors;
 use crate::runtime::{AdvertisedQueue, Drain, Runtime, advertised};
+use crate::telemetry::journal::Journal;
 
 /// How long connections that are out of time may take to notice, before they are cut.
 const GRACE: Duration = Duration::from_millis(250);
+
+/// Time between two looks at what has been idle for too long.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A proxy that accepts connections; dropped without [`Running::drain`], it cuts them all.
 #[derive(Debug)]
@@ -49,7 +53,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let bound = bind::all(&config).await?;
     let admin = admin::bind(config.admin.as_ref()).await?;
     let (listeners, sockets): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
-    let (runtime, queue) = Runtime::new(config, listeners);
+    let (mut runtime, queue) = Runtime::new(config, listeners);
+    runtime.journal = Journal::start(runtime.config.journal.as_ref(), runtime.metrics.journal_dropped.clone())?;
     let mut running = Running::new(Arc::new(runtime), admin.as_ref().map(admin::Port::address));
     running.spawn_background(queue, admin);
     let permits = Arc::new(Semaphore::new(running.runtime.config.limits.connections_max));
@@ -69,13 +74,15 @@ impl Running {
 
     /// Stops accepting, waits for connections to end, and cuts those that outlast `limits.drain`.
     pub async fn drain(mut self) -> Drained {
-        let deadline = self.drain.start(self.runtime.config.limits.drain);
+        let patience = self.runtime.config.limits.drain;
+        self.drain.start();
         info!(connections = self.runtime.connections.len(), "draining");
-        let cut = match timeout_at(deadline, self.accepted()).await {
+        let cut = match timeout(patience, self.accepted()).await {
             Ok(()) => 0,
             Err(_) => self.cut().await,
         };
         self.background.shutdown().await;
+        self.runtime.journal.stop().await;
         info!(cut, "drained");
         Drained { cut }
     }
@@ -87,10 +94,11 @@ impl Running {
 
     async fn cut(&mut self) -> usize {
         let open = self.runtime.connections.len();
+        self.drain.expire();
         if open > 0 {
             warn!(connections = open, "the drain deadline passed with connections open");
         }
-        timeout_at(Instant::now() + GRACE, self.accepted()).await.ok();
+        timeout(GRACE, self.accepted()).await.ok();
         self.accepting.shutdown().await;
         open
     }
@@ -98,9 +106,20 @@ impl Running {
     fn spawn_background(&mut self, queue: AdvertisedQueue, admin: Option<admin::Port>) {
         let listeners = self.runtime.listeners.clone();
         self.background.spawn(advertised::judge_all(queue, listeners));
+        self.background.spawn(maintain(Arc::clone(&self.runtime)));
         if let Some(port) = admin {
             self.background.spawn(port.serve(Arc::clone(&self.runtime), self.drain.signal()));
         }
+    }
+}
+
+/// Keeps what is tracked within its bounds until it is dropped.
+async fn maintain(runtime: Arc<Runtime>) {
+    let mut timer = interval(MAINTENANCE_INTERVAL);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        runtime.shared.maintain(&runtime.metrics);
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Metrics {
     pub evictions: Counters<Eviction>,
     /// Trouble with brokers.
     pub upstream_errors: Counters<UpstreamError>,
+    /// Events that the journal had no room for.
+    pub journal_dropped: Counter,
     registry: Registry,
 }
 
@@ -77,6 +79,7 @@ impl Metrics {
             buffer_bytes: Gauge::default(),
             evictions: Counters::new(),
             upstream_errors: Counters::new(),
+            journal_dropped: Counter::default(),
             registry: Registry::with_prefix("seqgate"),
         };
         metrics.register_counters();
@@ -102,6 +105,7 @@ impl Metrics {
         to.register("passthrough", "Frames that were not understood and went through", self.passthrough.family());
         to.register("evictions", "Tracked producers that were forgotten", self.evictions.family());
         to.register("upstream_errors", "Trouble with brokers", self.upstream_errors.family());
+        to.register("journal_dropped", "Events that are missing in the journal", self.journal_dropped.clone());
     }
 
     fn register_gauges(&mut self) {

@@ -25,6 +25,8 @@ pub use recording::{Answer, Batch, Recording, Stream};
 pub enum Point {
     /// Half of the request has gone on.
     InRequest,
+    /// The whole request has gone on, and behind it the end of this direction alone: all answers still come.
+    AfterRequest,
     /// The answer has been read from upstream and nothing of it has gone on: the acknowledgement is lost.
     BeforeAnswer,
     /// Half of the answer has gone on.
@@ -34,14 +36,22 @@ pub enum Point {
 }
 
 impl Point {
-    /// All of them, in the order of an exchange.
-    pub const ALL: [Self; 4] = [Self::InRequest, Self::BeforeAnswer, Self::InAnswer, Self::AfterAnswer];
+    /// Those that end both directions, in the order of an exchange.
+    pub const CUTS: [Self; 4] = [Self::InRequest, Self::BeforeAnswer, Self::InAnswer, Self::AfterAnswer];
+
+    /// Whether it is found by counting requests, not answers.
+    fn is_on_request(self) -> bool {
+        match self {
+            Self::InRequest | Self::AfterRequest => true,
+            Self::BeforeAnswer | Self::InAnswer | Self::AfterAnswer => false,
+        }
+    }
 }
 
 /// One cut, at the nth Produce request that is read, or the nth Produce answer that is about to go on, since it was armed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strike {
-    /// Counted from 1, over all connections.
+    /// Counted from 1, over all connections, or all of one client.
     pub nth: usize,
     /// Where it strikes.
     pub point: Point,
@@ -55,7 +65,7 @@ impl Strike {
         let mut random = StdRng::seed_from_u64(seed);
         let mut draw = |from: usize| Self {
             nth: random.random_range(from..from + gap),
-            point: Point::ALL[random.random_range(0..4)],
+            point: Point::CUTS[random.random_range(0..4)],
             ending: if random.random() { Ending::Reset } else { Ending::Close },
         };
         (1..=last).step_by(gap).map(&mut draw).collect()
@@ -81,23 +91,42 @@ struct Shared {
 #[derive(Default)]
 struct State {
     upstream: Option<SocketAddr>,
-    refusing: bool,
+    refusing: Option<Ending>,
     holding: bool,
     closed: bool,
-    /// Absolute `nth`, by the counters below.
-    strikes: Vec<Strike>,
+    strikes: Vec<Armed>,
     struck: Vec<Strike>,
     refused: usize,
-    requests: usize,
-    answers: usize,
+    /// Of all clients.
+    counts: Counts,
+    /// By client id.
+    clients: BTreeMap<String, Counts>,
     connections: BTreeMap<usize, Connection>,
     connections_made: usize,
+}
+
+/// Produce requests that were read, and Produce answers that were about to go on.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    requests: usize,
+    answers: usize,
+}
+
+/// A cut to come.
+#[derive(Debug)]
+struct Armed {
+    /// Only connections of the client with this id.
+    client: Option<String>,
+    /// Its `nth` is absolute, by the counts it belongs to.
+    strike: Strike,
 }
 
 /// A connection's record, and the order to end it.
 #[derive(Default)]
 struct Connection {
     open: bool,
+    /// The client id in its requests.
+    client: String,
     cut: Option<Ending>,
     /// Produce answers read from upstream that wait for leave to go on.
     held: usize,
@@ -144,22 +173,35 @@ impl Relay {
 
     /// New connections are reset, never closed in order.
     pub fn refuse(&self) {
-        self.shared.change(|state| state.refusing = true);
+        self.refuse_by(Ending::Reset);
+    }
+
+    /// New connections are ended this way as soon as they are there.
+    pub fn refuse_by(&self, ending: Ending) {
+        self.shared.change(|state| state.refusing = Some(ending));
     }
 
     /// New connections are let in.
     pub fn admit(&self) {
-        self.shared.change(|state| state.refusing = false);
+        self.shared.change(|state| state.refusing = None);
     }
 
     /// Arms a cut, counted from now.
     pub fn strike(&self, strike: Strike) {
+        self.arm(None, strike);
+    }
+
+    /// Arms a cut for a client alone, counted from now.
+    pub fn strike_client(&self, client: &str, strike: Strike) {
+        self.arm(Some(client), strike);
+    }
+
+    fn arm(&self, client: Option<&str>, strike: Strike) {
         self.shared.change(|state| {
-            let counted = match strike.point {
-                Point::InRequest => state.requests,
-                Point::BeforeAnswer | Point::InAnswer | Point::AfterAnswer => state.answers,
-            };
-            state.strikes.push(Strike { nth: strike.nth + counted, ..strike });
+            let counts = client.map_or(state.counts, |client| state.counts_of(client));
+            let counted = if strike.point.is_on_request() { counts.requests } else { counts.answers };
+            let strike = Strike { nth: strike.nth + counted, ..strike };
+            state.strikes.push(Armed { client: client.map(str::to_owned), strike });
         });
     }
 
@@ -179,7 +221,7 @@ impl Relay {
     pub fn resume(&self) {
         self.shared.change(|state| {
             state.holding = false;
-            state.refusing = false;
+            state.refusing = None;
             state.strikes.clear();
         });
     }
@@ -189,9 +231,19 @@ impl Relay {
         self.wait("held answers", |state| state.held() >= count);
     }
 
-    /// Waits until this many Produce requests have been read since the start.
-    pub fn wait_requests(&self, count: usize) {
-        self.wait("produce requests", |state| state.requests >= count);
+    /// Waits until this many Produce answers to a client are kept.
+    pub fn wait_held_of(&self, client: &str, count: usize) {
+        self.wait(&format!("held answers to {client}"), |state| state.held_of(client) >= count);
+    }
+
+    /// Waits until this many Produce requests of a client have been read since the start.
+    pub fn wait_requests_of(&self, client: &str, count: usize) {
+        self.wait(&format!("produce requests of {client}"), |state| state.counts_of(client).requests >= count);
+    }
+
+    /// Waits until this many connections have been let in since the start.
+    pub fn wait_connections(&self, count: usize) {
+        self.wait("connections", |state| state.connections_made >= count);
     }
 
     /// Waits until this many cuts have struck since the start.
@@ -209,9 +261,14 @@ impl Relay {
         self.wait("end of all connections", |state| state.connections.values().all(|connection| !connection.open));
     }
 
-    /// Produce requests read since the start.
-    pub fn requests(&self) -> usize {
-        self.shared.state().requests
+    /// Produce requests of a client that were read since the start.
+    pub fn requests_of(&self, client: &str) -> usize {
+        self.shared.state().counts_of(client).requests
+    }
+
+    /// Connections that were let in since the start.
+    pub fn connections(&self) -> usize {
+        self.shared.state().connections_made
     }
 
     /// Produce answers that are kept now.
@@ -279,17 +336,43 @@ impl Shared {
 
 impl State {
     /// Counts a Produce request that was read, and says whether it is to be cut.
-    fn count_request(&mut self) -> Option<Strike> {
-        self.requests += 1;
-        let nth = self.requests;
-        self.take_strike(|strike| strike.nth == nth && strike.point == Point::InRequest)
+    fn count_request(&mut self, connection: usize) -> Option<Strike> {
+        self.count(connection, |counts| &mut counts.requests, Point::is_on_request)
     }
 
     /// Counts a Produce answer that is about to go on, and says whether it is to be cut.
-    fn count_answer(&mut self) -> Option<Strike> {
-        self.answers += 1;
-        let nth = self.answers;
-        self.take_strike(|strike| strike.nth == nth && strike.point != Point::InRequest)
+    fn count_answer(&mut self, connection: usize) -> Option<Strike> {
+        self.count(connection, |counts| &mut counts.answers, |point| !point.is_on_request())
+    }
+
+    fn count(
+        &mut self,
+        connection: usize,
+        counter: impl Fn(&mut Counts) -> &mut usize,
+        found_here: impl Fn(Point) -> bool,
+    ) -> Option<Strike> {
+        let client = self.connection(connection).client.clone();
+        let one_more = |counts: &mut Counts| {
+            *counter(counts) += 1;
+            *counter(counts)
+        };
+        let of_all = one_more(&mut self.counts);
+        let of_client = one_more(self.clients.entry(client.clone()).or_default());
+        let due = |armed: &Armed| {
+            let nth = match &armed.client {
+                Some(wanted) => (*wanted == client).then_some(of_client),
+                None => Some(of_all),
+            };
+            found_here(armed.strike.point) && nth == Some(armed.strike.nth)
+        };
+        let at = self.strikes.iter().position(due)?;
+        let strike = self.strikes.remove(at).strike;
+        self.struck.push(strike);
+        Some(strike)
+    }
+
+    fn counts_of(&self, client: &str) -> Counts {
+        self.clients.get(client).copied().unwrap_or_default()
     }
 
     fn connection(&mut self, id: usize) -> &mut Connection {
@@ -308,25 +391,24 @@ impl State {
         self.refused += 1;
     }
 
-    fn take_strike(&mut self, due: impl Fn(&Strike) -> bool) -> Option<Strike> {
-        let at = self.strikes.iter().position(due)?;
-        let strike = self.strikes.remove(at);
-        self.struck.push(strike);
-        Some(strike)
-    }
-
     fn held(&self) -> usize {
         self.connections.values().map(|connection| connection.held).sum()
+    }
+
+    fn held_of(&self, client: &str) -> usize {
+        let of_client = self.connections.values().filter(|connection| connection.client == client);
+        of_client.map(|connection| connection.held).sum()
     }
 
     fn summary(&self) -> String {
         let open = self.connections.values().filter(|connection| connection.open).count();
         format!(
-            "{} connections, {open} open, {} refused, {} produce requests, {} answers gone on, {} held, struck {:?}, to come {:?}",
+            "{} connections, {open} open, {} refused, {} produce requests, {} answers gone on, {} held, \
+             struck {:?}, to come {:?}",
             self.connections_made,
             self.refused,
-            self.requests,
-            self.answers,
+            self.counts.requests,
+            self.counts.answers,
             self.held(),
             self.struck,
             self.strikes,

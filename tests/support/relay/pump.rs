@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -21,21 +21,29 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let Ok((client, _)) = listener.accept().await else { continue };
         let target = { shared.state() }.upstream;
         let refusing = { shared.state() }.refusing;
-        match target {
-            Some(upstream) if !refusing => drop(tokio::spawn(serve(client, upstream, Arc::clone(&shared)))),
-            Some(_) | None => refuse(client, &shared),
+        match (target, refusing) {
+            (Some(upstream), None) => drop(tokio::spawn(serve(client, upstream, Arc::clone(&shared)))),
+            (_, refusing) => {
+                let shared = Arc::clone(&shared);
+                let by = refusing.unwrap_or(Ending::Reset);
+                drop(tokio::spawn(async move { refuse(client, by, &shared).await }));
+            }
         }
     }
 }
 
-fn refuse(client: TcpStream, shared: &Shared) {
-    Ending::Reset.apply(client);
+async fn refuse(mut client: TcpStream, by: Ending, shared: &Shared) {
+    if by == Ending::Close {
+        let _ = client.shutdown().await;
+        let _ = swallow(&mut client).await;
+    }
+    by.apply(client);
     shared.change(|state| state.count_refused());
 }
 
 async fn serve(mut client: TcpStream, upstream: std::net::SocketAddr, shared: Arc<Shared>) {
     let Ok(mut broker) = TcpStream::connect(upstream).await else {
-        return refuse(client, &shared);
+        return refuse(client, Ending::Reset, &shared).await;
     };
     let _ = (client.set_nodelay(true), broker.set_nodelay(true));
     let id = shared.change(|state| state.open_connection());
@@ -107,11 +115,18 @@ impl Pump<'_> {
                     (bytes, None)
                 }
             };
-            if let Some(strike) = strike {
-                to.write_all(&bytes[..bytes.len() / 2]).await.map_err(reset)?;
-                return Err(strike.ending);
+            match strike {
+                Some(Strike { point: Point::AfterRequest, .. }) => {
+                    to.write_all(&bytes).await.map_err(reset)?;
+                    to.shutdown().await.map_err(reset)?;
+                    return swallow(from).await.map_err(reset);
+                }
+                Some(strike) => {
+                    to.write_all(&bytes[..bytes.len() / 2]).await.map_err(reset)?;
+                    return Err(strike.ending);
+                }
+                None => to.write_all(&bytes).await.map_err(reset)?,
             }
-            to.write_all(&bytes).await.map_err(reset)?;
         }
         to.shutdown().await.map_err(reset)
     }
@@ -154,7 +169,7 @@ impl Pump<'_> {
                 continue;
             };
             let passed = match point {
-                Point::InRequest | Point::BeforeAnswer => 0,
+                Point::InRequest | Point::AfterRequest | Point::BeforeAnswer => 0,
                 Point::InAnswer => bytes.len() / 2,
                 Point::AfterAnswer => bytes.len(),
             };
@@ -175,7 +190,7 @@ impl Pump<'_> {
             let _ = bell.changed().await;
         }
         self.shared.change(|state| {
-            let strike = state.count_answer();
+            let strike = state.count_answer(self.id);
             let connection = state.connection(self.id);
             connection.held -= 1;
             let whole = strike.is_none_or(|strike| strike.point == Point::AfterAnswer);
@@ -189,9 +204,13 @@ impl Pump<'_> {
         let known = head.len() >= 8;
         let (api, version, correlation) =
             if known { (head.get_i16(), head.get_i16(), head.get_i32()) } else { (-1, -1, -1) };
+        let client = client_in(head);
         self.asked.lock().unwrap().push_back((correlation, api, version));
         self.shared.change(|state| {
-            let strike = if api == PRODUCE { state.count_request() } else { None };
+            if let Some(client) = client {
+                state.connection(self.id).client = client;
+            }
+            let strike = if api == PRODUCE { state.count_request(self.id) } else { None };
             let stream = &mut state.connection(self.id).stream;
             stream.to_broker.extend_from_slice(frame);
             stream.requests.push(Frame {
@@ -199,7 +218,7 @@ impl Pump<'_> {
                 version,
                 correlation,
                 bytes: frame.slice(4..),
-                gone_on: strike.is_none(),
+                gone_on: strike.is_none_or(|strike| strike.point == Point::AfterRequest),
             });
             strike
         })
@@ -232,6 +251,17 @@ impl Pump<'_> {
         asked.drain(..at);
         asked.pop_front()
     }
+}
+
+/// The client id at the end of a request's head; all kinds of requests that clients send have it there.
+fn client_in(mut head: Bytes) -> Option<String> {
+    let length = usize::try_from(head.try_get_i16().ok()?).ok()?;
+    Some(String::from_utf8_lossy(head.get(..length)?).into_owned())
+}
+
+/// Reads to the end, so that nothing unread turns the end of the connection into a reset.
+async fn swallow(mut from: impl AsyncRead + Unpin) -> io::Result<()> {
+    tokio::io::copy(&mut from, &mut tokio::io::sink()).await.map(|_| ())
 }
 
 async fn next(from: &mut ReadHalf<'_>, buffer: &mut BytesMut) -> io::Result<Option<Piece>> {

@@ -34,7 +34,7 @@ impl Tracker {
     pub(super) fn classify(&self, entry: &Entry, batch: &Batch, now: Millis) -> Classified {
         let (epoch, range) = (batch.id.epoch, batch.id.range);
         let Some(expected) = entry.window.expected() else {
-            return Classified { rule: Rule::D5, expected: None, proof: None };
+            return Classified { rule: self.while_cold(entry, epoch, range), expected: None, proof: None };
         };
         if epoch < entry.epoch {
             return Classified { rule: Rule::D22, expected: None, proof: None };
@@ -48,6 +48,15 @@ impl Tracker {
             return Classified { rule, expected: Some(expected), proof: None };
         }
         self.off_expected(entry, batch, expected, now)
+    }
+
+    /// Nothing was acknowledged yet: only what is open can make it anything but a first batch.
+    fn while_cold(&self, entry: &Entry, epoch: ProducerEpoch, range: SequenceRange) -> Rule {
+        match self.open(entry, epoch, range) {
+            Open { same_pending: true, .. } => Rule::D10,
+            Open { same_unknown: true, .. } => Rule::D11,
+            Open { .. } => Rule::D5,
+        }
     }
 
     /// The base is the expected one: only open attempts can make it anything but the next batch.
@@ -80,6 +89,7 @@ impl Tracker {
         if let Some(acked) = entry.window.find(range) {
             return of(match proof {
                 Some(_) => Rule::D15,
+                None if acked.leader_only && acked.fingerprint != batch.fingerprint => Rule::D15,
                 None if acked.leader_only => Rule::D23,
                 None => Rule::D14,
             });

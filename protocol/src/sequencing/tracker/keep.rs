@@ -1,5 +1,7 @@
 //! Making, finding and dropping partitions and entries within the limits.
 
+use std::sync::atomic::Ordering;
+
 use super::super::attempts::{Attempt, Millis, State};
 use super::super::entry::Entry;
 use super::super::intervals::Intervals;
@@ -9,6 +11,9 @@ use super::{Partition, Tracker};
 
 /// How many entries are looked at for the longest idle one.
 const CANDIDATES: u32 = 64;
+
+/// One of this many parts of the limit is a tracker's own.
+const OWN_SHARE: u32 = 64;
 
 /// How many entries one operation visits at most.
 const STEPS_MAX: u32 = 1_000;
@@ -35,23 +40,33 @@ impl Tracker {
         at
     }
 
-    /// The entry's place, made if need be; `None` when the limit is reached and nothing can be evicted. The second
-    /// value says whether it was there before.
-    pub(super) fn entry(&mut self, partition: u32, producer: ProducerId) -> Option<(u32, bool)> {
-        if let Some(at) = self.find_entry(partition, producer) {
+    /// The entry's place, made if need be, with its partition fresh; `None` when the limit is reached and nothing can
+    /// be evicted. The second value says whether it was there before.
+    pub(super) fn entry(&mut self, topic: u32, index: i32, producer: ProducerId, now: Millis) -> Option<(u32, bool)> {
+        if let Some(at) = self.find_entry_of(topic, index, producer) {
+            self.refresh_partition(self.entries[at].partition);
             return Some((at, true));
         }
+        let partition = self.partition(topic, index);
         // Held first: eviction must not take the partition away.
         self.partitions[partition].references += 1;
-        if self.entries.len() >= self.limits.producers_max && !self.evict_one() {
+        if self.is_full() && !self.evict_one(now) {
             self.release_partition(partition);
             return None;
         }
         self.separate_twins(partition, producer);
         let stamp = self.partitions[partition].stamp;
         let at = self.entries.insert(Entry::new(partition, producer, stamp, self.handed.serial()));
-        self.entry_index.insert(&(partition, producer), at);
+        self.producers.fetch_add(1, Ordering::Relaxed);
+        self.entry_index.insert(&(topic, index, producer), at);
         Some((at, false))
+    }
+
+    /// Whether a new entry has to make room for itself. A small share of the limit is each tracker's own, so that one
+    /// which has nothing to evict is not kept empty by the others.
+    fn is_full(&self) -> bool {
+        let max = self.limits.producers_max;
+        self.producers.load(Ordering::Relaxed) >= max && self.entries.len() >= max / OWN_SHARE
     }
 
     /// Drops what is idle for longer than the limit, visiting at most `steps` entries; for a timer to call.
@@ -62,7 +77,7 @@ impl Tracker {
             let idle_ms = now.0.saturating_sub(u64::from(entry.used_s) * 1000);
             let partition = &self.partitions[entry.partition];
             let retired = self.topics.get(partition.topic).retired;
-            if self.is_evictable(entry) && (idle_ms > self.limits.idle_ms_max || retired) {
+            if self.is_evictable(entry, now) && (idle_ms > self.limits.idle_ms_max || retired) {
                 if retired {
                     self.evictions.evidence += 1;
                 } else {
@@ -83,9 +98,11 @@ impl Tracker {
     /// Forgets an entry with everything that is open of it. Attempts in flight must not be among it.
     fn drop_entry(&mut self, at: u32) {
         let Some(mut entry) = self.entries.remove(at) else { return };
+        self.producers.fetch_sub(1, Ordering::Relaxed);
         debug_assert_eq!(entry.pending, 0, "what is in flight keeps its entry");
         self.attempts.remove_where(&mut entry.attempts, |_, _| true, |_| {});
-        self.entry_index.remove(&(entry.partition, entry.producer), at);
+        let Partition { topic, index, .. } = self.partitions[entry.partition];
+        self.entry_index.remove(&(topic, index, entry.producer), at);
         self.owned_bytes -= entry.window.bytes();
         self.handed.is_used(entry.producer);
         self.release_partition(entry.partition);
@@ -109,13 +126,13 @@ impl Tracker {
     }
 
     /// Makes room by the longest idle of some candidates that have nothing in flight.
-    fn evict_one(&mut self) -> bool {
+    fn evict_one(&mut self, now: Millis) -> bool {
         let mut longest: Option<(u32, u32)> = None;
         let mut candidates = 0;
         for _ in 0..STEPS_MAX.min(self.entries.places()) {
             let at = self.next_place();
             let Some(entry) = self.entries.get(at) else { continue };
-            if !self.is_evictable(entry) {
+            if !self.is_evictable(entry, now) {
                 continue;
             }
             if longest.is_none_or(|(_, used_s)| entry.used_s < used_s) {
@@ -132,9 +149,14 @@ impl Tracker {
         true
     }
 
-    /// Nothing in flight, and nothing of unknown outcome whose connection may still be there.
-    fn is_evictable(&self, entry: &Entry) -> bool {
-        let is_closed = |attempt: &Attempt| matches!(attempt.state, State::Unknown { orphan: true } | State::Sent);
+    /// Nothing in flight, and nothing of unknown outcome whose connection may still be there, unless its time has
+    /// passed: nobody tells when that connection ends.
+    fn is_evictable(&self, entry: &Entry, now: Millis) -> bool {
+        let is_closed = |attempt: &Attempt| match attempt.state {
+            State::Unknown { orphan: true } | State::Sent => true,
+            State::Unknown { orphan: false } => now.since(attempt.since) >= self.limits.proof_ttl_ms,
+            State::Pending => false,
+        };
         entry.pending == 0 && self.attempts.list(entry.attempts).all(|(_, attempt)| is_closed(attempt))
     }
 

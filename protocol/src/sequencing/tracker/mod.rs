@@ -5,9 +5,13 @@ mod evidence;
 mod keep;
 mod observe;
 mod settle;
+mod unknown;
 
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use super::attempts::{Attempts, Millis, Ticket};
 use super::entry::Entry;
@@ -26,7 +30,8 @@ use super::window::Fingerprint;
 pub struct TrackerLimits {
     /// Acknowledged ranges remembered per producer and partition, 5 or more.
     pub window: usize,
-    /// (Producer id, partition) pairs; above, the longest idle one makes room.
+    /// (Producer id, partition) pairs, over all trackers that share a count; above, the longest idle one of the
+    /// tracker makes room.
     pub producers_max: u32,
     /// How long the proofs of a producer and partition hold after the newest of them, in milliseconds.
     pub proof_ttl_ms: u64,
@@ -151,6 +156,8 @@ pub struct Tracker {
     partitions: Slab<Partition>,
     partition_index: Index,
     entries: Slab<Entry>,
+    /// How many entries the trackers of the cluster have together.
+    producers: Arc<AtomicU32>,
     entry_index: Index,
     attempts: Attempts,
     handed: HandedOut,
@@ -162,12 +169,21 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// An empty tracker.
+    /// An empty tracker on its own.
     ///
     /// # Panics
     /// When a limit is 0, or the window is smaller than the five batches that a broker remembers.
     #[must_use]
     pub fn new(limits: TrackerLimits) -> Self {
+        Self::sharing(limits, Arc::default())
+    }
+
+    /// An empty tracker of several that `producers_max` bounds together; `producers` is what they count in.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    #[must_use]
+    pub fn sharing(limits: TrackerLimits, producers: Arc<AtomicU32>) -> Self {
         assert!(limits.window >= 5, "a broker remembers five batches");
         assert!(limits.producers_max > 0 && limits.proof_ttl_ms > 0, "limits are positive");
         Self {
@@ -176,6 +192,7 @@ impl Tracker {
             partitions: Slab::new(),
             partition_index: Index::new(),
             entries: Slab::new(),
+            producers,
             entry_index: Index::new(),
             attempts: Attempts::new(),
             handed: HandedOut::default(),
@@ -242,9 +259,16 @@ impl Tracker {
     }
 
     fn find_entry(&self, partition: u32, producer: ProducerId) -> Option<u32> {
-        self.entry_index.find(&(partition, producer), |at| {
+        let Partition { topic, index, .. } = self.partitions[partition];
+        self.find_entry_of(topic, index, producer)
+    }
+
+    /// By what a request names, so that the usual batch is found by one look into one index.
+    fn find_entry_of(&self, topic: u32, index: i32, producer: ProducerId) -> Option<u32> {
+        self.entry_index.find(&(topic, index, producer), |at| {
             let entry = &self.entries[at];
-            entry.partition == partition && entry.producer == producer
+            let partition = &self.partitions[entry.partition];
+            entry.producer == producer && partition.topic == topic && partition.index == index
         })
     }
 }

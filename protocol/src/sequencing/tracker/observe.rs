@@ -31,8 +31,7 @@ impl Tracker {
     ) -> Result<Observation, UnknownTopic> {
         debug_assert!(batch.id.producer_id.is_idempotent());
         let topic = self.topics.find(topic).ok_or(UnknownTopic)?;
-        let partition = self.partition(topic, partition);
-        let Some((at, existed)) = self.entry(partition, batch.id.producer_id) else {
+        let Some((at, existed)) = self.entry(topic, partition, batch.id.producer_id, now) else {
             return Ok(Observation::untracked());
         };
         self.refresh_entry(at, now);
@@ -56,6 +55,9 @@ impl Tracker {
         }
         let new_gap = self.is_new_gap(at, batch, &classified, sender);
         let ticket = self.send(at, batch, sender, classified.rule, now);
+        if let Some(ticket) = ticket.filter(|_| new_gap) {
+            self.attempts.get_mut(ticket.attempt).flag = Flag::NewGap;
+        }
         Ok(Observation { ticket, new_gap, proof: None, ..Observation::of(classified, Passage::Free) })
     }
 
@@ -158,7 +160,7 @@ impl Tracker {
             return Passage::Hold;
         }
         let starts_over = batch.id.epoch > entry.epoch || Some(batch.id.range.first) == entry.window.expected();
-        let follows_a_failure = held || entry.failed_on == Some(sender.connection);
+        let follows_a_failure = held || entry.has_failed_on(sender.connection);
         if follows_a_failure && !starts_over { Passage::Reset } else { Passage::Free }
     }
 
@@ -175,7 +177,8 @@ impl Tracker {
 
     fn send(&mut self, at: u32, batch: &Batch, sender: &Sender, rule: Rule, now: Millis) -> Option<Ticket> {
         let mut attempt = self.attempt(at, self.entries[at].partition, batch, sender, now);
-        attempt.on_expected = rule == Rule::D8 && self.entries[at].has_nothing_open();
+        // A broker may refuse a transactional batch for reasons that nobody outside can see (KIP-890).
+        attempt.on_expected = rule == Rule::D8 && self.entries[at].has_nothing_open() && !batch.transactional;
         if matches!(rule, Rule::D5a | Rule::D18) {
             attempt.flag = if sender.authoritative { Flag::Gap } else { Flag::Suspect };
         }

@@ -9,9 +9,6 @@ use super::super::slab::NOWHERE;
 use super::super::window::Acked;
 use super::{Evidence, Settlement, Tracker};
 
-/// Ranges of unknown outcome kept per producer and partition; beyond, the producer starts from nothing.
-const UNKNOWN_MAX: u16 = 64;
-
 impl Tracker {
     /// Ends an attempt. Every ticket is settled exactly once.
     pub fn settle(&mut self, ticket: Ticket, outcome: Outcome, now: Millis) -> Settlement {
@@ -26,6 +23,9 @@ impl Tracker {
         self.refresh_stamps(attempt.entry);
         let settlement = match outcome {
             Outcome::Withdrawn => {
+                if attempt.flag == Flag::NewGap {
+                    self.entries[attempt.entry].gap_at = NO_GAP;
+                }
                 self.remove(ticket, &attempt);
                 Settlement::default()
             }
@@ -39,6 +39,14 @@ impl Tracker {
         };
         self.drop_if_forgettable(attempt.entry);
         settlement
+    }
+
+    /// It has turned out that the batch cannot be told apart from another one of its request (T29): nothing that is
+    /// said of it proves anything.
+    pub fn doubt(&mut self, ticket: Ticket) {
+        if self.attempts.get(ticket).is_some_and(|attempt| attempt.entry != NOWHERE) {
+            self.attempts.get_mut(ticket.attempt).opaque = true;
+        }
     }
 
     /// Of a producer without sequences only the place in the log counts.
@@ -144,31 +152,10 @@ impl Tracker {
             entry.alone = false;
             entry.acked_by = attempt.broker;
         }
-        if entry.failed_on == Some(attempt.connection) {
-            entry.failed_on = None;
-        }
+        entry.note_success(attempt.connection);
         if let Some(log_start) = answer.log_start_offset.filter(|start| *start >= 0 && !late) {
             self.partitions[attempt.partition].log_start = log_start;
         }
-    }
-
-    /// Forgets the unknown outcomes that an acknowledgement explains: those of the same range, and those of earlier
-    /// ranges at the same broker, which has appended in order.
-    fn resolve_unknowns(&mut self, at: u32, attempt: &Attempt) {
-        let id = attempt.batch.id;
-        let entry = &mut self.entries[at];
-        let mut resolved = 0;
-        self.attempts.remove_where(
-            &mut entry.attempts,
-            |_, other| {
-                let same = other.batch.id.range == id.range;
-                let earlier =
-                    id.range.first.is_after(other.batch.id.range.last) && other.broker.broker == attempt.broker.broker;
-                other.state != State::Pending && other.batch.id.epoch == id.epoch && (same || earlier)
-            },
-            |_| resolved += 1,
-        );
-        entry.unknown -= resolved;
     }
 
     /// An error that leaves open whether the batch is in the log.
@@ -179,25 +166,6 @@ impl Tracker {
             settlement.ended = Some(Evidence::PartitionGone);
         }
         settlement
-    }
-
-    fn unknown(&mut self, ticket: Ticket, attempt: &Attempt, orphan: bool, now: Millis) -> Settlement {
-        self.note_failure(attempt);
-        let is_twin = |(at, other): (u32, &Attempt)| {
-            at != ticket.attempt && other.state != State::Pending && other.batch.id == attempt.batch.id
-        };
-        if self.attempts.list(self.entries[attempt.entry].attempts).any(is_twin) {
-            self.remove(ticket, attempt);
-            return Settlement::default();
-        }
-        let kept = self.attempts.get_mut(ticket.attempt);
-        kept.state = State::Unknown { orphan };
-        kept.since = now;
-        let entry = &mut self.entries[attempt.entry];
-        entry.pending -= 1;
-        entry.unknown += 1;
-        self.bound_unknowns(attempt.entry);
-        Settlement::default()
     }
 
     /// This attempt left nothing in the log.
@@ -223,7 +191,7 @@ impl Tracker {
         let entry = &mut self.entries[attempt.entry];
         // Sent before an earlier batch of the connection was known to have failed: it could not be in order.
         let after_failure = entry.failed_serial.wrapping_sub(attempt.serial).cast_signed() >= 0;
-        let consequential = entry.failed_on == Some(attempt.connection) && after_failure;
+        let consequential = entry.has_failed_on(attempt.connection) && after_failure;
         let mut settlement = Settlement { consequential, ..Settlement::default() };
         if consequential {
             return settlement;
@@ -243,11 +211,9 @@ impl Tracker {
         settlement
     }
 
-    fn note_failure(&mut self, attempt: &Attempt) {
+    pub(super) fn note_failure(&mut self, attempt: &Attempt) {
         let serial = self.attempts.serial();
-        let entry = &mut self.entries[attempt.entry];
-        entry.failed_on = Some(attempt.connection);
-        entry.failed_serial = serial;
+        self.entries[attempt.entry].note_failure(attempt.connection, serial);
     }
 
     /// Whether a newer range stands at an offset that an older one of the same producer and epoch has.
@@ -299,37 +265,10 @@ impl Tracker {
     }
 
     /// Takes an attempt out of its entry.
-    fn remove(&mut self, ticket: Ticket, attempt: &Attempt) {
+    pub(super) fn remove(&mut self, ticket: Ticket, attempt: &Attempt) {
         let entry = &mut self.entries[attempt.entry];
         self.attempts.remove_where(&mut entry.attempts, |at, _| at == ticket.attempt, |_| {});
         entry.pending -= 1;
-    }
-
-    /// Unknown outcomes are forgotten, and with them what the producer's picture was worth, after the time to live.
-    pub(super) fn forget_old_unknowns(&mut self, at: u32, now: Millis) {
-        let ttl_ms = self.limits.proof_ttl_ms;
-        self.forget_unknowns(at, |_, attempt| now.since(attempt.since) >= ttl_ms);
-    }
-
-    /// Keeps the number of unknown outcomes within bounds by forgetting all of them.
-    pub(super) fn bound_unknowns(&mut self, at: u32) {
-        if self.entries[at].unknown > UNKNOWN_MAX {
-            self.forget_unknowns(at, |_, _| true);
-        }
-    }
-
-    fn forget_unknowns(&mut self, at: u32, mut which: impl FnMut(u32, &Attempt) -> bool) {
-        let entry = &mut self.entries[at];
-        let mut forgotten = 0;
-        self.attempts.remove_where(
-            &mut entry.attempts,
-            |at, attempt| attempt.state != State::Pending && which(at, attempt),
-            |_| forgotten += 1,
-        );
-        entry.unknown -= forgotten;
-        if forgotten > 0 {
-            self.make_cold(at);
-        }
     }
 }
 

@@ -210,6 +210,8 @@ pub struct ProduceRequest<'a> {
     /// How many partition entries it has, over all topics.
     pub partitions: usize,
     start: Entries<'a>,
+    /// The first entry: in the commonest requests there is no other, and they are not walked again.
+    first: Option<ProduceEntry<'a>>,
 }
 
 /// One partition's part of a produce request.
@@ -229,8 +231,9 @@ impl<'a> ProduceRequest<'a> {
         let bytes = u32::try_from(body.len()).ok();
         let walk = bytes.and_then(|bytes| ProduceWalk::new(version, bytes)).ok_or(ParseError::Version { version })?;
         let start = Entries { walk, rest: body, topic: TopicRef::Name(&[]) };
-        let mut request = Self { acks: 0, timeout_ms: 0, transactional_id: None, partitions: 0, start };
-        let mut at = request.start.clone();
+        let mut at = start.clone();
+        let mut request = Self { acks: 0, timeout_ms: 0, transactional_id: None, partitions: 0, start, first: None };
+        let mut topic = TopicRef::Name(&[]);
         loop {
             match at.event()? {
                 ProduceEvent::Head { acks, timeout_ms, transactional_id } => {
@@ -238,8 +241,12 @@ impl<'a> ProduceRequest<'a> {
                     request.timeout_ms = timeout_ms;
                     request.transactional_id = transactional_id;
                 }
-                ProduceEvent::Partition { .. } => request.partitions += 1,
-                ProduceEvent::Topic(_) | ProduceEvent::Tags(_) => {}
+                ProduceEvent::Partition { index, records } => {
+                    request.partitions += 1;
+                    request.first.get_or_insert(ProduceEntry { topic, partition: index, records });
+                }
+                ProduceEvent::Topic(next) => topic = next,
+                ProduceEvent::Tags(_) => {}
                 ProduceEvent::End => return Ok(request),
             }
         }
@@ -247,8 +254,9 @@ impl<'a> ProduceRequest<'a> {
 
     /// Its partition entries, in the order in which they stand.
     #[must_use]
-    pub fn entries(&self) -> Entries<'a> {
-        self.start.clone()
+    pub fn entries(&self) -> impl Iterator<Item = ProduceEntry<'a>> + Clone + use<'a> {
+        let rest = (self.partitions > 1).then(|| self.start.clone());
+        self.first.into_iter().chain(rest.into_iter().flatten().skip(1))
     }
 }
 

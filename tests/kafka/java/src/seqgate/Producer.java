@@ -11,8 +11,8 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * A producer with Kafka's own defaults, driven by lines on standard input.
  *
  * <p>Arguments: bootstrap, topic, then any number of property=value. Commands: {@code send N [PARTITION]}, {@code flush},
- * {@code close}. Answers: {@code ready}, {@code sent N}, {@code acked ID PARTITION OFFSET}, {@code failed ID EXCEPTION},
- * {@code flushed}, {@code closed}. The end of standard input ends it without closing anything.
+ * {@code close}, and with a transactional id {@code begin}, {@code commit}, {@code abort}. Answers: {@code ready}, {@code sent N}, {@code acked ID PARTITION OFFSET}, {@code failed ID EXCEPTION},
+ * {@code flushed}, {@code begin done} and so on, {@code closed}. The end of standard input ends it without closing anything.
  */
 public final class Producer {
     public static void main(String[] args) throws Exception {
@@ -26,6 +26,9 @@ public final class Producer {
             settings.put(pair[0], pair[1]);
         }
         KafkaProducer<String, String> producer = new KafkaProducer<>(settings);
+        if (settings.containsKey("transactional.id")) {
+            producer.initTransactions();
+        }
         say("ready");
         BufferedReader commands = new BufferedReader(new InputStreamReader(System.in));
         int sent = 0;
@@ -43,6 +46,18 @@ public final class Producer {
                 case "flush":
                     producer.flush();
                     say("flushed");
+                    break;
+                case "begin":
+                    producer.beginTransaction();
+                    say("begin done");
+                    break;
+                case "commit":
+                    producer.commitTransaction();
+                    say("commit done");
+                    break;
+                case "abort":
+                    producer.abortTransaction();
+                    say("abort done");
                     break;
                 case "close":
                     producer.close();

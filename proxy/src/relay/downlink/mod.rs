@@ -1,19 +1,20 @@
 //! From the broker to the client, in the order of the requests.
 
+mod learn;
+mod settle;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use seqgate_protocol::session::{Learnt, Local, Settled};
 use seqgate_protocol::wire::frame::{Piece, ResponseSplitter};
 use seqgate_protocol::wire::head::ApiKey;
-use seqgate_protocol::wire::learn::{Fact, Learner};
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use seqgate_protocol::wire::learn::Learner;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::error::TryRecvError;
 
+use super::budget::Purpose;
 use super::buffer::{Buffer, Read};
-use super::cluster::ClusterRef;
 use super::fifo::{Expected, Owed, Receiver};
 use super::link::Link;
 use super::uplink;
@@ -46,8 +47,7 @@ enum Current<'a> {
 /// The pump from the broker to the client.
 pub(super) struct Downlink<'a> {
     link: &'a Link,
-    broker: ReadHalf<'a>,
-    client: WriteHalf<'a>,
+    broker: &'a TcpStream,
     expected: Receiver<'a>,
     splitter: ResponseSplitter,
     buffer: Buffer,
@@ -58,16 +58,15 @@ pub(super) struct Downlink<'a> {
 type Step = Result<(), DownEnd>;
 
 impl<'a> Downlink<'a> {
-    pub(super) fn new(link: &'a Link, broker: ReadHalf<'a>, client: WriteHalf<'a>, expected: Receiver<'a>) -> Self {
+    pub(super) fn new(link: &'a Link, broker: &'a TcpStream, expected: Receiver<'a>) -> Self {
         let frame_bytes_max = u32::try_from(link.runtime.config.limits.frame_bytes_max).unwrap_or(u32::MAX);
         Self {
             link,
             broker,
-            client,
             expected,
             // Brokers answer a fetch with more than they take as a request, if one batch is as large.
             splitter: ResponseSplitter::new(frame_bytes_max.saturating_mul(RESPONSE_FACTOR)),
-            buffer: Buffer::new(Arc::clone(&link.runtime)),
+            buffer: Buffer::new(Arc::clone(&link.runtime), Purpose::Answer),
             current: None,
             raw: false,
         }
@@ -117,7 +116,7 @@ impl<'a> Downlink<'a> {
                 tokio::select! {
                     biased;
                     expected = self.expected.recv() => expected.ok_or(DownEnd::Done)?,
-                    read = self.buffer.fill(&mut self.broker, 1) => return match read {
+                    read = self.buffer.fill(self.broker, 1) => return match read {
                         Ok(Read::End) => Err(DownEnd::BrokerEnd),
                         // It may answer what was asked for in the same moment.
                         Ok(Read::Some) => match self.expected.try_recv() {
@@ -151,7 +150,7 @@ impl<'a> Downlink<'a> {
 
     async fn read(&mut self, wanted: usize) -> Step {
         self.flush().await;
-        match self.buffer.fill(&mut self.broker, wanted).await {
+        match self.buffer.fill(self.broker, wanted).await {
             Ok(Read::Some) => Ok(()),
             Ok(Read::End) => {
                 // A cut answer is cut for the client as well.
@@ -173,9 +172,9 @@ impl<'a> Downlink<'a> {
                 // That request had no answer; the next one is asked for.
                 return Ok(());
             }
-            let due = expected.correlation_id();
+            let due = expected.correlation_id().map_or("none".to_owned(), |due| due.to_string());
             self.current = Some(Current::Waiting(expected));
-            return Err(DownEnd::Confused(format!("the broker answered {correlation_id} where {due:?} was due")));
+            return Err(DownEnd::Confused(format!("the broker answered {correlation_id} where {due} was due")));
         }
         self.current = Some(match expected {
             Expected::Settle(owed) => self.begin_settle(size, owed),
@@ -196,30 +195,12 @@ impl<'a> Downlink<'a> {
         Ok(())
     }
 
-    /// Answers to produce requests are small; one that is not is passed on, and what it says is unknown.
-    fn begin_settle(&mut self, size: u32, owed: Owed<'a>) -> Current<'a> {
-        let whole = size as usize + LENGTH_BYTES;
-        if whole <= self.link.runtime.config.limits.hold_bytes_max && self.buffer.try_hold(whole) {
-            self.splitter.gather();
-            return Current::Gathering(owed);
-        }
-        self.splitter.pass();
-        if let Some(pending) = owed.take() {
-            let deliverable = self.link.session().overlook(*pending, self.link.runtime.shared.now());
-            self.link.note_settled();
-            if !deliverable {
-                self.link.lose_client(UNMERGEABLE);
-            }
-        }
-        Current::Passing { api: Some(ApiKey::PRODUCE), learner: None, version: 0, prefix_left: LENGTH_BYTES }
-    }
-
     fn pass(&mut self, count: usize) {
         if let Some(Current::Passing { learner: Some(learner), version, prefix_left, .. }) = &mut self.current {
             let bytes = &self.buffer.unread()[..count];
             let skipped = (*prefix_left).min(bytes.len());
             *prefix_left -= skipped;
-            learn(self.link, learner, *version, &bytes[skipped..]);
+            learn::learn(self.link, learner, *version, &bytes[skipped..]);
         }
         self.buffer.release(count);
         if !self.splitter.mid_frame() {
@@ -248,56 +229,6 @@ impl<'a> Downlink<'a> {
         }
     }
 
-    /// A whole answer to a produce request.
-    async fn settle(&mut self, count: usize) -> Step {
-        let Some(Current::Gathering(owed)) = self.current.take() else {
-            return Err(DownEnd::Confused("an answer that was not held".to_owned()));
-        };
-        let settled = self.take_in(owed, count);
-        match settled {
-            Settled::Unchanged => self.buffer.release(count),
-            Settled::Merged(frame) => {
-                self.flush().await;
-                self.buffer.discard(count);
-                self.deliver(&frame).await;
-            }
-            Settled::Reset => {
-                self.flush().await;
-                self.buffer.discard(count);
-                self.link.lose_client(UNMERGEABLE);
-            }
-        }
-        Ok(())
-    }
-
-    fn take_in(&self, owed: Owed<'a>, count: usize) -> Settled {
-        self.link.runtime.metrics.broker_latency.observe(owed.since.elapsed());
-        self.note_response(ApiKey::PRODUCE);
-        let Some(pending) = owed.take() else { return Settled::Unchanged };
-        let frame = &self.buffer.unread()[..count];
-        let mut reporter = self.link.reporter();
-        let mut session = self.link.session();
-        let settled = session.settle(*pending, frame, self.link.runtime.shared.now(), &mut |e| reporter.take(e));
-        if session.auth_mut().served() {
-            self.link.place.serves_without_sasl.store(true, Ordering::Relaxed);
-        }
-        reporter.finish(session.ledger());
-        drop(session);
-        self.link.note_settled();
-        settled
-    }
-
-    /// T22: what the answer was made from may have ended while it waited.
-    async fn deliver_local(&mut self, local: &Local) {
-        self.flush().await;
-        if self.link.session().still_holds(local) {
-            self.deliver(local.frame()).await;
-            self.note_response(ApiKey::PRODUCE);
-        } else {
-            self.link.lose_client("an answer's proof ended before it could be given");
-        }
-    }
-
     fn note_response(&self, api: ApiKey) {
         self.link.note_response();
         self.link.runtime.metrics.responses.inc(Api::from_key(api.0));
@@ -309,40 +240,11 @@ impl<'a> Downlink<'a> {
         if count == 0 {
             return;
         }
-        if self.link.is_client_gone() {
-            self.buffer.drop_ready();
-            return;
+        if let Some(client) = self.link.client() {
+            self.link.deliver(self.buffer.flush(&client), count).await;
         }
-        let written = tokio::select! {
-            biased;
-            written = self.buffer.flush(&mut self.client) => written,
-            () = self.link.client_gone() => Ok(0),
-        };
-        self.after_write(written.map(|_| ()), count);
-        if self.link.is_client_gone() {
-            self.buffer.drop_ready();
-        }
-    }
-
-    /// Writes bytes of ours.
-    async fn deliver(&mut self, bytes: &[u8]) {
-        if self.link.is_client_gone() {
-            return;
-        }
-        let written = tokio::select! {
-            biased;
-            written = self.client.write_all(bytes) => written,
-            () = self.link.client_gone() => Ok(()),
-        };
-        self.after_write(written, bytes.len());
-    }
-
-    fn after_write(&self, written: io::Result<()>, count: usize) {
-        match written {
-            Ok(()) if self.link.is_client_gone() => {}
-            Ok(()) => self.link.note_delivered(count),
-            Err(_) => self.link.lose_client("the client does not take answers"),
-        }
+        // What is left has nobody to go to.
+        self.buffer.drop_ready();
     }
 
     /// Raw tokens, and everything behind them.
@@ -352,36 +254,6 @@ impl<'a> Downlink<'a> {
         self.read(1).await
     }
 }
-
-/// Feeds an answer's bytes to its learner and acts on what it tells.
-fn learn(link: &Link, learner: &mut Learner, version: i16, bytes: &[u8]) {
-    let present = link.present();
-    let mut reporter = link.reporter();
-    let mut session = link.session();
-    learner.feed(
-        bytes,
-        &mut |fact: Fact<'_>| match session.learn(fact, version, &present, &mut |e| reporter.take(e)) {
-            Learnt::Done => {}
-            Learnt::ClusterId(id) => {
-                let current = Arc::clone(&session.ledger().0);
-                if let Some(other) = link.runtime.shared.clusters.identify(&link.place.name, &current, id)
-                    && !session.switch(ClusterRef(other))
-                {
-                    link.lose_client("the broker changes its cluster id too often");
-                }
-            }
-            Learnt::Broker { host, port } => {
-                if let Ok(host) = std::str::from_utf8(host) {
-                    link.runtime.note_advertised(&link.listener, host, port);
-                }
-            }
-        },
-    );
-    reporter.finish(session.ledger());
-}
-
-/// A broker's answer that the kept-back duplicates cannot be put into.
-const UNMERGEABLE: &str = "the broker's answer cannot be completed";
 
 /// The length in front of every frame.
 const LENGTH_BYTES: usize = 4;

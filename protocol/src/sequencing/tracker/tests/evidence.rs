@@ -1,0 +1,173 @@
+//! §6.1: what ends proofs, and that nothing ends them by accident or brings them back.
+
+use super::*;
+
+#[test]
+fn a_late_success_is_no_proof_after_the_log_was_doubted() {
+    let mut tracker = tracker();
+    let late = tracker.send_one(&batch(7, 0, 0, 5));
+    assert_eq!(tracker.give(&batch(8, 0, 0, 1), said(56, -1)).ended, Some(Evidence::PartitionGone));
+    tracker.settle(late, ok(100), NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D12, "the next one is");
+}
+
+#[test]
+fn a_late_success_is_no_proof_after_its_producer_id_was_handed_out() {
+    let mut tracker = tracker();
+    let late = tracker.send_one(&batch(7, 0, 0, 5));
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    tracker.settle(late, ok(100), NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+}
+
+#[test]
+fn a_late_success_is_no_proof_in_another_cluster() {
+    let mut tracker = tracker();
+    let late = tracker.send_one(&batch(7, 0, 0, 5));
+    tracker.end_cluster();
+    tracker.settle(late, ok(100), NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+}
+
+#[test]
+fn a_late_success_teaches_nothing_of_a_topic_that_is_gone() {
+    let mut tracker = tracker();
+    let late = tracker.send_one(&batch(7, 0, 0, 5));
+    tracker.end_topic(T);
+    tracker.settle(late, ok(100), NOW);
+    assert!(tracker.is_empty());
+}
+
+#[test]
+fn a_handed_out_epoch_ends_nothing_below_it() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(1));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D12);
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D5);
+}
+
+#[test]
+fn proofs_lapse_together_and_stay_lapsed() {
+    let ttl = TrackerLimits::default().proof_ttl_ms;
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let next = tracker.look(T, 0, &batch(7, 0, 5, 5), &sender(), NOW).ticket.unwrap();
+    assert_eq!(tracker.look(T, 0, &batch(7, 0, 0, 5), &sender(), after(ttl - 1)).rule, Rule::D12);
+    tracker.settle(next, ok(105), after(ttl));
+    assert_eq!(tracker.look(T, 0, &batch(7, 0, 0, 5), &sender(), after(ttl)).rule, Rule::D14);
+    assert_eq!(tracker.look(T, 0, &batch(7, 0, 5, 5), &sender(), after(ttl)).rule, Rule::D12);
+}
+
+#[test]
+fn a_newer_batch_at_an_older_offset_leaves_only_itself() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(500));
+    assert_eq!(tracker.give(&batch(7, 0, 5, 5), ok(120)).ended, Some(Evidence::Regression));
+    assert_eq!(tracker.rule(&batch(7, 0, 5, 5)), Rule::D12);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D19);
+}
+
+#[test]
+fn the_same_batch_at_another_offset_ends_the_others_and_stays() {
+    let mut tracker = tracker();
+    tracker.give(&batch(8, 0, 0, 5), ok(90));
+    let first = tracker.send_one(&batch(7, 0, 0, 5));
+    let second = tracker.send_one(&batch(7, 0, 0, 5));
+    tracker.settle(first, ok(100), NOW);
+    assert_eq!(tracker.settle(second, ok(200), NOW).ended, Some(Evidence::Collision));
+    assert_eq!(tracker.rule(&batch(8, 0, 0, 5)), Rule::D14);
+    let proof = tracker.look(T, 0, &batch(7, 0, 0, 5), &sender(), NOW).proof.unwrap();
+    assert_eq!(proof.base_offset, 200);
+}
+
+#[test]
+fn a_batch_without_a_producer_at_a_proven_offset_is_evidence() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let beside = tracker.observe_plain(T, 0, 3, &sender(), NOW).unwrap();
+    assert_eq!(tracker.settle(beside, ok(105), NOW).ended, None);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D12);
+    let within = tracker.observe_plain(T, 0, 3, &sender(), NOW).unwrap();
+    assert_eq!(tracker.settle(within, ok(98), NOW).ended, Some(Evidence::Collision));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+}
+
+#[test]
+fn the_broker_may_name_the_old_offset_of_a_duplicate_at_any_time() {
+    let mut tracker = tracker();
+    for n in 0..100 {
+        tracker.give(&batch(7, 0, n, 1), ok(i64::from(n)));
+    }
+    let again = tracker.look(T, 0, &batch(7, 0, 3, 1), &sender(), NOW);
+    assert_eq!(again.rule, Rule::D19);
+    assert_eq!(tracker.settle(again.ticket.unwrap(), ok(3), NOW).ended, None);
+    assert_eq!(tracker.rule(&batch(7, 0, 99, 1)), Rule::D12);
+}
+
+#[test]
+fn an_unknown_outcome_of_a_proven_batch_is_not_kept() {
+    let mut tracker = tracker();
+    let [first, second] = [(); 2].map(|()| tracker.send_one(&batch(7, 0, 0, 5)));
+    tracker.settle(first, ok(100), NOW);
+    tracker.settle(second, Outcome::Lost, NOW);
+    assert_eq!(tracker.open_attempts(), 0);
+    // Had it been kept, its time to live would have ended everything that is known of the producer.
+    let ttl = TrackerLimits::default().proof_ttl_ms;
+    assert_eq!(tracker.look(T, 0, &batch(7, 0, 5, 5), &sender(), after(ttl)).rule, Rule::D8);
+}
+
+#[test]
+fn an_unknown_outcome_of_a_batch_that_was_doubted_is_kept() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.give(&batch(8, 0, 0, 5), said(56, -1));
+    tracker.give(&batch(7, 0, 0, 5), Outcome::Lost);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D11);
+}
+
+#[test]
+fn a_doubted_batch_proves_nothing_and_makes_cold() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let repeated = tracker.send_one(&batch(7, 0, 5, 5));
+    tracker.doubt(repeated);
+    tracker.settle(repeated, ok(105), NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 5, 5)), Rule::D5);
+}
+
+#[test]
+fn the_log_start_goes_with_the_proofs_and_is_never_invented() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.give(&batch(8, 0, 0, 5), said(56, -1));
+    let answer = Answer { error: ErrorCode::NONE, base_offset: 200, log_append_time: -1, log_start_offset: None };
+    tracker.give(&batch(9, 0, 0, 5), Outcome::Answered(answer));
+    let proof = tracker.look(T, 0, &batch(9, 0, 0, 5), &sender(), NOW).proof.unwrap();
+    assert_eq!(proof.log_start_offset, -1);
+}
+
+#[test]
+fn a_waiting_answer_holds_only_while_its_proof_does() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let proof = tracker.look(T, 0, &batch(7, 0, 0, 5), &sender(), NOW).proof.unwrap();
+    assert!(tracker.still_holds(T, 0, &proof));
+    tracker.hand_out(ProducerId::new(9), ProducerEpoch::new(0));
+    assert!(tracker.still_holds(T, 0, &proof), "another producer's business");
+    tracker.end_cluster();
+    assert!(!tracker.still_holds(T, 0, &proof));
+}
+
+#[test]
+fn a_transactional_batch_refused_on_the_expected_sequence_says_nothing_about_the_log() {
+    let mut tracker = tracker();
+    let first = tracker.send_one(&batch(7, 0, 0, 5));
+    tracker.settle(first, ok(100), NOW);
+    let next = tracker.send_one(&Batch { transactional: true, ..batch(7, 0, 5, 5) });
+    assert_eq!(tracker.settle(next, said(45, -1), NOW).ended, None);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D12);
+}

@@ -1,0 +1,127 @@
+//! T9: names, ids, and what may be the same topic. D5a: producers that are known to be new.
+
+use super::*;
+
+const A: TopicId = TopicId([1; 16]);
+const B: TopicId = TopicId([2; 16]);
+
+fn rule_at(tracker: &mut Tracker, topic: TopicRef<'_>, batch: &Batch) -> Rule {
+    let Observation { rule, ticket, .. } = tracker.look(topic, 0, batch, &sender(), NOW);
+    if let Some(ticket) = ticket {
+        tracker.settle(ticket, Outcome::Withdrawn, NOW);
+    }
+    rule
+}
+
+fn acknowledge(tracker: &mut Tracker, topic: TopicRef<'_>, batch: &Batch, offset: i64) {
+    let ticket = tracker.look(topic, 0, batch, &sender(), NOW).ticket.unwrap();
+    tracker.settle(ticket, ok(offset), NOW);
+}
+
+#[test]
+fn one_entry_serves_both_forms_of_a_linked_topic() {
+    let mut tracker = tracker();
+    tracker.introduce(T, None, Some(A));
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 5), 100);
+    assert_eq!(rule_at(&mut tracker, TopicRef::Id(A), &batch(7, 0, 0, 5)), Rule::D12);
+    assert_eq!(tracker.producers(), 1);
+}
+
+#[test]
+fn an_id_that_is_learnt_later_ends_the_proofs_of_its_name() {
+    let mut tracker = tracker();
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 5), 100);
+    tracker.link(b"t", A);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 0, 5)), Rule::D14);
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 5), 100);
+    tracker.link(b"t", A);
+    assert_eq!(rule_at(&mut tracker, TopicRef::Id(A), &batch(7, 0, 0, 5)), Rule::D12);
+}
+
+#[test]
+fn a_name_that_is_learnt_later_keeps_the_proofs_of_its_id() {
+    let mut tracker = tracker();
+    acknowledge(&mut tracker, TopicRef::Id(A), &batch(7, 0, 0, 5), 100);
+    tracker.link(b"t", A);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 0, 5)), Rule::D12);
+}
+
+#[test]
+fn another_id_for_a_name_leaves_nothing_of_the_old_one() {
+    let mut tracker = tracker();
+    tracker.introduce(T, None, Some(A));
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 5), 100);
+    tracker.link(b"t", B);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 0, 5)), Rule::D5);
+    assert_eq!(rule_at(&mut tracker, TopicRef::Id(A), &batch(7, 0, 0, 5)), Rule::D5);
+    tracker.sweep(1000, NOW);
+    assert!(tracker.is_empty(), "what was retired is swept, idle or not");
+}
+
+#[test]
+fn a_name_and_an_id_that_turn_out_to_be_one_start_from_nothing() {
+    let mut tracker = tracker();
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 5), 100);
+    acknowledge(&mut tracker, TopicRef::Id(A), &batch(8, 0, 0, 5), 105);
+    tracker.link(b"t", A);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 0, 5)), Rule::D5);
+    assert_eq!(rule_at(&mut tracker, TopicRef::Id(A), &batch(8, 0, 0, 5)), Rule::D5);
+}
+
+#[test]
+fn a_producer_under_both_forms_is_cold_under_both() {
+    let mut tracker = tracker();
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 5), 100);
+    acknowledge(&mut tracker, T, &batch(8, 0, 0, 5), 105);
+    let late = tracker.look(T, 0, &batch(7, 0, 5, 5), &sender(), NOW).ticket.unwrap();
+    assert_eq!(rule_at(&mut tracker, TopicRef::Id(A), &batch(7, 0, 0, 5)), Rule::D5);
+    tracker.settle(late, ok(110), NOW);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 5, 5)), Rule::D14, "sent before that was seen");
+    assert_eq!(rule_at(&mut tracker, T, &batch(8, 0, 0, 5)), Rule::D12, "another producer");
+}
+
+#[test]
+fn a_ticket_is_for_one_topic_only() {
+    let mut tracker = tracker();
+    tracker.introduce(T, None, Some(A));
+    let ticket = tracker.send_one(&batch(7, 0, 0, 5));
+    assert!(tracker.is_for(ticket, T) && tracker.is_for(ticket, TopicRef::Id(A)));
+    assert!(!tracker.is_for(ticket, TopicRef::Name(b"u")) && !tracker.is_for(ticket, TopicRef::Id(B)));
+    tracker.settle(ticket, ok(100), NOW);
+    assert!(!tracker.is_for(ticket, T), "settled");
+}
+
+#[test]
+fn the_first_batch_of_a_new_producer_must_begin_at_zero() {
+    let mut tracker = tracker();
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    let gap = tracker.look(T, 0, &batch(7, 0, 5, 1), &sender(), NOW);
+    assert_eq!((gap.rule, gap.expected, gap.new_gap), (Rule::D5a, Some(Sequence::ZERO), true));
+    let tainted = Sender { tainted: true, authoritative: false, ..sender() };
+    assert_eq!(tracker.look(T, 1, &batch(7, 0, 5, 1), &tainted, NOW).rule, Rule::D5);
+    assert_eq!(tracker.look(T, 2, &batch(7, 0, 0, 1), &sender(), NOW).rule, Rule::D5);
+    assert_eq!(tracker.look(T, 3, &batch(7, 1, 5, 1), &sender(), NOW).rule, Rule::D5, "another epoch");
+    assert_eq!(tracker.look(T, 4, &batch(8, 0, 5, 1), &sender(), NOW).rule, Rule::D5, "not seen handed out");
+}
+
+#[test]
+fn a_producer_of_which_something_was_dropped_is_not_new() {
+    let mut tracker = with(TrackerLimits { producers_max: 1, ..TrackerLimits::default() });
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    tracker.give(&batch(7, 0, 0, 1), ok(0));
+    tracker.give(&batch(8, 0, 0, 1), ok(1));
+    assert_eq!(tracker.rule(&batch(7, 0, 5, 1)), Rule::D5);
+}
+
+#[test]
+fn wrapping_ranges_are_remembered_in_their_order() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, i32::MAX - 1, 1), ok(0));
+    tracker.give(&batch(7, 0, i32::MAX, 3), ok(1));
+    tracker.give(&batch(7, 0, 2, 1), ok(4));
+    assert_eq!(tracker.rule(&batch(7, 0, i32::MAX, 3)), Rule::D12);
+    assert_eq!(tracker.rule(&batch(7, 0, 3, 1)), Rule::D8);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 2)), Rule::D16);
+    assert_eq!(tracker.rule(&batch(7, 0, i32::MAX - 5, 1)), Rule::D19);
+    assert_eq!(tracker.rule(&batch(7, 0, 4, 1)), Rule::D18);
+}

@@ -1,0 +1,82 @@
+//! Outcomes that will not be told any more.
+
+use super::super::attempts::{Attempt, Millis, State, Ticket};
+use super::{Settlement, Tracker};
+
+/// Ranges of unknown outcome kept per producer and partition; beyond, the producer starts from nothing.
+const UNKNOWN_MAX: u16 = 64;
+
+impl Tracker {
+    /// The outcome will not be told any more. `orphan`: because the connection is gone.
+    pub(super) fn unknown(&mut self, ticket: Ticket, attempt: &Attempt, orphan: bool, now: Millis) -> Settlement {
+        self.note_failure(attempt);
+        let is_twin = |(at, other): (u32, &Attempt)| {
+            at != ticket.attempt && other.state != State::Pending && other.batch.id == attempt.batch.id
+        };
+        let is_known = self.is_proven(attempt) || self.attempts.list(self.entries[attempt.entry].attempts).any(is_twin);
+        if is_known {
+            self.remove(ticket, attempt);
+            return Settlement::default();
+        }
+        let kept = self.attempts.get_mut(ticket.attempt);
+        kept.state = State::Unknown { orphan };
+        kept.since = now;
+        let entry = &mut self.entries[attempt.entry];
+        entry.pending -= 1;
+        entry.unknown += 1;
+        self.bound_unknowns(attempt.entry);
+        Settlement::default()
+    }
+
+    /// Whether another attempt has told that the range is in the log, so that this one's outcome tells nothing more.
+    fn is_proven(&self, attempt: &Attempt) -> bool {
+        let (entry, id) = (&self.entries[attempt.entry], attempt.batch.id);
+        entry.epoch == id.epoch && entry.window.find(id.range).is_some_and(|acked| acked.proof)
+    }
+
+    /// Forgets the unknown outcomes that an acknowledgement explains: those of the same range, and those of earlier
+    /// ranges at the same broker, which has appended in order.
+    pub(super) fn resolve_unknowns(&mut self, at: u32, attempt: &Attempt) {
+        let id = attempt.batch.id;
+        let entry = &mut self.entries[at];
+        let mut resolved = 0;
+        self.attempts.remove_where(
+            &mut entry.attempts,
+            |_, other| {
+                let same = other.batch.id.range == id.range;
+                let earlier =
+                    id.range.first.is_after(other.batch.id.range.last) && other.broker.broker == attempt.broker.broker;
+                other.state != State::Pending && other.batch.id.epoch == id.epoch && (same || earlier)
+            },
+            |_| resolved += 1,
+        );
+        entry.unknown -= resolved;
+    }
+
+    /// Unknown outcomes are forgotten, and with them what the producer's picture was worth, after the time to live.
+    pub(super) fn forget_old_unknowns(&mut self, at: u32, now: Millis) {
+        let ttl_ms = self.limits.proof_ttl_ms;
+        self.forget_unknowns(at, |_, attempt| now.since(attempt.since) >= ttl_ms);
+    }
+
+    /// Keeps the number of unknown outcomes within bounds by forgetting all of them.
+    pub(super) fn bound_unknowns(&mut self, at: u32) {
+        if self.entries[at].unknown > UNKNOWN_MAX {
+            self.forget_unknowns(at, |_, _| true);
+        }
+    }
+
+    fn forget_unknowns(&mut self, at: u32, mut which: impl FnMut(u32, &Attempt) -> bool) {
+        let entry = &mut self.entries[at];
+        let mut forgotten = 0;
+        self.attempts.remove_where(
+            &mut entry.attempts,
+            |at, attempt| attempt.state != State::Pending && which(at, attempt),
+            |_| forgotten += 1,
+        );
+        entry.unknown -= forgotten;
+        if forgotten > 0 {
+            self.make_cold(at);
+        }
+    }
+}

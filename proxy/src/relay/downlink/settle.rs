@@ -1,0 +1,91 @@
+//! Answers to produce requests: the broker's, which settle what was sent, and those made here.
+
+use std::sync::atomic::Ordering;
+
+use seqgate_protocol::session::{Local, Settled};
+use seqgate_protocol::wire::head::ApiKey;
+
+use super::super::fifo::Owed;
+use super::{Current, DownEnd, Downlink, LENGTH_BYTES, Step};
+use crate::net::socket;
+use crate::telemetry::labels::Outcome;
+
+/// A broker's answer that the kept-back duplicates cannot be put into.
+const UNMERGEABLE: &str = "the broker's answer cannot be completed";
+
+impl<'a> Downlink<'a> {
+    /// Answers to produce requests are small; one that is not is passed on, and what it says is unknown.
+    pub(super) fn begin_settle(&mut self, size: u32, owed: Owed<'a>) -> Current<'a> {
+        let whole = size as usize + LENGTH_BYTES;
+        if whole <= self.link.runtime.config.limits.hold_bytes_max && self.buffer.try_hold(whole) {
+            self.splitter.gather();
+            return Current::Gathering(owed);
+        }
+        self.splitter.pass();
+        if let Some(pending) = owed.take() {
+            let deliverable = self.link.session().overlook(*pending, self.link.runtime.shared.now());
+            self.link.note_settled();
+            if !deliverable {
+                self.link.lose_client(Outcome::Protocol, UNMERGEABLE);
+            }
+        }
+        Current::Passing { api: Some(ApiKey::PRODUCE), learner: None, version: 0, prefix_left: LENGTH_BYTES }
+    }
+
+    /// A whole answer to a produce request.
+    pub(super) async fn settle(&mut self, count: usize) -> Step {
+        let Some(Current::Gathering(owed)) = self.current.take() else {
+            return Err(DownEnd::Confused("an answer that was not held".to_owned()));
+        };
+        let settled = self.take_in(owed, count);
+        match settled {
+            Settled::Unchanged => self.buffer.release(count),
+            Settled::Merged(frame) => {
+                self.flush().await;
+                self.buffer.discard(count);
+                self.deliver(&frame).await;
+            }
+            Settled::Reset => {
+                self.flush().await;
+                self.buffer.discard(count);
+                self.link.lose_client(Outcome::Protocol, UNMERGEABLE);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(&self, owed: Owed<'a>, count: usize) -> Settled {
+        self.link.runtime.metrics.broker_latency.observe(owed.since.elapsed());
+        self.note_response(ApiKey::PRODUCE);
+        let Some(pending) = owed.take() else { return Settled::Unchanged };
+        let frame = &self.buffer.unread()[..count];
+        let mut reporter = self.link.reporter();
+        let mut session = self.link.session();
+        let settled = session.settle(*pending, frame, self.link.runtime.shared.now(), &mut |e| reporter.take(e));
+        if session.auth_mut().served() {
+            self.link.place.serves_without_sasl.store(true, Ordering::Relaxed);
+        }
+        reporter.finish(session.ledger());
+        drop(session);
+        self.link.note_settled();
+        settled
+    }
+
+    /// T22: what the answer was made from may have ended while it waited.
+    pub(super) async fn deliver_local(&mut self, local: &Local) {
+        self.flush().await;
+        if self.link.session().still_holds(local) {
+            self.deliver(local.frame()).await;
+            self.note_response(ApiKey::PRODUCE);
+        } else {
+            self.link.lose_client(Outcome::Error, "an answer's proof ended before it could be given (T22)");
+        }
+    }
+
+    /// Writes bytes of ours.
+    async fn deliver(&self, bytes: &[u8]) {
+        if let Some(client) = self.link.client() {
+            self.link.deliver(socket::write_all(&client, bytes), bytes.len()).await;
+        }
+    }
+}

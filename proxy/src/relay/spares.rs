@@ -1,0 +1,79 @@
+//! Blocks of memory that connections lend each other.
+//!
+//! A connection has no memory while it has no bytes, so a busy one asks for some at each wake-up. Fresh from the
+//! allocator every page of it would have to be made by the kernel again.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::BytesMut;
+
+/// The size of a block, and so what one read asks for.
+pub(super) const BLOCK_BYTES: usize = 128 * 1024;
+
+/// Blocks that are kept while nobody uses them: more than cores are busy at one moment.
+const BLOCKS_MAX: usize = 32;
+
+/// What the blocks may take in all, in bytes.
+pub(super) const SPARES_BYTES_MAX: usize = BLOCKS_MAX * BLOCK_BYTES;
+
+/// Blocks that nobody uses.
+#[derive(Debug, Default)]
+pub(super) struct Spares(Mutex<Vec<BytesMut>>);
+
+impl Spares {
+    /// An empty block, used before if possible.
+    pub(super) fn take(&self) -> BytesMut {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        spare.unwrap_or_else(|| BytesMut::with_capacity(BLOCK_BYTES))
+    }
+
+    /// Keeps what is a block and lets go of anything else.
+    pub(super) fn give(&self, mut memory: BytesMut) {
+        memory.clear();
+        // What was written from the front is part of the block again; nothing is allocated for that.
+        if !memory.try_reclaim(BLOCK_BYTES) || memory.capacity() != BLOCK_BYTES {
+            return;
+        }
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.len() < BLOCKS_MAX {
+            spares.push(memory);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Buf;
+
+    use super::*;
+
+    #[test]
+    fn a_block_comes_back_whole_and_empty() {
+        let spares = Spares::default();
+        let mut block = spares.take();
+        let place = block.as_ptr();
+        block.extend_from_slice(&[7; 1000]);
+        block.advance(900);
+        spares.give(block);
+        let again = spares.take();
+        assert_eq!((again.as_ptr(), again.len(), again.capacity()), (place, 0, BLOCK_BYTES));
+    }
+
+    #[test]
+    fn what_is_no_block_is_let_go() {
+        let spares = Spares::default();
+        spares.give(BytesMut::with_capacity(BLOCK_BYTES * 2));
+        spares.give(BytesMut::with_capacity(10));
+        spares.give(BytesMut::new());
+        assert!(spares.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn spares_are_bounded() {
+        let spares = Spares::default();
+        for _ in 0..2 * BLOCKS_MAX {
+            spares.give(BytesMut::with_capacity(BLOCK_BYTES));
+        }
+        assert_eq!(spares.0.lock().unwrap().len(), BLOCKS_MAX);
+    }
+}

@@ -1,0 +1,295 @@
+//! From the client to the broker.
+
+mod produce;
+mod raw;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use seqgate_protocol::session::{Pending, Streamed};
+use seqgate_protocol::wire::frame::{self, FrameError, Piece, RequestSplitter};
+use seqgate_protocol::wire::head::{ApiKey, RequestHead, RequestPrefix};
+use seqgate_protocol::wire::learn::Learner;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::error::TrySendError;
+
+pub(super) use self::raw::note_raw;
+use super::budget::Purpose;
+use super::buffer::{Buffer, Read};
+use super::fifo::{Expected, Owed, Sender};
+use super::link::Link;
+use crate::net::socket;
+use crate::runtime::DrainSignal;
+use crate::telemetry::api::Api;
+use crate::telemetry::labels::Outcome;
+
+/// Why nothing more goes up.
+#[derive(Debug)]
+pub(super) enum UpEnd {
+    /// The client will send no more.
+    ClientEnd,
+    /// The client's side broke.
+    ClientLost(io::Error),
+    /// The broker's side broke.
+    BrokerLost(io::Error),
+    /// What the client sent is not Kafka's protocol, or beyond a limit.
+    Refused { outcome: Outcome, why: String },
+    /// The client must start over.
+    Reset(Outcome, &'static str),
+    /// The proxy is stopping.
+    Drained,
+    /// The client was found to be gone, or given up, elsewhere.
+    Alone,
+}
+
+/// What has been decided about the frame at the front.
+enum Frame<'a> {
+    /// Passed through, unread.
+    Passing { then_wait: bool },
+    /// A produce request that is tracked while it passes. `None`: it turned out not to be readable.
+    Streaming(Option<Tracked<'a>>, RequestPrefix),
+    /// A produce request that is held whole.
+    Gathering,
+}
+
+/// A request that has begun to pass. Dropped before its end, it was cut off.
+struct Tracked<'a> {
+    link: &'a Link,
+    streamed: Option<Streamed>,
+}
+
+impl Drop for Tracked<'_> {
+    fn drop(&mut self) {
+        if let Some(streamed) = self.streamed.take() {
+            let present = self.link.present();
+            self.link.session().cut_stream(streamed, &present);
+            self.link.wake_held();
+        }
+    }
+}
+
+/// The pump from the client to the broker.
+pub(super) struct Uplink<'a> {
+    link: &'a Link,
+    client: Arc<TcpStream>,
+    broker: &'a TcpStream,
+    expected: Sender<'a>,
+    drain: &'a DrainSignal,
+    splitter: RequestSplitter,
+    buffer: Buffer,
+    frame: Option<Frame<'a>>,
+    /// When the bytes in the buffer were read.
+    read_at: Instant,
+    /// Whether a produce request is among the bytes to be written.
+    carries_batches: bool,
+    first: bool,
+}
+
+type Step = Result<(), UpEnd>;
+
+impl<'a> Uplink<'a> {
+    pub(super) fn new(
+        link: &'a Link,
+        client: Arc<TcpStream>,
+        broker: &'a TcpStream,
+        expected: Sender<'a>,
+        drain: &'a DrainSignal,
+    ) -> Self {
+        let frame_bytes_max = u32::try_from(link.runtime.config.limits.frame_bytes_max).unwrap_or(u32::MAX);
+        Self {
+            link,
+            client,
+            broker,
+            expected,
+            drain,
+            splitter: RequestSplitter::new(frame_bytes_max),
+            buffer: Buffer::new(Arc::clone(&link.runtime), Purpose::Request),
+            frame: None,
+            read_at: Instant::now(),
+            carries_batches: false,
+            first: true,
+        }
+    }
+
+    /// Pumps until something ends it. With it go the client's handle and the queue: no more answers will be due.
+    pub(super) async fn run(mut self) -> UpEnd {
+        loop {
+            if let Err(end) = self.step().await {
+                return end;
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Step {
+        if self.link.session().auth().is_raw() {
+            return self.pass_raw().await;
+        }
+        let piece = match self.splitter.next(self.buffer.unread()) {
+            Ok(piece) => piece,
+            Err(error) => return Err(self.refuse(&error).await),
+        };
+        match piece {
+            Piece::More(wanted) => self.read(wanted).await,
+            Piece::Begin { size, head } => self.begin(size, RequestPrefix::new(head)).await,
+            Piece::Run(count) => self.pass(count).await,
+            Piece::Frame(count) => self.admit(count).await,
+        }
+    }
+
+    /// Writes what is decided, then waits for more.
+    async fn read(&mut self, wanted: usize) -> Step {
+        self.flush().await?;
+        // A request of which the broker has nothing yet is one that its client can send again elsewhere.
+        let may_stop = matches!(self.frame, None | Some(Frame::Gathering));
+        match self.fill(wanted, may_stop).await? {
+            Read::Some => Ok(()),
+            Read::End => {
+                // What is left of a frame can do no harm: a broker executes only whole ones.
+                let rest = self.buffer.unread().len();
+                self.buffer.release(rest);
+                self.flush().await?;
+                Err(UpEnd::ClientEnd)
+            }
+        }
+    }
+
+    async fn fill(&mut self, wanted: usize, may_stop: bool) -> Result<Read, UpEnd> {
+        let link = self.link;
+        let read = tokio::select! {
+            biased;
+            () = self.drain.started(), if may_stop => return Err(UpEnd::Drained),
+            () = link.client_gone() => return Err(UpEnd::Alone),
+            read = self.buffer.fill(&self.client, wanted) => read,
+        };
+        self.read_at = Instant::now();
+        read.map_err(UpEnd::ClientLost)
+    }
+
+    async fn flush(&mut self) -> Step {
+        let count = self.buffer.ready();
+        if count == 0 {
+            return Ok(());
+        }
+        let written = wanted(self.link, &self.client, self.buffer.flush(self.broker)).await?;
+        written.map_err(UpEnd::BrokerLost)?;
+        self.link.note_sent(count);
+        if std::mem::take(&mut self.carries_batches) {
+            self.link.note_added(self.read_at);
+        }
+        Ok(())
+    }
+
+    /// A frame begins: what it is decides how it goes.
+    async fn begin(&mut self, size: u32, prefix: RequestPrefix) -> Step {
+        self.first = false;
+        self.link.note_request();
+        let api = Api::from_key(prefix.api_key.0);
+        self.link.runtime.metrics.requests.inc(api);
+        self.link.record.note_request(api);
+        self.note_client_id();
+        if prefix.api_key == ApiKey::PRODUCE {
+            return self.begin_produce(size, prefix).await;
+        }
+        let then_wait = self.begin_other(prefix).await?;
+        self.splitter.pass();
+        self.frame = Some(Frame::Passing { then_wait });
+        Ok(())
+    }
+
+    /// A request of another api: notes what its answer will be. True when nothing can be read behind it before
+    /// its answer is known.
+    async fn begin_other(&mut self, prefix: RequestPrefix) -> Result<bool, UpEnd> {
+        let RequestPrefix { api_key: api, api_version: version, correlation_id } = prefix;
+        let is_sasl = api == ApiKey::SASL_HANDSHAKE || api == ApiKey::SASL_AUTHENTICATE;
+        if is_sasl {
+            self.link.session().auth_mut().exchange_begins();
+        }
+        let expected = if Learner::new(api, version).is_some() {
+            Expected::Learn { correlation_id, api, version }
+        } else {
+            Expected::Pass { correlation_id, api }
+        };
+        self.expect(expected).await?;
+        Ok(api == ApiKey::SASL_HANDSHAKE && version == 0)
+    }
+
+    /// Keeps the first client id for people to know the connection by.
+    fn note_client_id(&self) {
+        if self.link.record.client_id().is_none()
+            && let Ok(RequestHead { client_id: Some(id), .. }) = RequestHead::parse(&self.buffer.unread()[4..])
+        {
+            self.link.record.note_client_id(&id.escape_ascii().to_string());
+        }
+    }
+
+    /// Bytes of a frame that is not held.
+    async fn pass(&mut self, count: usize) -> Step {
+        let ends = !self.splitter.mid_frame();
+        let mut frame = self.frame.take();
+        if let Some(Frame::Streaming(Some(tracked), _)) = &mut frame {
+            self.track(tracked, count)?;
+        }
+        if !ends {
+            self.buffer.release(count);
+            self.frame = frame;
+            return Ok(());
+        }
+        if let Some(Frame::Streaming(tracked, prefix)) = frame {
+            self.end_streamed(tracked, prefix).await?;
+        } else if let Some(Frame::Passing { then_wait: true }) = frame {
+            self.buffer.release(count);
+            self.flush().await?;
+            return self.wait_for_answer().await;
+        }
+        self.buffer.release(count);
+        Ok(())
+    }
+
+    async fn expect_settlement(&mut self, pending: Pending) -> Step {
+        self.expect(Expected::Settle(Owed::new(self.link, pending, self.read_at))).await
+    }
+
+    /// Before the write: an answer must not overtake its own bookkeeping. A full queue is the backpressure.
+    async fn expect(&mut self, expected: Expected<'a>) -> Step {
+        let expected = match self.expected.try_send(expected) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(expected)) => expected,
+            Err(TrySendError::Closed(_)) => return Err(UpEnd::Alone),
+        };
+        // The answers that make room are those to requests that may still be in the buffer.
+        self.flush().await?;
+        wanted(self.link, &self.client, self.expected.send(expected)).await?.map_err(|_| UpEnd::Alone)
+    }
+
+    /// What cannot be split any further. What stands before it goes.
+    async fn refuse(&mut self, error: &FrameError) -> UpEnd {
+        if let Err(end) = self.flush().await {
+            return end;
+        }
+        let looks_like = if self.first { frame::recognise(self.buffer.unread()) } else { None };
+        let (outcome, why) = match (looks_like, error) {
+            (Some(what), _) => {
+                (Outcome::Protocol, format!("the client sent a {what} where Kafka's protocol was expected"))
+            }
+            (None, FrameError::TooLarge { .. }) => {
+                (Outcome::Limit, format!("the client sent a {error} (limits.frame_bytes_max)"))
+            }
+            (None, FrameError::Negative { .. } | FrameError::TooShort { .. }) => {
+                (Outcome::Protocol, format!("the client sent a {error}"))
+            }
+        };
+        UpEnd::Refused { outcome, why }
+    }
+}
+
+/// Waits for `what` for as long as there is a client. Its bytes are not read meanwhile: that it has gone shows only
+/// in the state of its socket.
+async fn wanted<T>(link: &Link, client: &TcpStream, what: impl Future<Output = T>) -> Result<T, UpEnd> {
+    tokio::select! {
+        biased;
+        done = what => Ok(done),
+        () = link.client_gone() => Err(UpEnd::Alone),
+        error = socket::broken(client) => Err(UpEnd::ClientLost(error)),
+    }
+}

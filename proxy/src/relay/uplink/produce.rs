@@ -1,0 +1,170 @@
+//! Produce requests on their way up: held whole to be decided on, or tracked while they pass.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use seqgate_protocol::session::Admission;
+use seqgate_protocol::wire::head::{RequestHead, RequestPrefix};
+use tokio::time::{Instant, timeout_at};
+
+use super::super::fifo::Expected;
+use super::{Frame, Step, Tracked, UpEnd, Uplink, wanted};
+use crate::net::socket;
+use crate::telemetry::labels::Outcome;
+
+/// How long a batch may wait for another one to be settled (T27) before its client is reset.
+const HOLD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The front of a frame in which its header must end: a client id and tags are far shorter in any honest one.
+const HEADER_BYTES_MAX: usize = 4 * 1024;
+
+impl<'a> Uplink<'a> {
+    pub(super) async fn begin_produce(&mut self, size: u32, prefix: RequestPrefix) -> Step {
+        let whole = size as usize + 4;
+        if whole <= self.link.runtime.config.limits.hold_bytes_max && self.buffer.try_hold(whole) {
+            self.splitter.gather();
+            self.frame = Some(Frame::Gathering);
+            return Ok(());
+        }
+        self.wait_for_header(whole).await?;
+        let mut reporter = self.link.reporter();
+        let session = self.link.session();
+        let streamed = session.begin_stream(self.buffer.unread(), size, &mut |event| reporter.take(event));
+        drop(session);
+        self.splitter.pass();
+        let tracked = streamed.map(|streamed| Tracked { link: self.link, streamed: Some(streamed) });
+        self.frame = Some(Frame::Streaming(tracked, prefix));
+        Ok(())
+    }
+
+    /// The header decides whether a large frame can be read at all: it is waited for, within bounds.
+    async fn wait_for_header(&mut self, whole: usize) -> Step {
+        loop {
+            let held = self.buffer.unread().len();
+            if held >= HEADER_BYTES_MAX.min(whole) || RequestHead::parse(&self.buffer.unread()[4..]).is_ok() {
+                return Ok(());
+            }
+            self.read(held + 1).await?;
+        }
+    }
+
+    /// The next bytes of a request that is not held; nothing of it may be on its way that has to wait.
+    pub(super) fn track(&self, tracked: &mut Tracked<'_>, count: usize) -> Step {
+        let Some(streamed) = &mut tracked.streamed else { return Ok(()) };
+        let bytes = &self.buffer.unread()[..count];
+        let mut reporter = self.link.reporter();
+        let present = self.link.present();
+        let session = self.link.session();
+        let go_on = session.stream(streamed, bytes, &present, &mut |event| reporter.take(event));
+        reporter.finish(session.ledger());
+        if go_on {
+            return Ok(());
+        }
+        Err(UpEnd::Reset(Outcome::Error, "a request too large to be held had to wait for the batch before it (T27)"))
+    }
+
+    /// The answer is expected before the last bytes of the request go: until then there is none.
+    pub(super) async fn end_streamed(&mut self, tracked: Option<Tracked<'a>>, prefix: RequestPrefix) -> Step {
+        let Some(streamed) = tracked.and_then(|mut tracked| tracked.streamed.take()) else {
+            return self.expect(Expected::Perhaps { correlation_id: prefix.correlation_id }).await;
+        };
+        let pending = self.link.session().end_stream(streamed);
+        match pending {
+            Some(pending) => self.expect_settlement(pending).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A whole produce request.
+    pub(super) async fn admit(&mut self, count: usize) -> Step {
+        self.frame = None;
+        let mut admission = self.decide(count, false);
+        if matches!(admission, Admission::Hold) {
+            // What stands before it must be on its way, or it would wait for itself.
+            self.flush().await?;
+            admission = self.wait_for_turn(count).await?;
+        }
+        self.act(admission, count).await
+    }
+
+    async fn act(&mut self, admission: Admission, count: usize) -> Step {
+        match admission {
+            Admission::Forward(pending) => {
+                if let Some(pending) = pending {
+                    self.expect_settlement(pending).await?;
+                }
+                self.carries_batches = true;
+                self.buffer.release(count);
+                Ok(())
+            }
+            Admission::Unread => {
+                let correlation_id = correlation_id_of(&self.buffer.unread()[..count]);
+                self.expect(Expected::Perhaps { correlation_id }).await?;
+                self.buffer.release(count);
+                Ok(())
+            }
+            Admission::Strip { frame, pending } => {
+                self.expect_settlement(pending).await?;
+                self.flush().await?;
+                self.buffer.discard(count);
+                self.send(&frame).await
+            }
+            Admission::Answer(local) => {
+                self.flush().await?;
+                self.buffer.discard(count);
+                self.expect(Expected::Local(Box::new(local))).await
+            }
+            Admission::Hold => {
+                Err(UpEnd::Reset(Outcome::Timeout, "a batch waited too long for the one before it (T27)"))
+            }
+            Admission::Reset => {
+                Err(UpEnd::Reset(Outcome::Error, "a batch was refused that had to be acknowledged first (T27)"))
+            }
+        }
+    }
+
+    /// Writes bytes of ours.
+    async fn send(&mut self, frame: &[u8]) -> Step {
+        let written = wanted(self.link, &self.client, socket::write_all(self.broker, frame)).await?;
+        written.map_err(UpEnd::BrokerLost)?;
+        self.link.note_sent(frame.len());
+        self.link.note_added(self.read_at);
+        Ok(())
+    }
+
+    fn decide(&self, count: usize, held: bool) -> Admission {
+        let frame = &self.buffer.unread()[..count];
+        let mut reporter = self.link.reporter();
+        let present = self.link.present();
+        let mut session = self.link.session();
+        let admission = session.admit(frame, held, &present, &mut |event| reporter.take(event));
+        reporter.finish(session.ledger());
+        admission
+    }
+
+    /// T27: waits until the batch in flight is settled.
+    async fn wait_for_turn(&mut self, count: usize) -> Result<Admission, UpEnd> {
+        let deadline = Instant::now() + HOLD_PATIENCE;
+        loop {
+            let cluster = self.link.cluster();
+            let turn = cluster.until(|| {
+                if !Arc::ptr_eq(&cluster, &self.link.cluster()) {
+                    return Some(None);
+                }
+                let admission = self.decide(count, true);
+                (!matches!(admission, Admission::Hold)).then_some(Some(admission))
+            });
+            match wanted(self.link, &self.client, timeout_at(deadline, turn)).await? {
+                Ok(Some(admission)) => return Ok(admission),
+                // The connection turned out to lead to another cluster.
+                Ok(None) => {}
+                Err(_) => return Ok(Admission::Hold),
+            }
+        }
+    }
+}
+
+/// A frame that could not be read has a prefix all the same: it was gathered by it.
+fn correlation_id_of(frame: &[u8]) -> i32 {
+    frame.get(4..).and_then(<[u8]>::first_chunk).map_or(0, |head| RequestPrefix::new(*head).correlation_id)
+}

@@ -1,0 +1,86 @@
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::tests::{batch, client, ended};
+use super::*;
+
+fn at(micros: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(micros)
+}
+
+fn shown(time: SystemTime) -> String {
+    let mut out = String::new();
+    timestamp(&mut out, time);
+    out
+}
+
+fn line_of(mut entry: Entry) -> String {
+    entry.time = at(1_795_494_896_000_042);
+    let mut out = String::new();
+    event(&mut out, &entry);
+    out
+}
+
+#[test]
+fn time_is_rfc_3339_in_microseconds() {
+    assert_eq!(shown(at(0)), "1970-01-01T00:00:00.000000Z");
+    assert_eq!(shown(at(951_782_399_999_999)), "2000-02-28T23:59:59.999999Z");
+    assert_eq!(shown(at(951_782_400_000_000)), "2000-02-29T00:00:00.000000Z");
+    assert_eq!(shown(at(1_795_494_896_000_042)), "2026-11-24T04:34:56.000042Z");
+    assert_eq!(shown(at(4_107_542_400_000_000)), "2100-03-01T00:00:00.000000Z");
+    assert_eq!(shown(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00.000000Z");
+    assert_eq!(shown(at(u64::MAX / 2)), "9999-12-31T23:59:59.775807Z");
+}
+
+#[test]
+fn a_duplicate_shows_the_fields_in_their_order() {
+    let client = client();
+    client.note_client_id("pay-1");
+    assert_eq!(
+        line_of(batch(b"orders", &client)),
+        "{\"time\":\"2026-11-24T04:34:56.000042Z\",\"event\":\"duplicate\",\"verdict\":\"duplicate\",\
+         \"action\":\"answered\",\"connection\":7,\"client_addr\":\"127.0.0.1:5000\",\"client_id\":\"pay-1\",\
+         \"topic\":\"orders\",\"partition\":3,\"producer_id\":1000,\"producer_epoch\":0,\"base_sequence\":5,\
+         \"last_sequence\":6,\"expected_sequence\":7,\"records\":2,\"bytes\":79,\"crc\":1632510232,\
+         \"base_offset\":42,\"error_code\":0,\"reason\":\"D12\"}\n"
+    );
+}
+
+#[test]
+fn the_end_of_a_connection_shows_its_totals() {
+    let line = line_of(ended(&client()));
+    let expected = "{\"time\":\"2026-11-24T04:34:56.000042Z\",\"event\":\"connection\",\"connection\":7,\
+         \"client_addr\":\"127.0.0.1:5000\",\"listener\":\"default\",\"outcome\":\"client\",\"requests\":2,\
+         \"responses\":1,\"bytes_to_broker\":300,\"bytes_to_client\":50,\"age_ms\":";
+    assert!(line.starts_with(expected), "{line}");
+}
+
+#[test]
+fn hostile_names_stay_on_their_line_and_within_bounds() {
+    let names: [&[u8]; 5] = [b"a\"b", b"a\n{\"event\":\"stop\"}\n", b"\0\x1b[31m\x7f", b"\xff\xfe", &[0xff; 20_000]];
+    for name in names {
+        let client = client();
+        client.note_client_id(&"\"\\\u{1}\u{85}\u{2028}x\n".repeat(1_000));
+        let line = line_of(batch(name, &client));
+        assert_eq!(line.matches('\n').count(), 1, "{line}");
+        assert!(line.len() < 8 * 1024, "{} bytes", line.len());
+        assert!(!line.trim_end().chars().any(char::is_control), "{line}");
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["event"], "duplicate");
+        assert_eq!(value["topic"].as_str().unwrap(), name[..name.len().min(255)].escape_ascii().to_string());
+        assert_eq!(value["client_id"].as_str().unwrap(), client.client_id().unwrap());
+    }
+}
+
+#[test]
+fn what_the_writer_says_of_itself_is_json_as_well() {
+    let mut out = String::new();
+    start(&mut out, at(0));
+    dropped(&mut out, at(0), 12);
+    stop(&mut out, at(0));
+    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["event"], &lines[0]["version"]), (&"start".into(), &VERSION.into()));
+    assert_eq!((&lines[1]["event"], &lines[1]["count"]), (&"dropped".into(), &12.into()));
+    assert_eq!(lines[2]["event"], "stop");
+}

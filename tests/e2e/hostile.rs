@@ -1,0 +1,305 @@
+//! Input that nobody honest sends: a forwarded frame or a closed connection, one clear line, and no harm to others.
+
+use std::io::ErrorKind;
+
+use crate::scene::{Peer, Scene, acknowledge, exchange};
+use crate::support::{REQUEST, RESPONSE};
+use crate::wire::*;
+
+/// What stood before is answered, then both sides are closed in order.
+fn is_refused(scene: &Scene, bytes: &[u8]) {
+    let (mut client, mut served) = scene.pair();
+    client.send(&[&REQUEST[..], bytes].concat());
+    served.expect(&REQUEST);
+    served.send(&RESPONSE);
+    client.expect(&RESPONSE);
+    assert_eq!(client.end(), Ok(()), "{}", bytes.escape_ascii());
+    assert_eq!(served.end(), Ok(()), "{}", bytes.escape_ascii());
+}
+
+#[test]
+fn a_length_that_no_frame_can_have_closes_the_connection() {
+    for (length, told, outcome) in [
+        (-1, "frame length -1 is negative", "protocol"),
+        (i32::MIN, "frame length -2147483648 is negative", "protocol"),
+        (0, "frame of 0 bytes is shorter than its header of 8", "protocol"),
+        (7, "frame of 7 bytes is shorter than its header of 8", "protocol"),
+        (104_857_601, "frame of 104857601 bytes exceeds the limit of 104857600", "limit"),
+        (i32::MAX, "frame of 2147483647 bytes exceeds the limit of 104857600", "limit"),
+    ] {
+        let scene = Scene::new();
+        is_refused(&scene, &length.to_be_bytes());
+        scene.wait_for_metric(&format!("connections_closed_total{{outcome=\"{outcome}\"}}"), 1);
+        scene.end(&[told]);
+    }
+}
+
+#[test]
+fn what_is_not_kafka_is_named() {
+    let random: Vec<u8> = (0..200_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80).collect();
+    for (bytes, told) in [
+        (&b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"[..], "a TLS client hello where Kafka"),
+        (b"GET / HTTP/1.1\r\nHost: kafka\r\n\r\n", "a HTTP request where Kafka"),
+        (b"POST /topics HTTP/1.1\r\n\r\n", "a HTTP request where Kafka"),
+        (b"PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\n", "a PROXY protocol v1 header where Kafka"),
+        (b"\r\n\r\n\0\r\nQUIT\n", "a PROXY protocol v2 header where Kafka"),
+        (b"SSH-2.0-OpenSSH\r\n", "a SSH banner where Kafka"),
+        (&random, "is negative"),
+    ] {
+        let scene = Scene::new();
+        let (mut client, mut served) = scene.pair();
+        client.send(bytes);
+        assert_eq!(client.end(), Ok(()), "{told}");
+        assert_eq!(served.end(), Ok(()), "{told}");
+        let line = scene.proxy.wait_for_log("connection given up");
+        assert!(line.contains("listener=\"test\"") && line.contains("client.addr=127.0.0.1:"), "{line}");
+        scene.end(&[told]);
+    }
+}
+
+#[test]
+fn clients_that_keep_sending_what_is_not_kafka_fill_no_log() {
+    let scene = Scene::new();
+    for _ in 0..50 {
+        let (mut client, _served) = scene.pair();
+        client.send(b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(client.end(), Ok(()));
+    }
+    scene.wait_for_metric("connections_closed_total{outcome=\"protocol\"}", 50);
+    let told = scene.proxy.log().iter().filter(|line| line.contains("connection given up")).count();
+    assert!((1..10).contains(&told), "{told} lines");
+    scene.end(&["HTTP request"]);
+}
+
+/// A body of a produce request that does not parse; it goes through all the same.
+fn odd_bodies() -> Vec<(i16, Vec<u8>)> {
+    let whole = |version| produce(version, 1, -1, &[("t", 0, Some(batch(7, 0, 2))), ("u", 3, Some(batch(7, 0, 1)))]);
+    let body = |version: i16| whole(version)[4 + 14 + usize::from(version >= 9)..].to_vec();
+    let mut bodies: Vec<(i16, Vec<u8>)> = Vec::new();
+    for version in [3, 9] {
+        let body = body(version);
+        bodies.extend((0..body.len()).step_by(7).map(|end| (version, body[..end].to_vec())));
+        // Trailing bytes.
+        bodies.push((version, [&body[..], b"more"].concat()));
+    }
+    // No transactional id, acks, timeout; then counts that no frame can hold.
+    for count in [u32::MAX, 1 << 31, i32::MAX as u32, 1 << 24] {
+        bodies.push((3, [&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1][..], &count.to_be_bytes()].concat()));
+        let one_topic =
+            [&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1, b't'][..], &count.to_be_bytes()].concat();
+        bodies.push((3, one_topic));
+    }
+    for varint in [
+        &[0xff; 5][..],
+        &[0xff, 0xff, 0xff, 0xff, 0x0f],
+        &[0xff; 10],
+        &[0x80; 12],
+        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+    ] {
+        for front in [&[0, 0xff, 0xff, 0, 0, 0, 1][..], &[0, 0xff, 0xff, 0, 0, 0, 1, 2, 2, b't'], &[]] {
+            bodies.push((9, [front, varint].concat()));
+        }
+    }
+    bodies
+}
+
+#[test]
+fn a_produce_request_that_does_not_parse_is_the_brokers_to_judge() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    for (version, body) in odd_bodies() {
+        exchange(&mut client, &mut served, &request(PRODUCE, version, 9, version >= 9, &body), &response(9, b"judged"));
+    }
+    // A header that lies about its client id.
+    let lying = frame(&[&[0, 0, 0, 3, 0, 0, 0, 9, 0x7f, 0xff][..], b"short"].concat());
+    exchange(&mut client, &mut served, &lying, &response(9, b"judged"));
+    assert!(scene.metric("passthrough_total{reason=\"undecodable\"}") > 50);
+    scene.end(&[]);
+}
+
+#[test]
+fn a_large_produce_request_that_does_not_parse_goes_through_as_well() {
+    let scene = Scene::with("[limits]\nhold_bytes_max = \"4KiB\"");
+    let (mut client, mut served) = scene.pair();
+    for (version, body) in odd_bodies() {
+        let body = [body, vec![0xff; 5_000]].concat();
+        exchange(&mut client, &mut served, &request(PRODUCE, version, 9, version >= 9, &body), &response(9, b"judged"));
+    }
+    scene.end(&[]);
+}
+
+/// Changes a batch and leaves its checksum as it was: nobody here looks at it.
+fn changed(at: usize, bytes: &[u8]) -> bytes::Bytes {
+    let mut batch = batch(7, 0, 1).to_vec();
+    batch[at..at + bytes.len()].copy_from_slice(bytes);
+    batch.into()
+}
+
+#[test]
+fn batches_that_lie_are_never_answered_here() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    let good = batch(7, 0, 1);
+    acknowledge(&mut client, &mut served, 7, 0, 10);
+    let odd = [
+        ("shorter than it says", changed(8, &[0, 0, 1, 0])),
+        ("a negative length", changed(8, &[0xff; 4])),
+        ("longer than it says", changed(8, &[0, 0, 0, 49])),
+        ("magic 1", changed(16, &[1])),
+        ("magic 255", changed(16, &[255])),
+        ("a control batch", changed(21, &[0, 0x20])),
+        ("part of a transaction", changed(21, &[0, 0x10])),
+        ("a negative sequence", changed(53, &[0xff; 4])),
+        ("a negative delta", changed(23, &[0xff; 4])),
+        ("a negative producer", changed(43, &[0xff; 8])),
+        ("a negative epoch", changed(51, &[0xff; 2])),
+        ("a negative count", changed(57, &[0xff; 4])),
+        ("a changed checksum", changed(17, &[1, 2, 3, 4])),
+        ("two batches", [&good[..], &good].concat().into()),
+        ("bytes behind it", [&good[..], b"12345"].concat().into()),
+        ("a cut header", good.slice(..60)),
+        ("nothing", bytes::Bytes::new()),
+    ];
+    for (what, records) in odd {
+        let sent = produce_one(2, records);
+        client.send(&sent);
+        let arrived = served.frame();
+        assert!(arrived == sent, "{what}");
+        served.send(&produced_one(2, 87, -1));
+        client.expect(&produced_one(2, 87, -1));
+    }
+    // The same partition twice: which one the broker takes is not known.
+    let twice = produce(V, 3, -1, &[("t", 0, Some(good.clone())), ("t", 0, Some(good.clone()))]);
+    exchange(&mut client, &mut served, &twice, &produced_one(3, 0, 10));
+    let apart = produce(V, 4, -1, &[("t", 0, Some(good.clone())), ("u", 0, Some(good.clone())), ("t", 0, Some(good))]);
+    exchange(&mut client, &mut served, &apart, &produced(V, 4, &[("t", 0, 0, 10), ("u", 0, 0, 5)]));
+    assert_eq!(scene.metric("batches_total{verdict=\"duplicate\",action=\"answered\"}"), 0);
+    scene.end(&[]);
+}
+
+#[test]
+fn a_broker_that_answers_what_was_not_asked_is_given_up() {
+    let ask = |client: &mut Peer, served: &mut Peer| {
+        client.send(&REQUEST);
+        served.expect(&REQUEST);
+    };
+    let twice = RESPONSE.repeat(2);
+    let wrong = response(8, &[0; 6]);
+    for (asked, answer, delivered, told) in [
+        (true, &wrong[..], &[][..], "the broker answered 8 where 7 was due"),
+        (true, &twice, &RESPONSE, "the broker sent what nobody asked for"),
+        (false, &RESPONSE, &[], "the broker sent what nobody asked for"),
+        (false, b"\0", &[], "the broker sent what nobody asked for"),
+        (true, b"HTTP/1.1 400 Bad Request\r\n\r\n", &[], "exceeds the limit"),
+        (true, &[0xff; 8], &[], "is negative"),
+        (true, &[0; 8], &[], "is shorter than its header"),
+    ] {
+        let scene = Scene::new();
+        let (mut client, mut served) = scene.pair();
+        if asked {
+            ask(&mut client, &mut served);
+        }
+        served.send(answer);
+        client.expect(delivered);
+        assert_eq!(client.end(), Err(ErrorKind::ConnectionReset), "{told}");
+        scene.wait_for_metric("connections_closed_total{outcome=\"protocol\"}", 1);
+        scene.end(&[told]);
+    }
+}
+
+#[test]
+fn a_produce_answer_that_makes_no_sense_proves_nothing_and_goes_through() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    let whole = produced_one(1, 0, 10);
+    let cut = |end: usize| frame(&whole[4..end]);
+    for (base, answer) in (0..).zip([
+        cut(8),
+        cut(12),
+        cut(whole.len() - 1),
+        frame(&[&whole[4..], b"more"].concat()),
+        response(1, &[0x7f, 0xff, 0xff, 0xff]),
+        response(1, &[0xff; 40]),
+        // Without the entry, with others, or with it and others.
+        produced(V, 1, &[]),
+        produced(V, 1, &[("u", 0, 0, 10), ("t", 1, 0, 11)]),
+    ]) {
+        let sent = produce_one(1, batch(7, base, 1));
+        exchange(&mut client, &mut served, &sent, &answer);
+        exchange(&mut client, &mut served, &sent, &answer);
+    }
+    scene.wait_for_proofs(0);
+    let extra = produced(V, 1, &[("t", 9, 0, 9), ("t", 0, 0, 10), ("u", 0, 0, 11)]);
+    exchange(&mut client, &mut served, &produce_one(1, batch(8, 0, 1)), &extra);
+    scene.wait_for_proofs(1);
+    scene.end(&[]);
+}
+
+#[test]
+fn a_stripped_request_whose_answer_makes_no_sense_resets_the_client() {
+    let whole = produced(V, 2, &[("t", 1, 0, 11)]);
+    for answer in [frame(&whole[4..whole.len() - 1]), response(2, &[0xff; 40]), produced(V, 2, &[("t", 0, 0, 10)])] {
+        let scene = Scene::new();
+        let (mut client, mut served) = scene.pair();
+        acknowledge(&mut client, &mut served, 7, 0, 10);
+        client.send(&produce(V, 2, -1, &[("t", 0, Some(batch(7, 0, 1))), ("t", 1, Some(batch(7, 0, 1)))]));
+        served.expect(&produce(V, 2, -1, &[("t", 1, Some(batch(7, 0, 1)))]));
+        served.send(&answer);
+        assert_eq!(client.end(), Err(ErrorKind::ConnectionReset), "{}", answer.escape_ascii());
+        scene.end(&["the broker's answer cannot be completed"]);
+    }
+}
+
+#[test]
+fn bytes_that_come_one_at_a_time_are_the_same_bytes() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    acknowledge(&mut client, &mut served, 7, 0, 10);
+    let slowly = |to: &mut Peer, bytes: &[u8]| bytes.iter().for_each(|byte| to.send(&[*byte]));
+    let new = produce_one(2, batch(7, 1, 1));
+    slowly(&mut client, &[new.clone(), produce_one(3, batch(7, 0, 1)), metadata(4)].concat());
+    served.expect(&[new, metadata(4)].concat());
+    let known = metadata_answer(4, "127.0.0.1", scene.proxy.address.port(), "c");
+    slowly(&mut served, &[produced_one(2, 0, 11), known.clone()].concat());
+    client.expect(&[produced_one(2, 0, 11), produced_one(3, 0, 10), known].concat());
+    scene.end(&[]);
+}
+
+#[test]
+fn a_client_that_says_nothing_costs_nothing() {
+    let scene = Scene::new();
+    let silent: Vec<_> = (0..50).map(|_| scene.pair()).collect();
+    scene.wait_for_metric("connections_open", 51);
+    assert_eq!(scene.metric("buffer_bytes"), 0);
+    drop(silent);
+    scene.end(&[]);
+}
+
+#[test]
+fn hostile_names_stay_what_they_are_in_log_metrics_and_json() {
+    const HOSTILE: &str = "a\"}\n# EOF\nWARN x\x1b[31m\r\0\u{202e}\\";
+    let scene = Scene::with("[sequencing]\nauthoritative = true");
+    let (mut client, mut served) = scene.pair();
+    client.send(&request_of(HOSTILE, METADATA, 4, 1, false, &[0; 5]));
+    served.frame();
+    served.send(&metadata_answer(1, HOSTILE, 9, HOSTILE));
+    client.frame();
+    let part = |base| [(HOSTILE, 0, Some(batch(7, base, 1)))];
+    let entry = |offset| [(HOSTILE, 0, 0, offset)];
+    exchange(&mut client, &mut served, &produce(V, 2, -1, &part(0)), &produced(V, 2, &entry(10)));
+    exchange(&mut client, &mut served, &produce(V, 3, -1, &part(5)), &produced(V, 3, &entry(15)));
+    let rows = scene.json("/api/v1/producers");
+    assert_eq!(rows[0]["topic"], HOSTILE);
+    let shown = scene.json("/api/v1/connections").to_string();
+    assert!(shown.contains("# EOF"), "{shown}");
+    scene.json("/api/v1/status");
+    let metrics = scene.metrics();
+    assert!(metrics.ends_with("# EOF\n") && metrics.matches("# EOF").count() == 1, "{metrics}");
+    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
+        line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap();
+    }
+    let log = scene.proxy.wait_for_log("sequence gap");
+    assert!(log.contains("expected=1") && !log.contains('\x1b'), "{log}");
+    assert!(scene.proxy.log().iter().all(|line| line.starts_with("20")), "{:#?}", scene.proxy.log());
+    scene.end(&["sequence gap", "clients will go around the proxy"]);
+}

@@ -127,7 +127,7 @@ fn observe(tracker: &mut Tracker, partition: i32, batch: &Batch) -> seqgate_prot
 
 /// Connections that have said hello and say no more, both their sides counted.
 fn idle(count: usize) {
-    let relay = Relay::seqgate(sink(), "dedupe");
+    let relay = Relay::seqgate(env!("CARGO_BIN_EXE_seqgate"), sink(), "dedupe");
     // The first one pays for what all of them share.
     let first = hello(&relay);
     let before = relay.resident();

@@ -2,7 +2,7 @@
 //!
 //! Produce requests of 16 KiB and 1 MiB, fetch answers of 1 MiB, and small requests one at a time, through nothing
 //! at all, through tokio's copy in a process of its own (as many threads as seqgate has, and one), and through
-//! seqgate in both modes. Rounds are interleaved and shuffled; a ratio is taken within its round. Client and sink
+//! seqgate in both modes; `SEQGATE_BASELINE` names another build of it to stand beside. Rounds are interleaved and shuffled; a ratio is taken within its round. Client and sink
 //! are this process and check every answer. `ROUNDS=n` sets the number of rounds, a word selects loads by name.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
@@ -67,14 +67,18 @@ fn ways(sink: SocketAddr) -> Vec<Way> {
         Relay::spawn(Command::new(program).args([COPY, &sink.to_string(), &threads.to_string()]))
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let relays = [
+    let this = env::var("SEQGATE_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_seqgate").to_owned());
+    let mut relays = vec![
         ("copy", copy(threads)),
         ("copy, one thread", copy(0)),
-        ("seqgate observe", Relay::seqgate(sink, "observe")),
-        ("seqgate dedupe", Relay::seqgate(sink, "dedupe")),
+        ("seqgate observe", Relay::seqgate(&this, sink, "observe")),
+        ("seqgate dedupe", Relay::seqgate(&this, sink, "dedupe")),
     ];
+    if let Ok(other) = env::var("SEQGATE_BASELINE") {
+        relays.push(("baseline dedupe", Relay::seqgate(&other, sink, "dedupe")));
+    }
     let direct = Way { name: "direct", relay: None, address: sink };
-    let relays = relays.map(|(name, relay)| Way { name, address: relay.address, relay: Some(relay) });
+    let relays = relays.into_iter().map(|(name, relay)| Way { name, address: relay.address, relay: Some(relay) });
     std::iter::once(direct).chain(relays).collect()
 }
 

@@ -14,9 +14,8 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// The real binary in front of `upstream`; another build of it by `SEQGATE_BINARY`.
-    pub(crate) fn seqgate(upstream: SocketAddr, mode: &str) -> Self {
-        let binary = std::env::var("SEQGATE_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_seqgate").to_owned());
+    /// The real binary in front of `upstream`.
+    pub(crate) fn seqgate(binary: &str, upstream: SocketAddr, mode: &str) -> Self {
         let upstream = upstream.to_string();
         let mut command = Command::new(binary);
         command.args(["run", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--mode", mode]);

@@ -6,7 +6,6 @@ use std::path::Path;
 use crate::script::directory;
 
 #[test]
-#[ignore = "some of the names are still to be shown from outside"]
 fn every_named_case_is_shown_or_waits_for_a_later_step() {
     let root = directory().join("../..");
     let mut sources = Vec::new();

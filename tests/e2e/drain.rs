@@ -1,10 +1,13 @@
 //! Signals, and how the proxy ends.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use crate::support::{Proxy, accept, broker, request, respond, seqgate};
+use crate::scene::Scene;
+use crate::support::{Proxy, REQUEST, accept, broker, request, respond, seqgate};
+use crate::wire::{batch, produce_one, produced_one};
 
 #[test]
 fn a_signal_closes_idle_connections_and_ends_with_0() {
@@ -76,4 +79,59 @@ fn a_hangup_is_told_and_survived() {
     let mut client = proxy.connect();
     let mut served = accept(&broker);
     request(&mut client, &mut served);
+}
+
+#[test]
+fn idle_connections_close_at_once_while_others_are_answered() {
+    let scene = Scene::new();
+    let (mut idle, mut asked) = scene.pair();
+    // Half a request has been executed by nobody: its client sends it again elsewhere.
+    let (mut half, _served) = scene.pair();
+    half.send(&produce_one(1, batch(7, 0, 1))[..40]);
+    scene.wait_for_metric("requests_total{api=\"Produce\"}", 1);
+    let (mut client, mut served) = scene.pair();
+    let requests: Vec<_> = (1..4).map(|base| produce_one(base, batch(7, base, 1))).collect();
+    client.send(&requests.concat());
+    served.expect(&requests.concat());
+    scene.proxy.signal(Signal::TERM);
+    assert_eq!(idle.end(), Ok(()));
+    assert_eq!(asked.end(), Ok(()));
+    assert_eq!(half.end(), Ok(()));
+    // Nobody comes in any more.
+    scene.wait_for("a listener that is gone", || TcpStream::connect(scene.proxy.address).is_err());
+    for base in 1..4 {
+        served.send(&produced_one(base, 0, base.into()));
+        client.expect(&produced_one(base, 0, base.into()));
+    }
+    assert_eq!(client.end(), Ok(()));
+    assert_eq!(served.end(), Ok(()));
+    assert_eq!(scene.ended(), Some(0));
+}
+
+#[test]
+fn a_drain_does_not_wait_for_answers_that_nobody_would_use() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    client.send(&produce_one(1, batch(7, 0, 1)));
+    served.expect(&produce_one(1, batch(7, 0, 1)));
+    client.reset();
+    scene.proxy.signal(Signal::TERM);
+    assert_eq!(scene.ended(), Some(0));
+}
+
+#[test]
+fn a_deadline_resets_whoever_is_left_and_counts_them() {
+    let scene = Scene::with("[limits]\ndrain = \"500ms\"");
+    let mut left: Vec<_> = (0..3).map(|_| scene.pair()).collect();
+    for (client, served) in &mut left {
+        client.send(&REQUEST);
+        served.expect(&REQUEST);
+    }
+    scene.proxy.signal(Signal::TERM);
+    for (client, served) in &mut left {
+        assert_eq!(client.end(), Err(ErrorKind::ConnectionReset));
+        assert_eq!(served.end(), Err(ErrorKind::ConnectionReset));
+    }
+    assert!(scene.proxy.wait_for_log("the drain deadline passed with connections open").contains("connections=3"));
+    assert_eq!(scene.ended(), Some(1));
 }

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
-use crate::scene::{Peer, Scene, acknowledge};
+use crate::scene::{Peer, Scene, acknowledge, exchange};
 use crate::support::{REQUEST, RESPONSE};
 use crate::wire::*;
 
@@ -75,6 +75,8 @@ fn a_reset_by_the_broker_is_passed_on_with_and_without_answers_due() {
     let scene = Scene::new();
     for request in [None, Some(REQUEST.to_vec()), Some(produce_one(1, batch(7, 0, 1)))] {
         let (mut client, mut served) = scene.pair();
+        // A reset before the proxy knows that it is connected is a broker that cannot be reached.
+        exchange(&mut client, &mut served, &REQUEST, &RESPONSE);
         pending(&mut client, &mut served, request.as_deref().unwrap_or_default());
         served.reset();
         assert_eq!(client.end(), Err(ErrorKind::ConnectionReset));

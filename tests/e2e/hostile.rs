@@ -1,7 +1,5 @@
 //! Input that nobody honest sends: a forwarded frame or a closed connection, one clear line, and no harm to others.
 
-use std::io::ErrorKind;
-
 use crate::scene::{Peer, Scene, acknowledge, exchange};
 use crate::support::{REQUEST, RESPONSE};
 use crate::wire::*;
@@ -175,79 +173,6 @@ fn batches_that_lie_are_never_answered_here() {
     exchange(&mut client, &mut served, &apart, &produced(V, 4, &[("t", 0, 0, 10), ("u", 0, 0, 5)]));
     assert_eq!(scene.metric("batches_total{verdict=\"duplicate\",action=\"answered\"}"), 0);
     scene.end(&[]);
-}
-
-#[test]
-fn a_broker_that_answers_what_was_not_asked_is_given_up() {
-    let ask = |client: &mut Peer, served: &mut Peer| {
-        client.send(&REQUEST);
-        served.expect(&REQUEST);
-    };
-    let twice = RESPONSE.repeat(2);
-    let wrong = response(8, &[0; 6]);
-    for (asked, answer, delivered, told) in [
-        (true, &wrong[..], &[][..], "the broker answered 8 where 7 was due"),
-        (true, &twice, &RESPONSE, "the broker sent what nobody asked for"),
-        (false, &RESPONSE, &[], "the broker sent what nobody asked for"),
-        (false, b"\0", &[], "the broker sent what nobody asked for"),
-        (true, b"HTTP/1.1 400 Bad Request\r\n\r\n", &[], "exceeds the limit"),
-        (true, &[0xff; 8], &[], "is negative"),
-        (true, &[0; 8], &[], "is shorter than its header"),
-    ] {
-        let scene = Scene::new();
-        let (mut client, mut served) = scene.pair();
-        if asked {
-            ask(&mut client, &mut served);
-        }
-        served.send(answer);
-        client.expect(delivered);
-        assert_eq!(client.end(), Err(ErrorKind::ConnectionReset), "{told}");
-        scene.wait_for_metric("connections_closed_total{outcome=\"protocol\"}", 1);
-        scene.end(&[told]);
-    }
-}
-
-#[test]
-fn a_produce_answer_that_makes_no_sense_proves_nothing_and_goes_through() {
-    let scene = Scene::new();
-    let (mut client, mut served) = scene.pair();
-    let whole = produced_one(1, 0, 10);
-    let cut = |end: usize| frame(&whole[4..end]);
-    for (base, answer) in (0..).zip([
-        cut(8),
-        cut(12),
-        cut(whole.len() - 1),
-        frame(&[&whole[4..], b"more"].concat()),
-        response(1, &[0x7f, 0xff, 0xff, 0xff]),
-        response(1, &[0xff; 40]),
-        // Without the entry, with others, or with it and others.
-        produced(V, 1, &[]),
-        produced(V, 1, &[("u", 0, 0, 10), ("t", 1, 0, 11)]),
-    ]) {
-        let sent = produce_one(1, batch(7, base, 1));
-        exchange(&mut client, &mut served, &sent, &answer);
-        exchange(&mut client, &mut served, &sent, &answer);
-    }
-    scene.wait_for_proofs(0);
-    let extra = produced(V, 1, &[("t", 9, 0, 9), ("t", 0, 0, 10), ("u", 0, 0, 11)]);
-    exchange(&mut client, &mut served, &produce_one(1, batch(8, 0, 1)), &extra);
-    scene.wait_for_proofs(1);
-    scene.end(&[]);
-}
-
-#[test]
-fn a_stripped_request_whose_answer_makes_no_sense_resets_the_client() {
-    let whole = produced(V, 2, &[("t", 1, 0, 11)]);
-    for answer in [frame(&whole[4..whole.len() - 1]), response(2, &[0xff; 40]), produced(V, 2, &[("t", 0, 0, 10)])] {
-        let scene = Scene::new();
-        let (mut client, mut served) = scene.pair();
-        acknowledge(&mut client, &mut served, 7, 0, 10);
-        client.send(&produce(V, 2, -1, &[("t", 0, Some(batch(7, 0, 1))), ("t", 1, Some(batch(7, 0, 1)))]));
-        served.expect(&produce(V, 2, -1, &[("t", 1, Some(batch(7, 0, 1)))]));
-        served.send(&answer);
-        assert_eq!(client.end(), Err(ErrorKind::ConnectionReset), "{}", answer.escape_ascii());
-        scene.end(&["the broker's answer cannot be completed"]);
-    }
 }
 
 #[test]

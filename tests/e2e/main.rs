@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test helper cannot do fails its test")]
 
 mod admin;
+mod answers;
 mod cli;
 mod drain;
 mod ends;

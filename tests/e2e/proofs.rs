@@ -243,6 +243,29 @@ fn a_held_batch_is_not_sent_when_the_one_before_it_is_refused() {
 }
 
 #[test]
+fn a_held_batch_hears_of_a_request_that_was_cut_off() {
+    let scene = Scene::with("[limits]\nhold_bytes_max = \"4KiB\"");
+    let (mut client, mut served) = scene.pair();
+    acknowledge(&mut client, &mut served, 7, 0, 10);
+    drop(served);
+    assert_eq!(client.end(), Ok(()));
+    // Too large to be held, and never finished.
+    let (mut large, mut receiving) = scene.pair();
+    retry_is_answered(&mut large, &receiving, 0, 10);
+    let sent = produce_one(1, batch_of(7, 0, 1, &[bytes::Bytes::from(vec![b'x'; 100_000])]));
+    large.send(&sent[..50_000]);
+    receiving.expect(&sent[..50_000]);
+    let (mut client, mut served) = scene.pair();
+    client.send(&[metadata(1), produce_one(2, batch(7, 2, 1))].concat());
+    served.expect(&metadata(1));
+    scene.wait_for_metric("requests_total{api=\"Produce\"}", 4);
+    large.reset();
+    assert_eq!(client.end(), Err(std::io::ErrorKind::ConnectionReset));
+    scene.proxy.wait_for_log("a batch was refused that had to be acknowledged first (T27)");
+    scene.end(&[]);
+}
+
+#[test]
 fn a_held_batch_does_not_wait_for_ever() {
     let scene = Scene::new();
     let (mut client, _served) = one_at_a_time(&scene);

@@ -127,6 +127,11 @@ impl Scene {
         }
     }
 
+    /// The status that the proxy ends with, which it was told to.
+    pub(crate) fn ended(mut self) -> Option<i32> {
+        self.proxy.finish().0.code()
+    }
+
     pub(crate) fn metrics(&self) -> String {
         let (status, _, body) = http(self.admin, "GET", "/metrics", "", "");
         assert_eq!(status, 200);

@@ -168,7 +168,9 @@ pub(crate) fn broker() -> (TcpListener, SocketAddr) {
 
 /// Accepts the proxy's connection to the broker.
 pub(crate) fn accept(broker: &TcpListener) -> TcpStream {
-    let (stream, _) = broker.accept().unwrap();
+    // Holds for accepting as well.
+    socket2::SockRef::from(broker).set_read_timeout(Some(PATIENCE)).unwrap();
+    let (stream, _) = broker.accept().unwrap_or_else(|error| panic!("the proxy does not dial: {error}"));
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }

@@ -120,7 +120,7 @@ async fn finish_in_order(link: &Link, upstream: &TcpStream, mut down: Pin<&mut i
         Some(end) => Ok(end),
         None => tokio::select! {
             end = timeout(HALF_CLOSED_MAX, down) => end,
-            () = link.client_gone() => Ok(DownEnd::Done),
+            () = client_lost(link) => Ok(DownEnd::Done),
         },
     };
     match end {
@@ -138,9 +138,23 @@ async fn drained(link: &Link, upstream: &TcpStream, down: Pin<&mut impl Future<O
         // Whether an answer is due cannot be seen; a broker answers what it was asked, then follows.
         socket::half_close(upstream).ok();
     }
-    match down.await {
+    let end = tokio::select! {
+        end = down => end,
+        // Its answers would be of use to nobody.
+        () = client_lost(link) => return End::new(Outcome::Client, Leave::Reset, Broker::Kept),
+    };
+    match end {
         DownEnd::Done | DownEnd::BrokerEnd => End::new(Outcome::Drain, Leave::Close, Broker::Kept),
         end @ (DownEnd::BrokerLost(_) | DownEnd::Confused(_)) => after_downlink(end),
+    }
+}
+
+/// Waits for the client, of which nothing is read any more, to be gone.
+async fn client_lost(link: &Link) {
+    let Some(client) = link.client() else { return };
+    tokio::select! {
+        () = link.client_gone() => {}
+        _ = socket::broken(&client) => link.lose_client(Outcome::Client, "the client is gone"),
     }
 }
 

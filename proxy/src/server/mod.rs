@@ -94,10 +94,10 @@ impl Running {
 
     async fn cut(&mut self) -> usize {
         let open = self.runtime.connections.len();
-        self.drain.expire();
         if open > 0 {
             warn!(connections = open, "the drain deadline passed with connections open");
         }
+        self.drain.expire();
         timeout(GRACE, self.accepted()).await.ok();
         self.accepting.shutdown().await;
         open

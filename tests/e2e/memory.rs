@@ -115,6 +115,6 @@ fn an_idle_connection_holds_no_buffer() {
     served.expect(&next);
     served.send(&produced_one(2, 0, 1));
     client.expect(&produced_one(2, 0, 1));
-    scene.wait_for_metric("buffer_bytes", 64 << 10);
+    scene.wait_for_metric("buffer_bytes", 128 << 10);
     scene.end(&[]);
 }

@@ -253,7 +253,6 @@ impl<'a> ProduceRequest<'a> {
     }
 
     /// Its partition entries, in the order in which they stand.
-    #[must_use]
     pub fn entries(&self) -> impl Iterator<Item = ProduceEntry<'a>> + Clone + use<'a> {
         let rest = (self.partitions > 1).then(|| self.start.clone());
         self.first.into_iter().chain(rest.into_iter().flatten().skip(1))

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::budget::{Budget, Purpose};
@@ -99,15 +98,11 @@ impl Buffer {
                 from.readable().await?;
             }
             self.make_room(wanted).await;
-            let room = self.bytes.capacity() - self.bytes.len();
+            // After a read that took all there was, the next one asks in vain before it waits. To clear the readiness
+            // by hand instead would lose news that came in between: the stream does not tell which event it clears.
             match from.try_read_buf(&mut self.bytes) {
                 Ok(0) => return Ok(Read::End),
-                Ok(count) => {
-                    if count < room {
-                        note_drained(from);
-                    }
-                    return Ok(Read::Some);
-                }
+                Ok(_) => return Ok(Read::Some),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !self.bytes.is_empty() {
                         from.readable().await?;
@@ -174,13 +169,6 @@ impl Buffer {
     fn budget(&self) -> &Budget {
         &self.runtime.shared.budget
     }
-}
-
-/// A read that left room has taken all there was: the next one can wait for news without asking in vain first. An end
-/// that has come already is remembered, as with tokio's own reads.
-fn note_drained(from: &TcpStream) {
-    let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-    from.try_io(Interest::READABLE, nothing).ok();
 }
 
 impl Drop for Buffer {

@@ -3,8 +3,8 @@
 
 mod pump;
 mod recording;
+mod state;
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use super::PATIENCE;
 pub use super::net::Ending;
 pub use recording::{Answer, Batch, Recording, Stream};
+use state::{Armed, State};
 
 /// Where in an exchange a connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,49 +87,6 @@ struct Shared {
     changed: Condvar,
     /// For pumps.
     bell: watch::Sender<()>,
-}
-
-#[derive(Default)]
-struct State {
-    upstream: Option<SocketAddr>,
-    refusing: Option<Ending>,
-    holding: bool,
-    closed: bool,
-    strikes: Vec<Armed>,
-    struck: Vec<Strike>,
-    refused: usize,
-    /// Of all clients.
-    counts: Counts,
-    /// By client id.
-    clients: BTreeMap<String, Counts>,
-    connections: BTreeMap<usize, Connection>,
-    connections_made: usize,
-}
-
-/// Produce requests that were read, and Produce answers that were about to go on.
-#[derive(Debug, Clone, Copy, Default)]
-struct Counts {
-    requests: usize,
-    answers: usize,
-}
-
-/// A cut to come.
-#[derive(Debug)]
-struct Armed {
-    /// Only connections of the client with this id.
-    client: Option<String>,
-    /// Its `nth` is absolute, by the counts it belongs to.
-    strike: Strike,
-}
-
-/// A connection's record, and the order to end it.
-#[derive(Default)]
-struct Connection {
-    open: bool,
-    cut: Option<Ending>,
-    /// Produce answers read from upstream that wait for leave to go on.
-    held: usize,
-    stream: Stream,
 }
 
 impl Relay {
@@ -330,88 +288,6 @@ impl Shared {
         self.changed.notify_all();
         self.bell.send_replace(());
         value
-    }
-}
-
-impl State {
-    /// Counts a Produce request that was read, and says whether it is to be cut.
-    fn count_request(&mut self, connection: usize) -> Option<Strike> {
-        self.count(connection, |counts| &mut counts.requests, Point::is_on_request)
-    }
-
-    /// Counts a Produce answer that is about to go on, and says whether it is to be cut.
-    fn count_answer(&mut self, connection: usize) -> Option<Strike> {
-        self.count(connection, |counts| &mut counts.answers, |point| !point.is_on_request())
-    }
-
-    fn count(
-        &mut self,
-        connection: usize,
-        counter: impl Fn(&mut Counts) -> &mut usize,
-        found_here: impl Fn(Point) -> bool,
-    ) -> Option<Strike> {
-        let client = self.connection(connection).stream.client.clone();
-        let one_more = |counts: &mut Counts| {
-            *counter(counts) += 1;
-            *counter(counts)
-        };
-        let of_all = one_more(&mut self.counts);
-        let of_client = one_more(self.clients.entry(client.clone()).or_default());
-        let due = |armed: &Armed| {
-            let nth = match &armed.client {
-                Some(wanted) => (*wanted == client).then_some(of_client),
-                None => Some(of_all),
-            };
-            found_here(armed.strike.point) && nth == Some(armed.strike.nth)
-        };
-        let at = self.strikes.iter().position(due)?;
-        let strike = self.strikes.remove(at).strike;
-        self.struck.push(strike);
-        Some(strike)
-    }
-
-    fn counts_of(&self, client: &str) -> Counts {
-        self.clients.get(client).copied().unwrap_or_default()
-    }
-
-    fn connection(&mut self, id: usize) -> &mut Connection {
-        self.connections.entry(id).or_default()
-    }
-
-    fn open_connection(&mut self) -> usize {
-        let id = self.connections_made;
-        self.connections_made += 1;
-        self.connection(id).open = true;
-        self.connection(id).stream.connection = id;
-        id
-    }
-
-    fn count_refused(&mut self) {
-        self.refused += 1;
-    }
-
-    fn held(&self) -> usize {
-        self.connections.values().map(|connection| connection.held).sum()
-    }
-
-    fn held_of(&self, client: &str) -> usize {
-        let of_client = self.connections.values().filter(|connection| connection.stream.client == client);
-        of_client.map(|connection| connection.held).sum()
-    }
-
-    fn summary(&self) -> String {
-        let open = self.connections.values().filter(|connection| connection.open).count();
-        format!(
-            "{} connections, {open} open, {} refused, {} produce requests, {} answers gone on, {} held, \
-             struck {:?}, to come {:?}",
-            self.connections_made,
-            self.refused,
-            self.counts.requests,
-            self.counts.answers,
-            self.held(),
-            self.struck,
-            self.strikes,
-        )
     }
 }
 

@@ -10,6 +10,7 @@ mod ends;
 mod fuzz;
 mod hostile;
 mod journal;
+mod many;
 mod memory;
 mod metrics;
 mod order;

@@ -218,11 +218,6 @@ impl Attempts {
         })
     }
 
-    /// The serial of the newest attempt.
-    pub(super) const fn serial(&self) -> u32 {
-        self.serial
-    }
-
     /// How many there are.
     pub(super) const fn len(&self) -> u32 {
         self.slab.len()

@@ -1,7 +1,7 @@
 //! What is known of one producer on one partition.
 
 use super::attempts::{BrokerGeneration, ConnectionId, Millis};
-use super::sequence::{ProducerEpoch, ProducerId};
+use super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence};
 use super::slab::NOWHERE;
 use super::window::Window;
 
@@ -35,10 +35,11 @@ pub(super) struct Entry {
     /// The broker generation that last acknowledged a batch of this producer here; while `alone`, the one that has
     /// yet to.
     pub(super) acked_by: BrokerGeneration,
-    /// The connection on which a batch last failed, unless one was acknowledged there since, and the newest attempt's
-    /// serial at that moment.
+    /// The connection on which a batch last failed, unless one was acknowledged there since.
     failed_on: u32,
-    pub(super) failed_serial: u32,
+    /// The end of the sequences, from the expected one on, that were refused since the last acknowledgement: what
+    /// follows them follows no gap (T31).
+    refused_end: u32,
     /// The base of the gap that was counted last, so that its retries are not counted again.
     pub(super) gap_at: u32,
     /// For eviction, in seconds of the same clock.
@@ -48,8 +49,11 @@ pub(super) struct Entry {
 /// No batch has failed: connections are numbered from 0 up.
 const NO_CONNECTION: u32 = u32::MAX;
 
-/// No gap counted: no sequence has the highest bit.
-pub(super) const NO_GAP: u32 = u32::MAX;
+/// No gap counted.
+pub(super) const NO_GAP: u32 = NO_SEQUENCE;
+
+/// No sequence: none has the highest bit.
+const NO_SEQUENCE: u32 = u32::MAX;
 
 impl Entry {
     pub(super) fn new(partition: u32, producer: ProducerId, stamp: u32, handed_serial: u32) -> Self {
@@ -66,7 +70,7 @@ impl Entry {
             acked_by: BrokerGeneration { broker: u32::MAX, generation: 0 },
             alone: false,
             failed_on: NO_CONNECTION,
-            failed_serial: 0,
+            refused_end: NO_SEQUENCE,
             gap_at: NO_GAP,
             partition_stamp: stamp,
             handed_serial,
@@ -78,10 +82,18 @@ impl Entry {
         self.failed_on == connection.0
     }
 
-    /// A batch failed on `connection`; `serial` is the newest attempt's.
-    pub(super) const fn note_failure(&mut self, connection: ConnectionId, serial: u32) {
+    /// A batch failed on `connection`.
+    pub(super) fn note_failure(&mut self, connection: ConnectionId, batch: BatchId) {
         self.failed_on = connection.0;
-        self.failed_serial = serial;
+        let Some(expected) = self.window.expected().filter(|_| batch.epoch == self.epoch) else { return };
+        if batch.range.first != expected && !self.follows_refused(batch.range.first) {
+            return;
+        }
+        let end = batch.range.end();
+        let is_further = |known| end.distance_from(expected) > known;
+        if self.refused_from(expected).is_none_or(is_further) {
+            self.refused_end = end.get().cast_unsigned();
+        }
     }
 
     /// A batch was acknowledged on `connection`: what failed there before is mended.
@@ -89,6 +101,25 @@ impl Entry {
         if self.has_failed_on(connection) {
             self.failed_on = NO_CONNECTION;
         }
+        self.refused_end = NO_SEQUENCE;
+    }
+
+    /// Whether the sequences between the expected one and `base` were refused, and not left out.
+    pub(super) fn follows_refused(&self, base: Sequence) -> bool {
+        let Some(expected) = self.window.expected() else { return false };
+        let refused = self.refused_from(expected).unwrap_or(0);
+        (1..=refused).contains(&base.distance_from(expected))
+    }
+
+    /// What was refused was refused in another epoch.
+    pub(super) const fn forget_refused(&mut self) {
+        self.refused_end = NO_SEQUENCE;
+    }
+
+    /// How many sequences from the expected one on were refused.
+    fn refused_from(&self, expected: Sequence) -> Option<u32> {
+        let end = Sequence::new(self.refused_end.cast_signed())?;
+        end.is_after(expected).then(|| end.distance_from(expected))
     }
 
     /// Whether nothing is known of the producer here.
@@ -111,5 +142,6 @@ impl Entry {
         self.epoch = ProducerEpoch::new(-1);
         self.alone = false;
         self.gap_at = NO_GAP;
+        self.refused_end = NO_SEQUENCE;
     }
 }

@@ -112,8 +112,6 @@ pub enum Evidence {
 pub struct Settlement {
     /// The broker's 45 confirmed that this batch, only suspected so far, follows a gap; and what was expected.
     pub confirmed_gap: Option<(BatchId, Sequence)>,
-    /// The 45 follows from an earlier failure on the same connection (T31).
-    pub consequential: bool,
     /// All proofs of the partition ended.
     pub ended: Option<Evidence>,
 }

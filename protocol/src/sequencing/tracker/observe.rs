@@ -46,6 +46,10 @@ impl Tracker {
             classified.rule = Rule::D5a;
             classified.expected = Some(Sequence::ZERO);
         }
+        if classified.rule == Rule::D18 && entry.follows_refused(batch.id.range.first) {
+            // What is missing was refused, perhaps before the client heard of it (T31).
+            classified.rule = Rule::D17;
+        }
         if classified.proof.is_some() && !batch.transactional && sender.acks != Acks::None {
             return Ok(Observation::of(classified, Passage::Free));
         }

@@ -114,6 +114,7 @@ impl Tracker {
         entry.window.clear();
         entry.epoch = epoch;
         entry.gap_at = NO_GAP;
+        entry.forget_refused();
         let mut forgotten = 0;
         self.attempts.remove_where(
             &mut entry.attempts,
@@ -189,13 +190,7 @@ impl Tracker {
 
     fn out_of_order(&mut self, attempt: &Attempt) -> Settlement {
         let entry = &mut self.entries[attempt.entry];
-        // Sent before an earlier batch of the connection was known to have failed: it could not be in order.
-        let after_failure = entry.failed_serial.wrapping_sub(attempt.serial).cast_signed() >= 0;
-        let consequential = entry.has_failed_on(attempt.connection) && after_failure;
-        let mut settlement = Settlement { consequential, ..Settlement::default() };
-        if consequential {
-            return settlement;
-        }
+        let mut settlement = Settlement::default();
         let base = attempt.batch.id.range.first;
         let gap_at = base.get().cast_unsigned();
         if attempt.flag == Flag::Suspect && entry.gap_at != gap_at {
@@ -212,8 +207,7 @@ impl Tracker {
     }
 
     pub(super) fn note_failure(&mut self, attempt: &Attempt) {
-        let serial = self.attempts.serial();
-        self.entries[attempt.entry].note_failure(attempt.connection, serial);
+        self.entries[attempt.entry].note_failure(attempt.connection, attempt.batch.id);
     }
 
     /// Whether a newer range stands at an offset that an older one of the same producer and epoch has.

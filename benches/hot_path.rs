@@ -150,7 +150,7 @@ fn duplicate(c: &mut Criterion) {
         b.iter(|| {
             let admission = session.admit(black_box(&request.frame), false, &present(), &mut |_| {});
             let Admission::Answer(local) = admission else { panic!("a duplicate is answered, not {admission:?}") };
-            assert!(session.still_holds(&local));
+            assert!(session.still_holds(&local, NOW));
         });
     });
 }

@@ -97,7 +97,7 @@ impl Connection {
                     if self.slots.is_empty() { "upstream: nothing" } else { "upstream: nothing, answer waits" }.into(),
                 );
                 self.slots.push_back(Slot::Local(local, request.version));
-                self.release(lines);
+                self.release(present.now, lines);
             }
             Admission::Hold => {
                 if !held {
@@ -152,7 +152,7 @@ impl Connection {
                     frame = frames::framed(&[&id.to_be_bytes()[..], b"garbage"].concat());
                 }
                 self.settle(pending, version, &frame, present, lines);
-                self.release(lines);
+                self.release(present.now, lines);
                 Ok(None)
             }
             Some(Slot::Other(kind)) => {
@@ -175,13 +175,13 @@ impl Connection {
     }
 
     /// Answers made here leave as soon as nothing is ahead of them.
-    pub(crate) fn release(&mut self, lines: &mut Vec<String>) {
+    pub(crate) fn release(&mut self, now: Millis, lines: &mut Vec<String>) {
         while let Some(Slot::Local(..)) = self.slots.front() {
             let Some(Slot::Local(local, version)) = self.slots.pop_front() else { return };
             if self.client_gone {
                 continue;
             }
-            if self.session.still_holds(&local) {
+            if self.session.still_holds(&local, now) {
                 lines.push(format!("client: {}", read(version, local.frame())));
             } else {
                 self.reset(lines);

@@ -198,7 +198,7 @@ impl World {
     fn release(&mut self, at: usize) {
         while matches!(self.connections[at].slots.front(), Some(Slot::Local(_))) {
             let Some(Slot::Local(local)) = self.connections[at].slots.pop_front() else { return };
-            if self.connections[at].session.still_holds(&local) {
+            if self.connections[at].session.still_holds(&local, self.now) {
                 self.receive(at, local.frame());
             } else {
                 self.client_goes(Some(at));

@@ -151,7 +151,8 @@ impl World {
         let Some((kind, rest)) = connection.answer(words, &present, lines)? else { return Ok(()) };
         self.learn(name, &kind, &rest, lines)?;
         lines.push("client: identical".into());
-        self.connection(name)?.0.release(lines);
+        let (connection, present) = self.connection(name)?;
+        connection.release(present.now, lines);
         Ok(())
     }
 

@@ -150,7 +150,7 @@ impl Play {
                 self.at_broker[on].push_back((pending, left));
             }
             Admission::Answer(local) => {
-                assert!(self.sessions[on].still_holds(&local));
+                assert!(self.sessions[on].still_holds(&local, Millis(self.now)));
                 self.check(&frame, local.frame());
             }
             Admission::Forward(None) | Admission::Unread | Admission::Hold | Admission::Reset => {}

@@ -19,6 +19,7 @@ pub(super) struct Entry {
     /// A retry was answered here from a proof older than the broker's generation: the broker may not know the
     /// producer any more, and would accept any sequence. One batch at a time goes up until it acknowledges one.
     pub(super) alone: bool,
+    marks: Marks,
     /// The newest open attempt; the list goes on in the attempts.
     pub(super) attempts: u32,
     pub(super) pending: u16,
@@ -46,6 +47,27 @@ pub(super) struct Entry {
     pub(super) used_s: u32,
 }
 
+/// What there is no room for elsewhere in two cache lines.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marks(u8);
+
+impl Marks {
+    const UNSURE: u8 = 1;
+    const TWIN: u8 = 2;
+
+    const fn has(self, mark: u8) -> bool {
+        self.0 & mark != 0
+    }
+
+    const fn set(&mut self, mark: u8) {
+        self.0 |= mark;
+    }
+
+    const fn clear(&mut self, mark: u8) {
+        self.0 &= !mark;
+    }
+}
+
 /// No batch has failed: connections are numbered from 0 up.
 const NO_CONNECTION: u32 = u32::MAX;
 
@@ -69,6 +91,7 @@ impl Entry {
             used_s: 0,
             acked_by: BrokerGeneration { broker: u32::MAX, generation: 0 },
             alone: false,
+            marks: Marks::default(),
             failed_on: NO_CONNECTION,
             refused_end: NO_SEQUENCE,
             gap_at: NO_GAP,
@@ -127,21 +150,52 @@ impl Entry {
         self.window.is_empty()
     }
 
-    /// Whether nothing of it is open either.
+    /// Whether nothing of it is open either, and nothing waits for it.
     pub(super) fn is_forgettable(&self) -> bool {
-        self.is_cold() && self.has_nothing_open()
+        self.is_cold() && self.has_nothing_open() && !self.alone
     }
 
-    pub(super) const fn has_nothing_open(&self) -> bool {
-        self.pending == 0 && self.unknown == 0
+    pub(super) fn has_nothing_open(&self) -> bool {
+        self.pending == 0 && self.unknown == 0 && (!self.marks.has(Marks::UNSURE) || self.is_cold())
     }
 
-    /// Forgets what was acknowledged. Open attempts stay.
+    /// Forgets what was acknowledged. Open attempts stay, and so does the epoch: what an older one's late answers say
+    /// is of no use any more.
     pub(super) fn make_cold(&mut self) {
         self.window.clear();
-        self.epoch = ProducerEpoch::new(-1);
-        self.alone = false;
         self.gap_at = NO_GAP;
         self.refused_end = NO_SEQUENCE;
+        self.marks.clear(Marks::UNSURE);
+    }
+
+    /// Forgets the epoch as well: the producer id is another producer's.
+    pub(super) fn make_new(&mut self) {
+        self.make_cold();
+        self.epoch = ProducerEpoch::new(-1);
+        self.alone = false;
+    }
+
+    /// More is open than is kept in mind.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.marks.has(Marks::UNSURE)
+    }
+
+    pub(super) const fn note_unsure(&mut self) {
+        self.marks.set(Marks::UNSURE);
+    }
+
+    /// Everything up to the newest acknowledged range is explained by it.
+    pub(super) const fn note_sure(&mut self) {
+        self.marks.clear(Marks::UNSURE);
+    }
+
+    /// The producer was seen under another form of what may be the same topic: what is evidence there is not seen
+    /// here, so nothing is proven (T9).
+    pub(super) fn is_twin(&self) -> bool {
+        self.marks.has(Marks::TWIN)
+    }
+
+    pub(super) const fn note_twin(&mut self) {
+        self.marks.set(Marks::TWIN);
     }
 }

@@ -13,6 +13,8 @@ const HANDED_MAX: usize = 16_384;
 struct Handed {
     serial: u32,
     epoch: ProducerEpoch,
+    /// The lowest epoch that it was handed out with: a later, higher one does not take back what that has ended.
+    lowest: ProducerEpoch,
     /// Nothing of the id was evicted or dropped since, so "never seen" still means "never used".
     fresh: bool,
 }
@@ -30,12 +32,12 @@ pub(super) struct HandedOut {
 
 impl HandedOut {
     pub(super) fn add(&mut self, id: ProducerId, epoch: ProducerEpoch) {
-        self.insert(id, Handed { serial: 0, epoch, fresh: true });
+        self.insert(id, epoch, true);
     }
 
     /// As if the id had been handed out anew, but it is in use: its entries start from nothing.
     pub(super) fn end(&mut self, id: ProducerId) {
-        self.insert(id, Handed { serial: 0, epoch: ProducerEpoch::new(i16::MIN), fresh: false });
+        self.insert(id, ProducerEpoch::new(i16::MIN), false);
     }
 
     /// How many were handed out so far.
@@ -51,7 +53,7 @@ impl HandedOut {
         if seen < self.floor || seen == u32::MAX {
             return true;
         }
-        self.by_id.get(&id).is_some_and(|handed| handed.serial > seen && epoch >= handed.epoch)
+        self.by_id.get(&id).is_some_and(|handed| handed.serial > seen && epoch >= handed.lowest)
     }
 
     /// Whether `id` was handed out with `epoch` and is not known to have been used.
@@ -71,11 +73,12 @@ impl HandedOut {
         self.by_id.allocation_size() + self.order.capacity() * size_of::<(ProducerId, u32)>()
     }
 
-    fn insert(&mut self, id: ProducerId, handed: Handed) {
+    fn insert(&mut self, id: ProducerId, epoch: ProducerEpoch, fresh: bool) {
         // After 2^32 of them nothing is held as proven any more, until the next start: everything is forwarded.
         self.serial = self.serial.saturating_add(1);
         let serial = self.serial;
-        self.by_id.insert(id, Handed { serial, ..handed });
+        let lowest = self.by_id.get(&id).map_or(epoch, |known| known.lowest.min(epoch));
+        self.by_id.insert(id, Handed { serial, epoch, lowest, fresh });
         self.order.push_back((id, serial));
         if self.order.len() > HANDED_MAX
             && let Some((oldest, serial)) = self.order.pop_front()
@@ -102,6 +105,14 @@ mod tests {
         assert!(!handed.has_ended(ID, ProducerEpoch::new(2), 0));
         assert!(handed.has_ended(ID, ProducerEpoch::new(3), 0));
         assert!(!handed.has_ended(ID, ProducerEpoch::new(3), 1), "held against it already");
+    }
+
+    #[test]
+    fn a_second_hand_out_does_not_hide_the_first() {
+        let mut handed = HandedOut::default();
+        handed.add(ID, ZERO);
+        handed.add(ID, ProducerEpoch::new(1));
+        assert!(handed.has_ended(ID, ZERO, 0));
     }
 
     #[test]

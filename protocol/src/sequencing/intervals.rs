@@ -41,10 +41,10 @@ impl Intervals {
         Self { newest: VecDeque::new(), highest: -1 }
     }
 
-    pub(super) fn fit(&self, interval: &Interval) -> Fit {
-        // A batch acknowledged again stands at its old offset, so what lies above them all need not be compared,
-        // unless the same batch stands below as well; the producer's own window notices that.
-        if interval.first > self.highest {
+    /// `is_new`: the batch was not acknowledged before, as far as its producer's sequences tell.
+    pub(super) fn fit(&self, interval: &Interval, is_new: bool) -> Fit {
+        // What lies above them all need not be compared, unless the same batch may stand below as well.
+        if is_new && interval.first > self.highest {
             return Fit::New;
         }
         let mut fit = Fit::New;
@@ -59,6 +59,11 @@ impl Intervals {
             }
         }
         fit
+    }
+
+    /// Whether a batch that begins at `offset` would begin inside another one.
+    pub(super) fn are_cut_by(&self, offset: i64) -> bool {
+        self.newest.iter().any(|known| known.first < offset && offset <= known.last)
     }
 
     pub(super) fn push(&mut self, interval: Interval) {
@@ -100,12 +105,28 @@ mod tests {
         let mut known = Intervals::new();
         known.push(interval(100, 104, 0));
         known.push(interval(105, 109, 5));
-        assert_eq!(known.fit(&interval(110, 114, 10)), Fit::New);
-        assert_eq!(known.fit(&interval(100, 104, 0)), Fit::Known);
-        assert_eq!(known.fit(&interval(103, 107, 20)), Fit::Contradiction);
-        assert_eq!(known.fit(&interval(90, 94, 0)), Fit::Contradiction);
-        assert_eq!(known.fit(&interval(90, 94, 30)), Fit::New);
-        assert_eq!(known.fit(&Interval { batch: None, ..interval(104, 104, 0) }), Fit::Contradiction);
+        assert_eq!(known.fit(&interval(110, 114, 10), false), Fit::New);
+        assert_eq!(known.fit(&interval(100, 104, 0), false), Fit::Known);
+        assert_eq!(known.fit(&interval(103, 107, 20), false), Fit::Contradiction);
+        assert_eq!(known.fit(&interval(90, 94, 0), false), Fit::Contradiction);
+        assert_eq!(known.fit(&interval(90, 94, 30), false), Fit::New);
+        assert_eq!(known.fit(&Interval { batch: None, ..interval(104, 104, 0) }, false), Fit::Contradiction);
+    }
+
+    #[test]
+    fn a_batch_that_was_acknowledged_before_is_compared_wherever_it_stands() {
+        let mut known = Intervals::new();
+        known.push(interval(100, 104, 0));
+        known.push(interval(105, 109, 5));
+        assert_eq!(known.fit(&interval(500, 504, 0), false), Fit::Contradiction);
+        assert_eq!(known.fit(&interval(500, 504, 10), true), Fit::New);
+    }
+
+    #[test]
+    fn a_batch_does_not_begin_inside_another() {
+        let mut known = Intervals::new();
+        known.push(interval(100, 104, 0));
+        assert!(!known.are_cut_by(100) && known.are_cut_by(101) && known.are_cut_by(104) && !known.are_cut_by(105));
     }
 
     #[test]
@@ -115,6 +136,6 @@ mod tests {
             known.push(interval(n, n, i32::try_from(n).unwrap()));
         }
         assert_eq!(known.newest.len(), INTERVALS_MAX);
-        assert_eq!(known.fit(&interval(0, 0, 500)), Fit::New);
+        assert_eq!(known.fit(&interval(0, 0, 500), false), Fit::New);
     }
 }

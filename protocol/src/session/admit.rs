@@ -42,6 +42,10 @@ impl<L: Ledger> Session<L> {
         let mut observed = std::mem::take(&mut self.observed);
         self.observe_all(&request, held, present, &mut observed);
         let admission = self.decide(&request, &mut observed, present, report);
+        if matches!(admission, Admission::Hold) {
+            let waits = request.body.entries().zip(&observed).filter(|(_, it)| it.passage == Passage::Hold);
+            self.held = waits.map(|(entry, _)| (self.topic_hash(entry.topic), entry.partition)).collect();
+        }
         observed.clear();
         // Space for an unusual number of partitions is not kept for the life of the connection.
         if observed.capacity() <= OBSERVED_KEPT_MAX {
@@ -76,6 +80,8 @@ impl<L: Ledger> Session<L> {
         for entry in request.body.entries() {
             let is_repeated = !repeated.is_empty()
                 && repeated.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
+            // Only what was told to wait is held back behind something; the rest of its request is not.
+            let held = held && self.held.contains(&(self.topic_hash(entry.topic), entry.partition));
             let manner = Manner { acks: request.acks, repeated: is_repeated, held };
             observed.push(self.observe(&entry, manner, present));
         }

@@ -200,6 +200,8 @@ pub struct Session<L> {
     hasher: DefaultHashBuilder,
     /// Scratch space for requests with several partitions; empty between them.
     observed: Vec<Observed>,
+    /// The partitions that the request at the front was told to wait for.
+    held: Vec<(u64, i32)>,
 }
 
 /// How often a connection may turn out to lead to another cluster before nothing is believed of it.
@@ -214,6 +216,7 @@ impl<L: Ledger> Session<L> {
             auth: Auth::default(),
             hasher: DefaultHashBuilder::default(),
             observed: Vec::new(),
+            held: Vec::new(),
         }
     }
 
@@ -248,16 +251,16 @@ impl<L: Ledger> Session<L> {
     /// Whether a local answer still stands on proofs that nothing has ended, at the moment it leaves (T22). If
     /// not, the client is reset instead.
     #[must_use]
-    pub fn still_holds(&self, local: &Local) -> bool {
+    pub fn still_holds(&self, local: &Local, now: Millis) -> bool {
         // On another cluster than when the answer was made, nothing holds.
-        local.ledger + 1 == self.ledgers.len() && self.all_hold(local.ledger, &local.kept)
+        local.ledger + 1 == self.ledgers.len() && self.all_hold(local.ledger, &local.kept, now)
     }
 
-    fn all_hold(&self, ledger: usize, kept: &[Kept]) -> bool {
+    fn all_hold(&self, ledger: usize, kept: &[Kept], now: Millis) -> bool {
         kept.iter().all(|kept| {
             let topic = kept.topic.as_ref();
             self.ledgers[ledger]
-                .tracker(kept.partition, |tracker| tracker.still_holds(topic, kept.partition, &kept.proof))
+                .tracker(kept.partition, |tracker| tracker.still_holds(topic, kept.partition, &kept.proof, now))
         })
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    fn new(rule: Rule, records: &Records<'_>) -> Self {
+    pub(super) fn new(rule: Rule, records: &Records<'_>) -> Self {
         let view = records.view();
         Self {
             rule,

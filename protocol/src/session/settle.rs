@@ -36,7 +36,7 @@ impl<L: Ledger> Session<L> {
         };
         if ledger + 1 != self.ledgers.len()
             || response.entries().any(is_foreign)
-            || !self.all_hold(ledger, &stripped.kept)
+            || !self.all_hold(ledger, &stripped.kept, now)
         {
             return Settled::Reset;
         }

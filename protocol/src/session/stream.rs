@@ -3,7 +3,7 @@
 use super::observe::{Manner, Observed};
 use super::{Claim, Claims, Ledger, Pending, Present, Report, Session};
 use crate::event::{Action, Event, Unread};
-use crate::sequencing::{Acks, Outcome, Passage};
+use crate::sequencing::{Acks, Outcome, Passage, Rule};
 use crate::wire::head::RequestHead;
 use crate::wire::produce::{OwnedTopic, ProduceEntry, ProduceEvent, ProduceWalk, Step};
 
@@ -31,6 +31,10 @@ pub struct Streamed {
     unclaimed: Option<Vec<(u64, i32)>>,
     stopped: bool,
 }
+
+/// Batches of one request that are tracked; what is beyond them goes untracked. No client comes near it, and what each
+/// of them takes here is a multiple of what it takes in a frame.
+const CLAIMS_MAX: usize = 16_384;
 
 /// A partition entry takes 6 bytes of a frame at least, and more than that here.
 const UNCLAIMED_MAX: usize = 65_536;
@@ -184,6 +188,12 @@ impl<L: Ledger> Session<L> {
         present: &Present,
         report: &mut impl Report,
     ) {
+        if streamed.claims.len() >= CLAIMS_MAX {
+            self.ledger().taint();
+            streamed.note_unclaimed((self.topic_hash(entry.topic), entry.partition));
+            let untracked = Observed::new(Rule::T36, &entry.records);
+            return report(Event::Batch(untracked.event(entry, Action::Forwarded, false)));
+        }
         let manner = Manner { acks: streamed.acks, repeated: false, held: false };
         let mut observed: Observed = self.observe(entry, manner, present);
         self.register(entry, &mut observed, streamed.acks, present);

@@ -87,7 +87,7 @@ fn synthesised_response_vN_golden() {
         assert_eq!(settled, Settled::Unchanged);
         let Admission::Answer(local) = admit(&mut session, &request(version)) else { panic!("v{version}") };
         assert_eq!(local.frame(), hex(response), "v{version}");
-        assert!(session.still_holds(&local));
+        assert!(session.still_holds(&local, present().now));
     }
 }
 
@@ -117,7 +117,7 @@ fn an_answer_of_another_cluster_does_not_leave() {
     session.settle(pending, &golden, Millis(1000), &mut |_: Event<'_>| {});
     let Admission::Answer(local) = admit(&mut session, &request(9)) else { panic!("answered") };
     assert!(session.switch(Memory::new()));
-    assert!(!session.still_holds(&local));
+    assert!(!session.still_holds(&local, present().now));
     assert!(matches!(admit(&mut session, &request(9)), Admission::Forward(Some(_))));
 }
 

@@ -33,7 +33,7 @@ impl Tracker {
 
     /// Whether a proof that a local answer was made from still stands, at the moment the answer leaves (T22).
     #[must_use]
-    pub fn still_holds(&mut self, topic: TopicRef<'_>, partition: i32, proof: &Proof) -> bool {
+    pub fn still_holds(&mut self, topic: TopicRef<'_>, partition: i32, proof: &Proof, now: Millis) -> bool {
         let Some(topic) = self.topics.find(topic) else { return false };
         let Some(partition) = self.find_partition(topic, partition) else { return false };
         self.refresh_partition(partition);
@@ -41,6 +41,7 @@ impl Tracker {
         self.refresh_stamps(at);
         let entry = &self.entries[at];
         entry.epoch == proof.batch.epoch
+            && !self.is_past_ttl(entry, now)
             && entry.window.find(proof.batch.range).is_some_and(|acked| {
                 acked.proof && acked.base_offset == proof.base_offset && acked.fingerprint == proof.fingerprint
             })
@@ -54,6 +55,18 @@ impl Tracker {
         partition.intervals.clear();
         partition.log_start = -1;
         self.evictions.evidence += 1;
+    }
+
+    /// The broker has doubted the log of a partition. It speaks of what stands under the topic's name now, also when
+    /// the batch was sent before the name's id was known to be another one.
+    pub(super) fn doubt_log(&mut self, at: u32) {
+        self.end_partition(at);
+        let Partition { topic, index, .. } = self.partitions[at];
+        let topic = self.topics.get(topic);
+        let heir = topic.name.as_deref().filter(|_| topic.retired).and_then(|name| self.topics.find(TopicRef::Name(name)));
+        if let Some(heir) = heir.and_then(|heir| self.find_partition(heir, index)) {
+            self.end_partition(heir);
+        }
     }
 
     /// Takes in what ended the partition's topic or cluster.
@@ -76,7 +89,7 @@ impl Tracker {
         if entry.handed_serial != serial || serial == u32::MAX {
             if !entry.is_cold() && self.handed.has_ended(entry.producer, entry.epoch, entry.handed_serial) {
                 self.owned_bytes -= entry.window.bytes();
-                entry.make_cold();
+                entry.make_new();
                 self.evictions.evidence += 1;
             }
             entry.handed_serial = serial;

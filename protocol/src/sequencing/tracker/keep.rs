@@ -54,9 +54,12 @@ impl Tracker {
             self.release_partition(partition);
             return None;
         }
-        self.separate_twins(partition, producer);
+        let has_twins = self.separate_twins(partition, producer);
         let stamp = self.partitions[partition].stamp;
         let at = self.entries.insert(Entry::new(partition, producer, stamp, self.handed.serial()));
+        if has_twins {
+            self.entries[at].note_twin();
+        }
         self.producers.fetch_add(1, Ordering::Relaxed);
         self.entry_index.insert(&(topic, index, producer), at);
         Some((at, false))
@@ -170,17 +173,21 @@ impl Tracker {
     }
 
     /// A producer that appears under the name of one topic and under the id of another, which may be the same
-    /// topic, starts from nothing under both (T9).
-    fn separate_twins(&mut self, partition: u32, producer: ProducerId) {
+    /// topic, starts from nothing under both, and nothing of it is proven until they are known to be one (T9).
+    fn separate_twins(&mut self, partition: u32, producer: ProducerId) -> bool {
         let Partition { topic, index, .. } = self.partitions[partition];
-        let is_known_in =
-            |twin| self.find_partition(twin, index).and_then(|at| self.find_entry(at, producer)).is_some();
+        let entry_in = |twin| self.find_partition(twin, index).and_then(|at| self.find_entry(at, producer));
         let found = match self.topics.possible_twins(topic, STEPS_MAX) {
-            Twins::Among(mut twins) => twins.any(is_known_in),
-            Twins::TooMany => true,
+            Twins::Among(twins) => Some(twins.filter_map(entry_in).collect::<Vec<_>>()),
+            Twins::TooMany => None,
         };
-        if found {
+        let has_twins = found.as_ref().is_none_or(|entries| !entries.is_empty());
+        if has_twins {
             self.handed.end(producer);
         }
+        for at in found.unwrap_or_default() {
+            self.entries[at].note_twin();
+        }
+        has_twins
     }
 }

@@ -10,7 +10,7 @@ use super::classify::Classified;
 use super::{Observation, Passage, Tracker, UnknownTopic};
 
 /// Batches of one producer and partition in flight at a time; more of them are forwarded untracked.
-const PENDING_MAX: u16 = 1_000;
+const PENDING_MAX: u16 = 128;
 
 impl Tracker {
     /// Says what a batch of an idempotent producer is, and registers it as sent, unless the observation says that
@@ -46,14 +46,16 @@ impl Tracker {
             classified.rule = Rule::D5a;
             classified.expected = Some(Sequence::ZERO);
         }
-        if classified.rule == Rule::D18 && entry.follows_refused(batch.id.range.first) {
-            // What is missing was refused, perhaps before the client heard of it (T31).
+        // What is missing was refused, perhaps before the client heard of it (T31), or is open and not kept in mind.
+        if classified.rule == Rule::D18 && (entry.is_unsure() || entry.follows_refused(batch.id.range.first)) {
             classified.rule = Rule::D17;
         }
         if classified.proof.is_some() && !batch.transactional && sender.acks != Acks::None {
             return Ok(Observation::of(classified, Passage::Free));
         }
-        let passage = self.passage(at, batch, sender, held);
+        // The retry of the one in flight is not the next one.
+        let is_retry = classified.rule == Rule::D10;
+        let passage = if is_retry { Passage::Free } else { self.passage(at, batch, sender, held) };
         if passage != Passage::Free {
             return Ok(Observation { proof: None, ..Observation::of(classified, passage) });
         }
@@ -133,6 +135,8 @@ impl Tracker {
         sender: &Sender,
         now: Millis,
     ) -> Option<Ticket> {
+        // Whatever comes next of it is not its first.
+        self.handed.is_used(batch.id.producer_id);
         let partition = self.find_partition(self.topics.find(topic)?, partition)?;
         let at = self.find_entry(partition, batch.id.producer_id)?;
         self.refresh_partition(partition);
@@ -163,7 +167,8 @@ impl Tracker {
         if entry.pending > 0 {
             return Passage::Hold;
         }
-        let starts_over = batch.id.epoch > entry.epoch || Some(batch.id.range.first) == entry.window.expected();
+        let first = entry.window.expected().unwrap_or(Sequence::ZERO);
+        let starts_over = batch.id.epoch > entry.epoch || batch.id.range.first == first;
         let follows_a_failure = held || entry.has_failed_on(sender.connection);
         if follows_a_failure && !starts_over { Passage::Reset } else { Passage::Free }
     }

@@ -56,7 +56,7 @@ impl Tracker {
             if answer.fate() == Fate::Acked && attempt.partition_stamp == self.partitions[attempt.partition].stamp {
                 settlement.ended = self.take_in_interval(attempt, &answer);
             } else if answer.error.doubts_the_log() {
-                self.end_partition(attempt.partition);
+                self.doubt_log(attempt.partition);
                 settlement.ended = Some(Evidence::PartitionGone);
             }
         }
@@ -73,18 +73,22 @@ impl Tracker {
         if self.topics.get(self.partitions[attempt.partition].topic).retired {
             return settlement;
         }
+        let late = attempt.partition_stamp != self.partitions[attempt.partition].stamp
+            || self.handed.has_ended(id.producer_id, id.epoch, attempt.handed_serial);
         if attempt.opaque {
+            if !late && self.partitions[attempt.partition].intervals.are_cut_by(answer.base_offset) {
+                self.end_partition(attempt.partition);
+                settlement.ended = Some(Evidence::Collision);
+            }
             self.make_cold(at);
             return settlement;
         }
-        let late = attempt.partition_stamp != self.partitions[attempt.partition].stamp
-            || self.handed.has_ended(id.producer_id, id.epoch, attempt.handed_serial);
         if !late {
             settlement.ended = self.take_in_interval(attempt, answer);
             self.refresh_stamps(at);
         }
         let entry = &self.entries[at];
-        if !entry.is_cold() && id.epoch < entry.epoch {
+        if id.epoch < entry.epoch {
             // Acknowledged, but its producer has moved on: the broker forgot this epoch's batches as well.
             return settlement;
         }
@@ -127,7 +131,8 @@ impl Tracker {
     /// Adds the acknowledged range to the window, as a proof where it is one.
     fn remember(&mut self, at: u32, attempt: &Attempt, answer: &Answer, late: bool, now: Millis) {
         let has_offset = answer.error == ErrorCode::NONE && answer.base_offset >= 0;
-        let proof = !late && has_offset && attempt.acks == Acks::All && !attempt.batch.transactional;
+        let is_twin = self.entries[at].is_twin();
+        let proof = !late && !is_twin && has_offset && attempt.acks == Acks::All && !attempt.batch.transactional;
         let base_offset = if has_offset { answer.base_offset } else { -1 };
         let entry = &mut self.entries[at];
         let range = attempt.batch.id.range;
@@ -154,6 +159,9 @@ impl Tracker {
             entry.acked_by = attempt.broker;
         }
         entry.note_success(attempt.connection);
+        if entry.window.expected() == Some(range.end()) {
+            entry.note_sure();
+        }
         if let Some(log_start) = answer.log_start_offset.filter(|start| *start >= 0 && !late) {
             self.partitions[attempt.partition].log_start = log_start;
         }
@@ -163,7 +171,7 @@ impl Tracker {
     fn doubted(&mut self, ticket: Ticket, attempt: &Attempt, answer: &Answer, now: Millis) -> Settlement {
         let mut settlement = self.unknown(ticket, attempt, false, now);
         if answer.error.doubts_the_log() {
-            self.end_partition(attempt.partition);
+            self.doubt_log(attempt.partition);
             settlement.ended = Some(Evidence::PartitionGone);
         }
         settlement
@@ -224,7 +232,8 @@ impl Tracker {
     fn take_in_interval(&mut self, attempt: &Attempt, answer: &Answer) -> Option<Evidence> {
         let interval = interval_of(attempt, answer)?;
         let elsewhere = attempt.entry != NOWHERE && self.is_known_elsewhere(attempt, answer);
-        match self.partitions[attempt.partition].intervals.fit(&interval) {
+        let is_new = attempt.entry == NOWHERE || self.follows_all(attempt);
+        match self.partitions[attempt.partition].intervals.fit(&interval, is_new) {
             Fit::Known => None,
             Fit::New if !elsewhere => {
                 self.push_interval(attempt, answer);
@@ -236,6 +245,12 @@ impl Tracker {
                 Some(Evidence::Collision)
             }
         }
+    }
+
+    /// Whether the range follows all that was acknowledged of its epoch, and so was not acknowledged before.
+    fn follows_all(&self, attempt: &Attempt) -> bool {
+        let (entry, id) = (&self.entries[attempt.entry], attempt.batch.id);
+        !entry.is_cold() && entry.epoch == id.epoch && entry.window.is_newest(id.range)
     }
 
     /// Whether the very range was acknowledged at another offset before.

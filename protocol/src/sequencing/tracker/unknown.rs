@@ -3,7 +3,7 @@
 use super::super::attempts::{Attempt, Millis, State, Ticket};
 use super::{Settlement, Tracker};
 
-/// Ranges of unknown outcome kept per producer and partition; beyond, the producer starts from nothing.
+/// Ranges of unknown outcome kept per producer and partition; beyond, the oldest is forgotten.
 const UNKNOWN_MAX: u16 = 64;
 
 impl Tracker {
@@ -59,10 +59,19 @@ impl Tracker {
         self.forget_unknowns(at, |_, attempt| now.since(attempt.since) >= ttl_ms);
     }
 
-    /// Keeps the number of unknown outcomes within bounds by forgetting all of them.
+    /// Keeps the number of unknown outcomes within bounds. What is proven stays so: no proof depends on them.
     pub(super) fn bound_unknowns(&mut self, at: u32) {
-        if self.entries[at].unknown > UNKNOWN_MAX {
-            self.forget_unknowns(at, |_, _| true);
+        if self.entries[at].unknown <= UNKNOWN_MAX {
+            return;
+        }
+        let head = self.entries[at].attempts;
+        // The newest come first.
+        let oldest = self.attempts.list(head).filter(|(_, other)| other.state != State::Pending).last();
+        if let Some((oldest, _)) = oldest {
+            let entry = &mut self.entries[at];
+            self.attempts.remove_where(&mut entry.attempts, |place, _| place == oldest, |_| {});
+            entry.unknown -= 1;
+            entry.note_unsure();
         }
     }
 

@@ -74,7 +74,7 @@ impl<'a> Downlink<'a> {
     /// T22: what the answer was made from may have ended while it waited.
     pub(super) async fn deliver_local(&mut self, local: &Local) {
         self.flush().await;
-        if self.link.session().still_holds(local) {
+        if self.link.session().still_holds(local, self.link.runtime.shared.now()) {
             self.deliver(local.frame()).await;
             self.note_response(ApiKey::PRODUCE);
         } else {

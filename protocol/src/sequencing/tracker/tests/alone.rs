@@ -108,3 +108,23 @@ fn a_gap_is_counted_once_even_if_its_request_was_withdrawn() {
     tracker.settle(retry.ticket.unwrap(), Outcome::Withdrawn, NOW);
     assert!(!tracker.look(T, 0, &batch(7, 0, 5, 1), &sender(), NOW).new_gap);
 }
+
+#[test]
+fn the_retry_of_the_batch_that_is_up_need_not_wait_for_it() {
+    let mut tracker = answered();
+    let first = next(&mut tracker, 1, false);
+    let again = next(&mut tracker, 1, false);
+    assert_eq!((again.rule, again.passage), (Rule::D10, Passage::Free));
+    tracker.settle(first.ticket.unwrap(), Outcome::Lost, NOW);
+    assert_eq!(next(&mut tracker, 2, false).passage, Passage::Hold, "the retry is up");
+}
+
+#[test]
+fn what_is_held_does_not_go_when_the_one_before_makes_its_producer_cold() {
+    let mut tracker = answered();
+    let first = next(&mut tracker, 1, false).ticket.unwrap();
+    assert_eq!(next(&mut tracker, 2, false).passage, Passage::Hold);
+    assert_eq!(tracker.settle(first, said(45, -1), NOW).ended, Some(Evidence::ExpectedRefused));
+    assert_eq!(next(&mut tracker, 2, true).passage, Passage::Reset);
+    assert_eq!(tracker.observe(T, 0, &batch(7, 1, 0, 1), &restarted(), true, NOW).unwrap().passage, Passage::Free);
+}

@@ -155,11 +155,11 @@ fn a_waiting_answer_holds_only_while_its_proof_does() {
     let mut tracker = tracker();
     tracker.give(&batch(7, 0, 0, 5), ok(100));
     let proof = tracker.look(T, 0, &batch(7, 0, 0, 5), &sender(), NOW).proof.unwrap();
-    assert!(tracker.still_holds(T, 0, &proof));
+    assert!(tracker.still_holds(T, 0, &proof, NOW));
     tracker.hand_out(ProducerId::new(9), ProducerEpoch::new(0));
-    assert!(tracker.still_holds(T, 0, &proof), "another producer's business");
+    assert!(tracker.still_holds(T, 0, &proof, NOW), "another producer's business");
     tracker.end_cluster();
-    assert!(!tracker.still_holds(T, 0, &proof));
+    assert!(!tracker.still_holds(T, 0, &proof, NOW));
 }
 
 #[test]
@@ -170,4 +170,75 @@ fn a_transactional_batch_refused_on_the_expected_sequence_says_nothing_about_the
     let next = tracker.send_one(&Batch { transactional: true, ..batch(7, 0, 5, 5) });
     assert_eq!(tracker.settle(next, said(45, -1), NOW).ended, None);
     assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D12);
+}
+
+#[test]
+fn a_waiting_answer_does_not_outlive_the_time_of_its_proof() {
+    let ttl = TrackerLimits::default().proof_ttl_ms;
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let proof = tracker.look(T, 0, &batch(7, 0, 0, 5), &sender(), NOW).proof.unwrap();
+    assert!(tracker.still_holds(T, 0, &proof, after(ttl - 1)));
+    assert!(!tracker.still_holds(T, 0, &proof, after(ttl)));
+}
+
+#[test]
+fn what_a_broker_doubts_under_a_name_is_doubted_under_its_new_id_as_well() {
+    let mut tracker = tracker();
+    tracker.introduce(T, None, Some(TopicId([1; 16])));
+    let before = tracker.send_one(&batch(8, 0, 0, 5));
+    tracker.link(b"t", TopicId([2; 16]));
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D12);
+    tracker.settle(before, said(56, -1), NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+}
+
+#[test]
+fn a_batch_that_fell_out_of_the_window_and_stands_elsewhere_is_evidence() {
+    let mut tracker = with(TrackerLimits { window: 5, ..TrackerLimits::default() });
+    for n in 0..10 {
+        tracker.give(&batch(7, 0, n, 1), ok(100 + i64::from(n)));
+    }
+    assert_eq!(tracker.give(&batch(7, 0, 0, 1), ok(500)).ended, Some(Evidence::Collision));
+    assert_eq!(tracker.rule(&batch(7, 0, 9, 1)), Rule::D14);
+}
+
+#[test]
+fn a_batch_that_cannot_be_told_apart_is_evidence_where_it_cuts_another() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let opaque = |tracker: &mut Tracker| tracker.observe_opaque(T, 0, &batch(8, 0, 0, 5), &sender(), NOW);
+    tracker.give(&batch(8, 0, 0, 5), ok(105));
+    let apart = opaque(&mut tracker).unwrap();
+    assert_eq!(tracker.settle(apart, ok(105), NOW).ended, None);
+    tracker.give(&batch(8, 0, 0, 5), ok(105));
+    let within = opaque(&mut tracker).unwrap();
+    assert_eq!(tracker.settle(within, ok(103), NOW).ended, Some(Evidence::Collision));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+}
+
+#[test]
+fn an_old_epoch_does_not_come_back_after_its_successor_was_doubted() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let late = tracker.send_one(&batch(7, 0, 5, 5));
+    tracker.give(&batch(7, 1, 0, 5), ok(110));
+    tracker.give(&batch(7, 1, 5, 5), said(47, -1));
+    tracker.settle(late, ok(105), NOW);
+    assert_eq!(tracker.look(T, 0, &batch(7, 0, 5, 5), &sender(), NOW).proof, None);
+}
+
+#[test]
+fn unknown_outcomes_of_strangers_erase_no_proof() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let quiet = Sender { acks: Acks::None, ..sender() };
+    for n in 0..200 {
+        tracker.look(T, 0, &batch(7, 3, 1_000 + 10 * n, 1), &quiet, NOW);
+    }
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D12);
+    assert_eq!(tracker.rule(&batch(7, 0, 9, 1)), Rule::D17, "not all that is open is kept in mind");
+    tracker.give(&batch(7, 0, 5, 5), ok(105));
+    assert!(tracker.open_attempts() <= 64);
 }

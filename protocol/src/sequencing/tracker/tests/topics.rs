@@ -81,6 +81,30 @@ fn a_producer_under_both_forms_is_cold_under_both() {
 }
 
 #[test]
+fn a_producer_under_both_forms_proves_nothing_until_they_are_known_to_be_one() {
+    let mut tracker = tracker();
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 5), 100);
+    acknowledge(&mut tracker, TopicRef::Id(A), &batch(7, 0, 5, 5), 105);
+    acknowledge(&mut tracker, T, &batch(7, 0, 10, 5), 110);
+    let is_proven = |tracker: &mut Tracker, topic, base| {
+        tracker.look(topic, 0, &batch(7, 0, base, 5), &sender(), NOW).proof.is_some()
+    };
+    assert!(!is_proven(&mut tracker, T, 10) && !is_proven(&mut tracker, TopicRef::Id(A), 5));
+    tracker.link(b"t", A);
+    tracker.introduce(T, None, Some(A));
+    acknowledge(&mut tracker, T, &batch(7, 0, 15, 5), 115);
+    assert!(is_proven(&mut tracker, TopicRef::Id(A), 15));
+}
+
+#[test]
+fn a_producer_that_began_with_an_unreadable_request_leaves_nothing_out() {
+    let mut tracker = tracker();
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    assert_eq!(tracker.observe_opaque(T, 0, &batch(7, 0, 0, 5), &sender(), NOW), None);
+    assert_eq!(tracker.rule(&batch(7, 0, 5, 5)), Rule::D5);
+}
+
+#[test]
 fn a_ticket_is_for_one_topic_only() {
     let mut tracker = tracker();
     tracker.introduce(T, None, Some(A));

@@ -54,6 +54,7 @@ struct Marks(u8);
 impl Marks {
     const UNSURE: u8 = 1;
     const TWIN: u8 = 2;
+    const PARTIAL: u8 = 4;
 
     const fn has(self, mark: u8) -> bool {
         self.0 & mark != 0
@@ -134,11 +135,6 @@ impl Entry {
         (1..=refused).contains(&base.distance_from(expected))
     }
 
-    /// What was refused was refused in another epoch.
-    pub(super) const fn forget_refused(&mut self) {
-        self.refused_end = NO_SEQUENCE;
-    }
-
     /// How many sequences from the expected one on were refused.
     fn refused_from(&self, expected: Sequence) -> Option<u32> {
         let end = Sequence::new(self.refused_end.cast_signed())?;
@@ -166,6 +162,7 @@ impl Entry {
         self.gap_at = NO_GAP;
         self.refused_end = NO_SEQUENCE;
         self.marks.clear(Marks::UNSURE);
+        self.marks.set(Marks::PARTIAL);
     }
 
     /// Forgets the epoch as well: the producer id is another producer's.
@@ -173,6 +170,7 @@ impl Entry {
         self.make_cold();
         self.epoch = ProducerEpoch::new(-1);
         self.alone = false;
+        self.marks.clear(Marks::PARTIAL);
     }
 
     /// More is open than is kept in mind.
@@ -187,6 +185,27 @@ impl Entry {
     /// Everything up to the newest acknowledged range is explained by it.
     pub(super) const fn note_sure(&mut self) {
         self.marks.clear(Marks::UNSURE);
+    }
+
+    /// Something was known of the producer here that is not any more: what it is asked for next may be a retry from
+    /// before, and what is missing then was perhaps acknowledged.
+    pub(super) fn is_partial(&self) -> bool {
+        self.marks.has(Marks::PARTIAL)
+    }
+
+    pub(super) const fn note_partial(&mut self) {
+        self.marks.set(Marks::PARTIAL);
+    }
+
+    /// A batch of a new epoch was acknowledged: its sequences begin with it.
+    pub(super) fn enter_epoch(&mut self, epoch: ProducerEpoch) {
+        if self.epoch >= ProducerEpoch::new(0) && epoch > self.epoch {
+            self.marks.clear(Marks::PARTIAL);
+        }
+        self.window.clear();
+        self.epoch = epoch;
+        self.gap_at = NO_GAP;
+        self.refused_end = NO_SEQUENCE;
     }
 
     /// The producer was seen under another form of what may be the same topic: what is evidence there is not seen

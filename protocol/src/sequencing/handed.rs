@@ -28,6 +28,8 @@ pub(super) struct HandedOut {
     serial: u32,
     /// Everything up to this serial may be forgotten.
     floor: u32,
+    /// Ids up to this serial may have been used on a topic that is gone.
+    used: u32,
 }
 
 impl HandedOut {
@@ -58,7 +60,12 @@ impl HandedOut {
 
     /// Whether `id` was handed out with `epoch` and is not known to have been used.
     pub(super) fn is_fresh(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
-        self.by_id.get(&id).is_some_and(|handed| handed.fresh && handed.epoch == epoch)
+        self.by_id.get(&id).is_some_and(|handed| handed.fresh && handed.serial > self.used && handed.epoch == epoch)
+    }
+
+    /// Whether `id` was handed out, and something known of it was dropped since.
+    pub(super) fn was_used(&self, id: ProducerId) -> bool {
+        self.by_id.get(&id).is_some_and(|handed| !handed.fresh || handed.serial <= self.used)
     }
 
     /// Something known of `id` was evicted or dropped.
@@ -66,6 +73,11 @@ impl HandedOut {
         if let Some(handed) = self.by_id.get_mut(&id) {
             handed.fresh = false;
         }
+    }
+
+    /// What is known of any id may be known of a topic that nothing leads to any more.
+    pub(super) const fn are_used(&mut self) {
+        self.used = self.serial;
     }
 
     /// What it takes in memory, in bytes.

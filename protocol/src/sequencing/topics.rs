@@ -43,6 +43,8 @@ pub(super) struct Topics {
     name_bytes: usize,
     /// How many have an id only.
     unnamed: u32,
+    /// How often one was retired.
+    retirements: u32,
 }
 
 /// The topics that may be another one under its other form.
@@ -55,7 +57,7 @@ pub(super) enum Twins<I> {
 
 impl Topics {
     pub(super) fn new() -> Self {
-        Self { slab: Slab::new(), by_name: HashMap::new(), by_id: HashMap::new(), name_bytes: 0, unnamed: 0 }
+        Self { slab: Slab::new(), by_name: HashMap::new(), by_id: HashMap::new(), name_bytes: 0, unnamed: 0, retirements: 0 }
     }
 
     pub(super) fn find(&self, topic: TopicRef<'_>) -> Option<u32> {
@@ -125,11 +127,17 @@ impl Topics {
 
     /// No request finds the topic any more; what points at it stays until it goes by itself.
     pub(super) fn retire(&mut self, at: u32) {
+        self.retirements = self.retirements.wrapping_add(1);
         let topic = &mut self.slab[at];
         topic.retired = true;
         topic.stamp = topic.stamp.wrapping_add(1);
         let (name, id) = (topic.name.clone(), topic.id);
         self.unmap(at, name.as_deref(), id);
+    }
+
+    /// How often a topic was retired so far.
+    pub(super) const fn retirements(&self) -> u32 {
+        self.retirements
     }
 
     /// Frees the place of a topic that nothing points at.

@@ -57,7 +57,8 @@ impl<L: Ledger> Session<L> {
         whole
     }
 
-    /// Settles what an entry of the answer speaks of; one that nothing was asked for teaches nothing.
+    /// Settles what an entry of the answer speaks of. One of which nothing was noted down teaches nothing, but that the
+    /// log is not what it was.
     fn settle_entry(
         &self,
         ledger: usize,
@@ -66,7 +67,12 @@ impl<L: Ledger> Session<L> {
         now: Millis,
         report: &mut impl Report,
     ) {
-        let Some(claim) = claims.find(|| self.topic_hash(entry.topic), entry.partition) else { return };
+        let Some(claim) = claims.find(|| self.topic_hash(entry.topic), entry.partition) else {
+            if ErrorCode(entry.error).doubts_the_log() {
+                self.ledgers[ledger].tracker(entry.partition, |tracker| tracker.doubt_log(entry.topic, entry.partition));
+            }
+            return;
+        };
         let (ticket, topic) = (claim.ticket, entry.topic);
         let settlement = self.ledgers[ledger].tracker(entry.partition, |tracker| {
             // The hash may lie, the tracker does not.

@@ -16,12 +16,15 @@ impl Tracker {
     pub fn end_topic(&mut self, topic: TopicRef<'_>) {
         if let Some(at) = self.topics.find(topic) {
             self.topics.retire(at);
+            self.handed.are_used();
         }
     }
 
     /// Metadata says that `name` and `id` are one topic.
     pub fn link(&mut self, name: &[u8], id: TopicId) {
+        let before = self.topics.retirements();
         self.topics.link(name, id);
+        self.note_retirements(before);
     }
 
     /// An `InitProducerId` answer handed this producer id out.
@@ -57,9 +60,17 @@ impl Tracker {
         self.evictions.evidence += 1;
     }
 
+    /// The broker does not know the partition or its log any more (3, 56, 100), whoever it said that to.
+    pub fn doubt_log(&mut self, topic: TopicRef<'_>, partition: i32) {
+        let at = self.topics.find(topic).and_then(|topic| self.find_partition(topic, partition));
+        if let Some(at) = at {
+            self.doubt_partition(at);
+        }
+    }
+
     /// The broker has doubted the log of a partition. It speaks of what stands under the topic's name now, also when
     /// the batch was sent before the name's id was known to be another one.
-    pub(super) fn doubt_log(&mut self, at: u32) {
+    pub(super) fn doubt_partition(&mut self, at: u32) {
         self.end_partition(at);
         let Partition { topic, index, .. } = self.partitions[at];
         let topic = self.topics.get(topic);

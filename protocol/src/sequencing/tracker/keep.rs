@@ -60,6 +60,9 @@ impl Tracker {
         if has_twins {
             self.entries[at].note_twin();
         }
+        if self.handed.was_used(producer) {
+            self.entries[at].note_partial();
+        }
         self.producers.fetch_add(1, Ordering::Relaxed);
         self.entry_index.insert(&(topic, index, producer), at);
         Some((at, false))

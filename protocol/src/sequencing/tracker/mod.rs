@@ -204,10 +204,20 @@ impl Tracker {
     /// Gives a topic a place, with its other name where that is known: `name` for one named by id, `id` for one
     /// named by name.
     pub fn introduce(&mut self, topic: TopicRef<'_>, name: Option<&[u8]>, id: Option<TopicId>) {
+        let before = self.topics.retirements();
         match topic {
             TopicRef::Name(own) => self.topics.insert(Some(own), id),
             TopicRef::Id(own) => self.topics.insert(name, Some(own)),
         };
+        self.note_retirements(before);
+    }
+
+    /// What was known of a retired topic's producers is not found any more: whatever comes next of them is not their
+    /// first batch.
+    fn note_retirements(&mut self, before: u32) {
+        if self.topics.retirements() != before {
+            self.handed.are_used();
+        }
     }
 
     /// Whether the attempt that `ticket` claims went to this topic.

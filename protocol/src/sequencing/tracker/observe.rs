@@ -2,6 +2,7 @@
 
 use super::super::attempts::{Acks, Attempt, Batch, Flag, Millis, Sender, State, Ticket};
 use super::super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence, SequenceRange};
+use super::super::entry::Entry;
 use super::super::slab::NOWHERE;
 use super::super::topic::TopicRef;
 use super::super::verdict::Rule;
@@ -46,8 +47,7 @@ impl Tracker {
             classified.rule = Rule::D5a;
             classified.expected = Some(Sequence::ZERO);
         }
-        // What is missing was refused, perhaps before the client heard of it (T31), or is open and not kept in mind.
-        if classified.rule == Rule::D18 && (entry.is_unsure() || entry.follows_refused(batch.id.range.first)) {
+        if classified.rule == Rule::D18 && is_explained(entry, batch.id.range.first) {
             classified.rule = Rule::D17;
         }
         if classified.proof.is_some() && !batch.transactional && sender.acks != Acks::None {
@@ -253,6 +253,12 @@ impl Observation {
         let Classified { rule, expected, proof } = classified;
         Self { rule, expected, ticket: None, proof, passage, new_gap: false }
     }
+}
+
+/// Whether what is missing before `base` may not be missing at all: it was refused, perhaps before the client heard of
+/// it (T31), it is open and not kept in mind, or it was known and is not any more.
+fn is_explained(entry: &Entry, base: Sequence) -> bool {
+    entry.is_unsure() || entry.is_partial() || entry.follows_refused(base)
 }
 
 /// As entries keep it: whole seconds last for 136 years in 32 bits.

@@ -56,7 +56,7 @@ impl Tracker {
             if answer.fate() == Fate::Acked && attempt.partition_stamp == self.partitions[attempt.partition].stamp {
                 settlement.ended = self.take_in_interval(attempt, &answer);
             } else if answer.error.doubts_the_log() {
-                self.doubt_log(attempt.partition);
+                self.doubt_partition(attempt.partition);
                 settlement.ended = Some(Evidence::PartitionGone);
             }
         }
@@ -115,10 +115,7 @@ impl Tracker {
             return;
         }
         self.owned_bytes -= entry.window.bytes();
-        entry.window.clear();
-        entry.epoch = epoch;
-        entry.gap_at = NO_GAP;
-        entry.forget_refused();
+        entry.enter_epoch(epoch);
         let mut forgotten = 0;
         self.attempts.remove_where(
             &mut entry.attempts,
@@ -171,7 +168,7 @@ impl Tracker {
     fn doubted(&mut self, ticket: Ticket, attempt: &Attempt, answer: &Answer, now: Millis) -> Settlement {
         let mut settlement = self.unknown(ticket, attempt, false, now);
         if answer.error.doubts_the_log() {
-            self.doubt_log(attempt.partition);
+            self.doubt_partition(attempt.partition);
             settlement.ended = Some(Evidence::PartitionGone);
         }
         settlement

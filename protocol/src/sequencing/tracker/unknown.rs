@@ -53,7 +53,7 @@ impl Tracker {
         entry.unknown -= resolved;
     }
 
-    /// Unknown outcomes are forgotten, and with them what the producer's picture was worth, after the time to live.
+    /// Unknown outcomes are forgotten after the time to live. What is proven stays so: no proof depends on them.
     pub(super) fn forget_old_unknowns(&mut self, at: u32, now: Millis) {
         let ttl_ms = self.limits.proof_ttl_ms;
         self.forget_unknowns(at, |_, attempt| now.since(attempt.since) >= ttl_ms);
@@ -85,7 +85,7 @@ impl Tracker {
         );
         entry.unknown -= forgotten;
         if forgotten > 0 {
-            self.make_cold(at);
+            entry.note_unsure();
         }
     }
 }

@@ -242,3 +242,16 @@ fn unknown_outcomes_of_strangers_erase_no_proof() {
     tracker.give(&batch(7, 0, 5, 5), ok(105));
     assert!(tracker.open_attempts() <= 64);
 }
+
+#[test]
+fn unknown_outcomes_that_are_forgotten_take_no_proof_along() {
+    let ttl = TrackerLimits::default().proof_ttl_ms;
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.give(&batch(7, 0, 5, 5), Outcome::Lost);
+    let again = tracker.look(T, 0, &batch(7, 0, 0, 1), &sender(), after(ttl - 1)).ticket.unwrap();
+    tracker.settle(again, Outcome::Withdrawn, after(ttl - 1));
+    let twin = tracker.look(T, 0, &batch(7, 0, 10, 5), &sender(), after(ttl - 1)).ticket.unwrap();
+    tracker.settle(twin, ok(110), after(ttl - 1));
+    assert_eq!(tracker.look(T, 0, &batch(7, 0, 10, 5), &sender(), after(ttl + 1)).rule, Rule::D12);
+}

@@ -97,6 +97,16 @@ fn a_producer_under_both_forms_proves_nothing_until_they_are_known_to_be_one() {
 }
 
 #[test]
+fn a_producer_of_a_topic_that_was_retired_is_not_new() {
+    let mut tracker = tracker();
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 5), 100);
+    acknowledge(&mut tracker, TopicRef::Id(A), &batch(8, 0, 0, 5), 105);
+    tracker.link(b"t", A);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 5, 5)), Rule::D5);
+}
+
+#[test]
 fn a_producer_that_began_with_an_unreadable_request_leaves_nothing_out() {
     let mut tracker = tracker();
     tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
@@ -148,4 +158,18 @@ fn wrapping_ranges_are_remembered_in_their_order() {
     assert_eq!(tracker.rule(&batch(7, 0, 0, 2)), Rule::D16);
     assert_eq!(tracker.rule(&batch(7, 0, i32::MAX - 5, 1)), Rule::D19);
     assert_eq!(tracker.rule(&batch(7, 0, 4, 1)), Rule::D18);
+}
+
+#[test]
+fn what_was_forgotten_of_a_producer_is_not_called_a_gap() {
+    let mut tracker = tracker();
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 2), 100);
+    acknowledge(&mut tracker, T, &batch(7, 0, 2, 1), 102);
+    tracker.end_topic(T);
+    // Its first batch comes again, for its answer was lost, and is a duplicate to the broker.
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 2), 100);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 3, 1)), Rule::D17);
+    acknowledge(&mut tracker, T, &batch(7, 1, 0, 1), 104);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 1, 5, 1)), Rule::D18, "a new epoch begins at 0");
 }

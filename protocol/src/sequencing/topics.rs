@@ -57,7 +57,14 @@ pub(super) enum Twins<I> {
 
 impl Topics {
     pub(super) fn new() -> Self {
-        Self { slab: Slab::new(), by_name: HashMap::new(), by_id: HashMap::new(), name_bytes: 0, unnamed: 0, retirements: 0 }
+        Self {
+            slab: Slab::new(),
+            by_name: HashMap::new(),
+            by_id: HashMap::new(),
+            name_bytes: 0,
+            unnamed: 0,
+            retirements: 0,
+        }
     }
 
     pub(super) fn find(&self, topic: TopicRef<'_>) -> Option<u32> {

@@ -69,7 +69,8 @@ impl<L: Ledger> Session<L> {
     ) {
         let Some(claim) = claims.find(|| self.topic_hash(entry.topic), entry.partition) else {
             if ErrorCode(entry.error).doubts_the_log() {
-                self.ledgers[ledger].tracker(entry.partition, |tracker| tracker.doubt_log(entry.topic, entry.partition));
+                self.ledgers[ledger]
+                    .tracker(entry.partition, |tracker| tracker.doubt_log(entry.topic, entry.partition));
             }
             return;
         };

@@ -74,7 +74,8 @@ impl Tracker {
         self.end_partition(at);
         let Partition { topic, index, .. } = self.partitions[at];
         let topic = self.topics.get(topic);
-        let heir = topic.name.as_deref().filter(|_| topic.retired).and_then(|name| self.topics.find(TopicRef::Name(name)));
+        let heir =
+            topic.name.as_deref().filter(|_| topic.retired).and_then(|name| self.topics.find(TopicRef::Name(name)));
         if let Some(heir) = heir.and_then(|heir| self.find_partition(heir, index)) {
             self.end_partition(heir);
         }

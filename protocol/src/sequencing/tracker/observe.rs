@@ -1,8 +1,8 @@
 //! A batch on its way to the broker.
 
 use super::super::attempts::{Acks, Attempt, Batch, Flag, Millis, Sender, State, Ticket};
-use super::super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence, SequenceRange};
 use super::super::entry::Entry;
+use super::super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence, SequenceRange};
 use super::super::slab::NOWHERE;
 use super::super::topic::TopicRef;
 use super::super::verdict::Rule;

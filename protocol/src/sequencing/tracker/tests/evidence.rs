@@ -255,3 +255,14 @@ fn unknown_outcomes_that_are_forgotten_take_no_proof_along() {
     tracker.settle(twin, ok(110), after(ttl - 1));
     assert_eq!(tracker.look(T, 0, &batch(7, 0, 10, 5), &sender(), after(ttl + 1)).rule, Rule::D12);
 }
+
+#[test]
+fn of_two_contents_acknowledged_at_one_place_neither_is_proven() {
+    let mut tracker = tracker();
+    let other = Batch { fingerprint: Fingerprint { crc: 9, length: 100 }, ..batch(7, 0, 0, 5) };
+    let [one, two] = [batch(7, 0, 0, 5), other].map(|batch| tracker.send_one(&batch));
+    tracker.settle(one, ok(100), NOW);
+    tracker.settle(two, ok(100), NOW);
+    assert_eq!(tracker.look(T, 0, &batch(7, 0, 0, 5), &sender(), NOW).proof, None);
+    assert_eq!(tracker.look(T, 0, &other, &sender(), NOW).proof, None);
+}

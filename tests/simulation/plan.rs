@@ -1,0 +1,166 @@
+//! What a seed stands for: a world, and a list of things that happen in it.
+
+use seqgate_protocol::sequencing::TrackerLimits;
+use seqgate_protocol::session::{Mixed, Mode, Policy};
+
+use crate::clients::Family;
+use crate::cluster::Make;
+use crate::random::{Random, mix};
+
+/// Something that happens. What exactly is drawn from the number beside it, among what is possible at that moment, so
+/// that a list stays good when others are taken out of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Send,
+    ProxyTakes,
+    BrokerTakes,
+    BrokerAnswers,
+    ProxyHears,
+    ClientHears,
+    Replicate,
+    AskMetadata,
+    EndTransaction,
+    /// Faults, from here on.
+    CutClient,
+    CutBroker,
+    GiveUpOrphan,
+    RestartBroker,
+    MoveLeader,
+    LoseTail,
+    Expire,
+    Recreate,
+    Wipe,
+    Wait,
+    Trouble,
+    RestartProxy,
+    Sweep,
+    Skip,
+    SwitchMode,
+    RestartClient,
+}
+
+/// What happens in every run, and how often.
+const USUAL: [(Act, usize); 9] = [
+    (Act::Send, 26),
+    (Act::ProxyTakes, 22),
+    (Act::BrokerTakes, 18),
+    (Act::BrokerAnswers, 18),
+    (Act::ProxyHears, 18),
+    (Act::ClientHears, 18),
+    (Act::Replicate, 6),
+    (Act::AskMetadata, 1),
+    (Act::EndTransaction, 3),
+];
+
+/// What happens in some runs, how often there, and in how many of a hundred.
+const FAULTS: [(Act, usize, usize); 16] = [
+    (Act::CutClient, 4, 70),
+    (Act::CutBroker, 2, 50),
+    (Act::GiveUpOrphan, 2, 30),
+    (Act::RestartBroker, 2, 40),
+    (Act::MoveLeader, 2, 25),
+    (Act::LoseTail, 1, 15),
+    (Act::Expire, 2, 25),
+    (Act::Recreate, 1, 12),
+    (Act::Wipe, 1, 8),
+    (Act::Wait, 2, 40),
+    (Act::Trouble, 4, 50),
+    (Act::RestartProxy, 1, 15),
+    (Act::Sweep, 1, 20),
+    (Act::Skip, 2, 25),
+    (Act::SwitchMode, 1, 8),
+    (Act::RestartClient, 1, 10),
+];
+
+/// A world.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) make: Make,
+    pub(crate) proxies: usize,
+    pub(crate) limits: TrackerLimits,
+    pub(crate) policy: Policy,
+    /// Family, Produce version, and where a producer that has been there for long begins.
+    pub(crate) clients: Vec<(Family, i16, Option<(i32, i16)>)>,
+    /// How many of a hundred requests are too large to be held.
+    pub(crate) streams: usize,
+    /// How many of a hundred answers tell the client to slow down.
+    pub(crate) throttles: usize,
+}
+
+/// A run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) setup: Setup,
+    pub(crate) steps: Vec<(Act, u64)>,
+}
+
+impl Plan {
+    /// The run that a seed stands for.
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut random = Random::new(mix(seed ^ 0x5e90_a7e0));
+        let faults: Vec<(Act, usize)> = FAULTS
+            .into_iter()
+            .filter(|(.., runs)| random.percent(*runs))
+            .map(|(act, weight, _)| (act, weight))
+            .collect();
+        let happens = |act| faults.iter().any(|(fault, _)| *fault == act);
+        let setup = Setup::draw(&mut random, happens(Act::Wipe) || happens(Act::Skip));
+        let weights: Vec<(Act, usize)> = USUAL.into_iter().chain(faults).collect();
+        let sum: usize = weights.iter().map(|(_, weight)| weight).sum();
+        let count = 60 + random.below(240);
+        let steps = (0..count).map(|_| (draw(&weights, random.below(sum)), random.next())).collect();
+        Self { seed, setup, steps }
+    }
+}
+
+fn draw(weights: &[(Act, usize)], mut at: usize) -> Act {
+    for (act, weight) in weights {
+        if at < *weight {
+            return *act;
+        }
+        at -= weight;
+    }
+    unreachable!("below the sum of all weights")
+}
+
+impl Setup {
+    /// `alone`: what happens is sure to be known only to a proxy that sees everything.
+    fn draw(random: &mut Random, alone: bool) -> Self {
+        let make = Make {
+            brokers: *random.pick(&[1, 1, 3]),
+            topics: 1 + random.below(2),
+            partitions: 1 + random.below(3),
+            lags: random.percent(50),
+            old: random.percent(5),
+        };
+        let proxies = if alone || random.percent(80) { 1 } else { 2 };
+        let limits = TrackerLimits {
+            window: *random.pick(&[5, 8, 32]),
+            producers_max: *random.pick(&[1_000, 1_000, 1_000, 4]),
+            proof_ttl_ms: 300_000,
+            idle_ms_max: 3_600_000,
+        };
+        let policy = Policy {
+            mode: if random.percent(90) { Mode::Dedupe } else { Mode::Observe },
+            mixed: if random.percent(80) { Mixed::Strip } else { Mixed::Forward },
+            authoritative: proxies == 1 && random.percent(60),
+        };
+        let clients = (0..1 + random.below(3)).map(|_| client(random)).collect();
+        let streams = if random.percent(20) { 30 } else { 0 };
+        let throttles = if random.percent(20) { 20 } else { 0 };
+        Self { make, proxies, limits, policy, clients, streams, throttles }
+    }
+}
+
+fn client(random: &mut Random) -> (Family, i16, Option<(i32, i16)>) {
+    // Java is what most people have.
+    let family = if random.percent(25) { Family::Java } else { *random.pick(&Family::ALL) };
+    let version = *random.pick(family.versions());
+    let late = family.is_idempotent() && !family.is_transactional() && random.percent(15);
+    let begins = late.then(|| {
+        let sequence = i32::MAX - random.below(12) as i32;
+        (sequence, *random.pick(&[1, 7, i16::MAX - 2]))
+    });
+    (family, version, begins)
+}

@@ -1,0 +1,170 @@
+//! A proxy takes the next answer of a broker.
+
+use seqgate_protocol::event::Event;
+use seqgate_protocol::sequencing::Millis;
+use seqgate_protocol::session::{Learnt, Ledger, Local, Settled};
+use seqgate_protocol::wire::head::ApiKey;
+use seqgate_protocol::wire::learn::Learner;
+
+use super::{Api, Asked, Frame, Settle, Slot};
+use crate::memory::Handle;
+use crate::wire::{Response, Said};
+use crate::world::World;
+
+impl World {
+    /// The oldest answer of a broker is passed on.
+    pub(crate) fn proxy_hears(&mut self, at: usize) {
+        let Some(frame) = self.connections[at].from_broker.pop_front() else { return };
+        if self.connections[at].session.is_none() {
+            self.connections[at].to_client.push_back(frame);
+            return;
+        }
+        match self.connections[at].slots.pop_front() {
+            Some(Slot::Settle(settle)) => self.settle(at, *settle, frame),
+            Some(Slot::Pass(api)) => {
+                self.learn(at, api, &frame.bytes);
+                self.give(at, frame);
+            }
+            Some(Slot::Local(_)) | None => self.fail("an answer came that was not due".into()),
+        }
+        self.note_served(at);
+        self.release(at);
+        self.tidy(at);
+    }
+
+    fn note_served(&mut self, at: usize) {
+        let connection = &mut self.connections[at];
+        // It may have ended over this answer.
+        let Some(session) = connection.session.as_mut() else { return };
+        if session.auth_mut().served() {
+            self.proxies[connection.proxy].note_served();
+        }
+    }
+
+    fn settle(&mut self, at: usize, settle: Settle, frame: Frame) {
+        let response = Response::read(settle.version, &frame.bytes);
+        let Settle { pending, asked, sent, .. } = &settle;
+        self.tell(|| told(at, asked, sent, &response));
+        for place in sent {
+            self.note_answered(at, &asked[*place], &response);
+        }
+        debug_assert!(pending.is_some(), "there is a proxy");
+        let Settle { pending: Some(pending), asked, sent, request, correlation_id, version } = settle else { return };
+        let session = self.connections[at].session.as_ref().expect("there is a proxy");
+        let mut gaps = Vec::new();
+        let settled = session.settle(pending, &frame.bytes, Millis(self.now_ms), &mut |event| {
+            if let Event::GapConfirmed { batch, partition, .. } = event {
+                gaps.push((batch.producer_id.get(), partition, batch.range.first.get()));
+            }
+        });
+        self.judge_confirmed(at, &asked, &response, &gaps);
+        let is_whole = sent.len() == asked.len();
+        match settled {
+            Settled::Unchanged if is_whole => self.give(at, frame),
+            Settled::Merged(bytes) if !is_whole => {
+                let merged = Response::read(version, &bytes);
+                self.judge_merged(&request, &sent, &response, &merged);
+                self.give(at, Frame { bytes, ..frame });
+            }
+            Settled::Reset if !is_whole => {
+                self.tally.resets += 1;
+                self.client_goes(at, true);
+            }
+            other => self.fail(format!("the answer to {correlation_id} is {other:?}")),
+        }
+    }
+
+    fn note_answered(&mut self, at: usize, asked: &Asked, response: &Response) {
+        let is_it = |said: &&Said| said.topic == asked.topic && said.partition == asked.index;
+        let proxy = self.connections[at].proxy;
+        let witness = &mut self.proxies[proxy].witness;
+        match response.said.iter().find(is_it) {
+            Some(said) => witness.answered(asked, said, self.step, self.now_ms),
+            None => witness.unanswered(asked),
+        }
+    }
+
+    /// What the client gets at last.
+    fn give(&mut self, at: usize, frame: Frame) {
+        if self.connections[at].client_here {
+            self.connections[at].to_client.push_back(frame);
+        }
+    }
+
+    /// Answers made here leave when nothing is due before them.
+    pub(crate) fn release(&mut self, at: usize) {
+        while matches!(self.connections[at].slots.front(), Some(Slot::Local(_))) {
+            let Some(Slot::Local(local)) = self.connections[at].slots.pop_front() else { return };
+            if !self.connections[at].client_here {
+                continue;
+            }
+            let session = self.connections[at].session.as_ref().expect("there is a proxy");
+            if session.still_holds(&local, Millis(self.now_ms)) {
+                self.give_local(at, &local);
+            } else {
+                self.tally.resets += 1;
+                self.client_goes(at, true);
+            }
+        }
+    }
+
+    fn give_local(&mut self, at: usize, local: &Local) {
+        let bytes = local.frame().to_vec();
+        let correlation_id = i32::from_be_bytes(bytes[4..8].try_into().expect("four bytes"));
+        let Some(request) = self.connections[at].awaits(correlation_id) else {
+            return self.fail(format!("an answer to {correlation_id}, which was not asked for"));
+        };
+        let version = request.version;
+        let response = Response::read(version, &bytes);
+        self.judge_local(at, &request, &response);
+        self.give(at, Frame { api: Api::Produce(version), correlation_id, bytes, silent: true });
+    }
+
+    fn learn(&mut self, at: usize, api: Api, bytes: &[u8]) {
+        let (key, version) = match api {
+            Api::Metadata => (ApiKey::METADATA, 12),
+            Api::InitProducerId => (ApiKey::INIT_PRODUCER_ID, 4),
+            Api::Produce(_) => return,
+        };
+        self.witness_learns(at, api, bytes);
+        let connection = &mut self.connections[at];
+        let proxy = &mut self.proxies[connection.proxy];
+        let present = proxy.present(connection.broker, self.now_ms);
+        let session = connection.session.as_mut().expect("there is a proxy");
+        let mut learner = Learner::new(key, version).expect("it is learnt from");
+        for piece in bytes[4..].chunks(11) {
+            learner.feed(piece, &mut |fact| {
+                let learnt = session.learn(fact, version, &present, &mut |_| {});
+                let Learnt::ClusterId(id) = learnt else { return };
+                let id = String::from_utf8_lossy(id).into_owned();
+                let known = session.ledger().0.id.borrow().clone();
+                match known {
+                    None => *session.ledger().0.id.borrow_mut() = Some(id),
+                    Some(known) if known == id => {}
+                    Some(_) => {
+                        session.ledger().each_tracker(|tracker| tracker.end_cluster());
+                        if proxy.ledger.0.id.borrow().as_ref() != Some(&id) {
+                            proxy.ledger = Handle::new(proxy.limits);
+                            *proxy.ledger.0.id.borrow_mut() = Some(id);
+                        }
+                        assert!(session.switch(proxy.ledger.clone()), "clusters change too often");
+                    }
+                }
+            });
+        }
+        assert!(learner.finished(), "an answer was not read to its end");
+    }
+}
+
+/// An answer in the words of golden scenarios: one for each batch that the broker was sent.
+fn told(at: usize, asked: &[Asked], sent: &[usize], response: &Response) -> String {
+    let mut words = format!("c{at}<");
+    for asked in sent.iter().map(|place| &asked[*place]) {
+        let is_it = |said: &&Said| said.topic == asked.topic && said.partition == asked.index;
+        words += &response.said.iter().find(is_it).map_or(" -".into(), |said| {
+            let code = if said.error == 0 { "ok".into() } else { said.error.to_string() };
+            if said.base_offset >= 0 { format!(" {code}@{}", said.base_offset) } else { format!(" {code}") }
+        });
+    }
+    words
+}

@@ -1,0 +1,112 @@
+//! One connection: what is on its way in each direction, and what the proxy owes its client.
+
+use std::collections::VecDeque;
+
+use seqgate_protocol::session::{Local, Pending, Session};
+
+use super::witness::Asked;
+use crate::cluster::Waiting;
+use crate::memory::Handle;
+use crate::wire::Request;
+
+/// What a frame is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Api {
+    Produce(i16),
+    Metadata,
+    InitProducerId,
+}
+
+/// A frame on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) api: Api,
+    pub(crate) correlation_id: i32,
+    /// Its length included; only produce requests have any.
+    pub(crate) bytes: Vec<u8>,
+    /// Nothing comes back.
+    pub(crate) silent: bool,
+}
+
+/// The answer that is due.
+#[derive(Debug)]
+pub(crate) enum Slot {
+    /// The broker's, to what it was sent of a produce request.
+    Settle(Box<Settle>),
+    /// One made here.
+    Local(Box<Local>),
+    /// The broker's, to anything else.
+    Pass(Api),
+}
+
+/// A produce request at the broker.
+#[derive(Debug)]
+pub(crate) struct Settle {
+    /// Absent where there is no proxy.
+    pub(crate) pending: Option<Pending>,
+    pub(crate) correlation_id: i32,
+    pub(crate) version: i16,
+    /// What the client asked for, and which of its entries the broker was sent.
+    pub(crate) asked: Vec<Asked>,
+    pub(crate) sent: Vec<usize>,
+    pub(crate) request: Request,
+}
+
+/// The connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) client: usize,
+    pub(crate) broker: usize,
+    pub(crate) proxy: usize,
+    pub(crate) session: Option<Session<Handle>>,
+    pub(crate) from_client: VecDeque<Frame>,
+    /// The first frame from the client was told to wait.
+    pub(crate) held: bool,
+    pub(crate) slots: VecDeque<Slot>,
+    pub(crate) to_broker: VecDeque<Frame>,
+    pub(crate) waiting: Option<(i16, Waiting)>,
+    pub(crate) from_broker: VecDeque<Frame>,
+    pub(crate) to_client: VecDeque<Frame>,
+    /// What the client waits for, in its order.
+    pub(crate) awaited: VecDeque<(i32, Option<Request>)>,
+    /// The client reads and writes.
+    pub(crate) client_here: bool,
+    /// The proxy reads and writes to the broker.
+    pub(crate) broker_here: bool,
+    /// A batch was refused on it.
+    pub(crate) disturbed: bool,
+}
+
+impl Connection {
+    pub(crate) const fn new(ends: (usize, usize, usize), session: Option<Session<Handle>>) -> Self {
+        let (client, proxy, broker) = ends;
+        Self {
+            client,
+            broker,
+            proxy,
+            session,
+            from_client: VecDeque::new(),
+            held: false,
+            slots: VecDeque::new(),
+            to_broker: VecDeque::new(),
+            waiting: None,
+            from_broker: VecDeque::new(),
+            to_client: VecDeque::new(),
+            awaited: VecDeque::new(),
+            client_here: true,
+            broker_here: true,
+            disturbed: false,
+        }
+    }
+
+    /// The version and the request that this correlation id stands for, among what the client waits for.
+    pub(crate) fn awaits(&self, correlation_id: i32) -> Option<Request> {
+        let is_it = |(id, _): &&(i32, Option<Request>)| *id == correlation_id;
+        self.awaited.iter().find(is_it).and_then(|(_, request)| request.clone())
+    }
+
+    /// Nothing will ever happen on it.
+    pub(crate) fn is_over(&self) -> bool {
+        !self.client_here && !self.broker_here && self.to_broker.is_empty() && self.waiting.is_none()
+    }
+}

@@ -1,0 +1,237 @@
+//! A proxy takes the next request of a client.
+
+use seqgate_protocol::event::{Action, BatchEvent, Event, Rule, Verdict};
+use seqgate_protocol::session::{Admission, Mixed, Mode, Pending};
+
+use super::{Api, Asked, Frame, Settle, Slot};
+use crate::batch::{Batch, Key};
+use crate::random::Random;
+use crate::wire::Request;
+use crate::world::World;
+
+/// With fewer producers than this, some are forgotten.
+pub(crate) const SMALL: u32 = 100;
+
+/// What a session reported of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported {
+    verdict: Verdict,
+    rule: Rule,
+    action: Action,
+    key: Option<Key>,
+    is_new_gap: bool,
+}
+
+impl World {
+    /// The next frame of a client is looked at.
+    pub(crate) fn proxy_takes(&mut self, at: usize, random: &mut Random) {
+        let Some(frame) = self.connections[at].from_client.front().cloned() else { return };
+        let Api::Produce(version) = frame.api else {
+            self.connections[at].from_client.pop_front();
+            self.connections[at].slots.push_back(Slot::Pass(frame.api));
+            self.connections[at].to_broker.push_back(frame);
+            return;
+        };
+        if self.connections[at].session.is_none() {
+            self.connections[at].from_client.pop_front();
+            self.connections[at].to_broker.push_back(frame);
+            return;
+        }
+        let request = Request::read(&frame.bytes);
+        let asked = self.asked(at, &request);
+        debug_assert_eq!(request.version, version);
+        if random.percent(self.setup.streams) && !self.connections[at].held {
+            self.stream(at, frame, request, asked, random);
+        } else {
+            self.admit(at, frame, request, asked);
+        }
+        self.release(at);
+    }
+
+    /// What the witness is told of each entry.
+    fn asked(&self, at: usize, request: &Request) -> Vec<Asked> {
+        let connection = &self.connections[at];
+        let broker = self.proxies[connection.proxy].generation(connection.broker);
+        let asked = |(topic, index, records): &(_, i32, Vec<u8>)| {
+            let twice = request.entries.iter().filter(|(t, i, _)| (t, i) == (topic, index)).count() > 1;
+            Asked {
+                partition: self.number_of(topic, *index),
+                topic: topic.clone(),
+                index: *index,
+                batch: Batch::read(records),
+                acks: request.acks,
+                sent: self.step,
+                connection: at,
+                broker,
+                opaque: twice,
+                is_suspect: false,
+            }
+        };
+        request.entries.iter().map(asked).collect()
+    }
+
+    fn admit(&mut self, at: usize, frame: Frame, request: Request, mut asked: Vec<Asked>) {
+        let connection = &mut self.connections[at];
+        let present = self.proxies[connection.proxy].present(connection.broker, self.now_ms);
+        let held = std::mem::take(&mut connection.held);
+        let session = connection.session.as_mut().expect("there is a proxy");
+        let mut reported = Vec::new();
+        let admission = session.admit(&frame.bytes, held, &present, &mut |event| report(&event, &mut reported));
+        if !matches!(admission, Admission::Hold) {
+            self.connections[at].from_client.pop_front();
+        }
+        if !matches!(admission, Admission::Hold | Admission::Reset) {
+            self.judge_verdicts(at, &mut asked, &reported);
+        }
+        match admission {
+            Admission::Forward(pending) => {
+                self.judge_forwarded(at, &request, &asked);
+                self.forward(at, frame, request, asked, pending);
+            }
+            Admission::Strip { frame: left, pending } => self.strip(at, frame, left, request, asked, pending),
+            Admission::Answer(local) => {
+                self.tally.answered += asked.len() as u64;
+                for asked in &asked {
+                    self.judge_answer(at, asked);
+                }
+                if self.policy(at).mode != Mode::Dedupe {
+                    self.fail("a batch was answered in observe mode".into());
+                }
+                self.connections[at].slots.push_back(Slot::Local(Box::new(local)));
+            }
+            Admission::Hold => {
+                self.tally.held += 1;
+                self.connections[at].held = true;
+            }
+            Admission::Reset => {
+                self.tally.resets += 1;
+                self.client_goes(at, true);
+            }
+            Admission::Unread => self.fail(format!("a request went through unread: {request:?}")),
+        }
+    }
+
+    /// The whole request goes to the broker.
+    fn forward(&mut self, at: usize, frame: Frame, request: Request, asked: Vec<Asked>, pending: Option<Pending>) {
+        for asked in &asked {
+            self.note_forwarded(at, asked);
+        }
+        if pending.is_some() != (request.acks != 0) {
+            self.fail(format!("an answer is due or not: {request:?}"));
+        }
+        if let Some(pending) = pending {
+            let sent = (0..asked.len()).collect();
+            let (version, correlation_id) = (request.version, request.correlation_id);
+            let settle = Settle { pending: Some(pending), correlation_id, version, asked, sent, request };
+            self.connections[at].slots.push_back(Slot::Settle(Box::new(settle)));
+        }
+        self.connections[at].to_broker.push_back(frame);
+    }
+
+    fn strip(&mut self, at: usize, frame: Frame, left: Vec<u8>, request: Request, asked: Vec<Asked>, pending: Pending) {
+        let policy = self.policy(at);
+        let sent = self.left_in(&request, &left);
+        if policy.mode != Mode::Dedupe || policy.mixed != Mixed::Strip || sent.is_empty() || sent.len() == asked.len() {
+            self.fail(format!("stripped to {sent:?} of {request:?}"));
+        }
+        for (place, asked) in asked.iter().enumerate() {
+            if sent.contains(&place) {
+                self.note_forwarded(at, asked);
+            } else {
+                self.tally.stripped += 1;
+                self.judge_answer(at, asked);
+            }
+        }
+        let (version, correlation_id) = (request.version, request.correlation_id);
+        let settle = Settle { pending: Some(pending), correlation_id, version, asked, sent, request };
+        self.connections[at].slots.push_back(Slot::Settle(Box::new(settle)));
+        self.connections[at].to_broker.push_back(Frame { bytes: left, ..frame });
+    }
+
+    /// Which entries are left in a request; everything else in it must be as it was.
+    fn left_in(&mut self, request: &Request, left: &[u8]) -> Vec<usize> {
+        let left = Request::read(left);
+        let is_left = |place: &usize| left.entries.contains(&request.entries[*place]);
+        let sent: Vec<usize> = (0..request.entries.len()).filter(is_left).collect();
+        let rest =
+            Request { entries: sent.iter().map(|place| request.entries[*place].clone()).collect(), ..request.clone() };
+        if rest != left {
+            self.fail(format!("stripped {request:?} to {left:?}"));
+        }
+        sent
+    }
+
+    /// The request passes in pieces, as one that is too large to be held.
+    fn stream(&mut self, at: usize, frame: Frame, request: Request, mut asked: Vec<Asked>, random: &mut Random) {
+        let connection = &mut self.connections[at];
+        connection.from_client.pop_front();
+        let present = self.proxies[connection.proxy].present(connection.broker, self.now_ms);
+        let session = connection.session.as_mut().expect("there is a proxy");
+        let mut reported = Vec::new();
+        let mut sink = |event: Event<'_>| report(&event, &mut reported);
+        let size = (frame.bytes.len() - 4) as u32;
+        let Some(mut streamed) = session.begin_stream(&frame.bytes, size, &mut sink) else {
+            return self.fail(format!("a streamed request went through unread: {request:?}"));
+        };
+        let mut rest = &frame.bytes[..];
+        let mut goes_on = true;
+        while goes_on && !rest.is_empty() {
+            let (piece, behind) = rest.split_at(rest.len().min(1 + random.below(97)));
+            goes_on = session.stream(&mut streamed, piece, &present, &mut sink);
+            rest = behind;
+        }
+        self.tally.streamed += 1;
+        if goes_on {
+            let pending = session.end_stream(streamed);
+            self.judge_verdicts(at, &mut asked, &reported);
+            return self.forward(at, frame, request, asked, pending);
+        }
+        session.cut_stream(streamed, &present);
+        self.tally.resets += 1;
+        self.client_goes(at, true);
+    }
+
+    fn note_forwarded(&mut self, at: usize, asked: &Asked) {
+        let proxy = self.connections[at].proxy;
+        // In observe mode nothing is held back, and a duplicate that cannot be left out of its request is not the next.
+        // Nor is it known who goes alone when producers are evicted.
+        let is_old =
+            self.proxies[proxy].witness.proof(asked, self.now_ms).is_ok() || self.setup.limits.producers_max < SMALL;
+        let problem = self.proxies[proxy].witness.forwarded(asked).filter(|_| !is_old);
+        if let Some(problem) = problem.filter(|_| self.policy(at).mode == Mode::Dedupe && !self.has_switched) {
+            self.fail(problem);
+        }
+    }
+
+    fn judge_verdicts(&mut self, at: usize, asked: &mut [Asked], reported: &[Reported]) {
+        if reported.len() != asked.len() {
+            self.fail(format!("{} verdicts on {} batches", reported.len(), asked.len()));
+        }
+        for (asked, reported) in asked.iter_mut().zip(reported) {
+            self.tell(|| {
+                let Reported { verdict, rule, action, .. } = reported;
+                let batch = &asked.batch;
+                format!("#    c{at} {batch:?}: {} {} {}", verdict.name(), rule.name(), action.name())
+            });
+            asked.is_suspect = reported.verdict == Verdict::Suspect;
+            // What there is no room for teaches nothing.
+            asked.opaque |= reported.rule == Rule::T36;
+            if asked.batch.is_idempotent() && reported.key != Some(asked.batch.key()) {
+                self.fail(format!("{reported:?} was reported of {:?}", asked.batch));
+            }
+            self.judge_gap(at, asked, reported.verdict, reported.is_new_gap);
+        }
+    }
+}
+
+/// Keeps what is judged of an event.
+fn report(event: &Event<'_>, reported: &mut Vec<Reported>) {
+    let Event::Batch(BatchEvent { verdict, rule, action, batch, new_gap, .. }) = event else { return };
+    let key = batch.map(|id| Key {
+        producer_id: id.producer_id.get(),
+        epoch: id.epoch.get(),
+        base: id.range.first.get(),
+        last: id.range.last.get(),
+    });
+    reported.push(Reported { verdict: *verdict, rule: *rule, action: *action, key, is_new_gap: *new_gap });
+}

@@ -1,0 +1,358 @@
+//! What one proxy was shown, noted down by other code than its own: from that, whether it may answer a batch itself.
+//!
+//! Deliberately plain: lists that are searched from end to end. It says "no" only where the contract does, and "must"
+//! only where nothing at all speaks against it.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::batch::{Batch, Key};
+use crate::wire::{Said, TopicKey};
+
+/// How many acknowledged intervals of a partition contradict a new one.
+const INTERVALS: usize = 64;
+
+/// A broker's word that it has a batch.
+#[derive(Clone, Debug)]
+struct Success {
+    batch: Batch,
+    offset: i64,
+    /// When it was sent for, and when the answer came, in steps of the simulation.
+    sent: u64,
+    proves: bool,
+}
+
+/// What is held against a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// The partition's number in the cluster, and as the request names it.
+    pub(crate) partition: usize,
+    pub(crate) topic: TopicKey,
+    pub(crate) index: i32,
+    pub(crate) batch: Batch,
+    pub(crate) acks: i16,
+    /// When it was sent, in steps.
+    pub(crate) sent: u64,
+    /// By which connection to which generation of which broker.
+    pub(crate) connection: usize,
+    pub(crate) broker: (usize, u32),
+    /// The partition stands twice in its request.
+    pub(crate) opaque: bool,
+    /// It was called a suspect.
+    pub(crate) is_suspect: bool,
+}
+
+impl Asked {
+    fn place(&self) -> Place {
+        match self.topic {
+            TopicKey::Name(_) => (self.partition, 0),
+            TopicKey::Id(id) => (self.partition, id),
+        }
+    }
+}
+
+/// One producer on one partition.
+#[derive(Clone, Debug, Default)]
+struct Producer {
+    successes: Vec<Success>,
+    newest_ms: u64,
+    epoch: i16,
+    /// Something happened after which a proxy need not know anything any more.
+    unusual: bool,
+    in_flight: Vec<(usize, Key)>,
+    /// A local answer was older than its broker's generation: until this one has acknowledged something, one at a time.
+    alone: Option<(usize, u32)>,
+    acked_by: Option<(usize, u32)>,
+}
+
+/// One partition.
+#[derive(Clone, Debug, Default)]
+struct Partition {
+    producers: HashMap<i64, Producer>,
+    intervals: Vec<(i64, i64, Option<Key>)>,
+    /// Nothing that was sent before is proven.
+    doubted: u64,
+}
+
+/// A partition under one form of its topic: clients of one producer id keep to one.
+type Place = (usize, u8);
+
+/// The witness of one proxy.
+#[derive(Debug)]
+pub(crate) struct Witness {
+    partitions: HashMap<Place, Partition>,
+    ids: HashMap<String, u8>,
+    /// Ids that a name had before another one.
+    retired: HashSet<u8>,
+    /// When each partition was doubted last, under whatever name.
+    doubted_at: HashMap<usize, u64>,
+    /// When the last name was joined with an id.
+    linked_at: u64,
+    /// When each producer id was handed out last.
+    handed_out: HashMap<i64, u64>,
+    cluster: Option<u32>,
+    doubted: u64,
+    ttl_ms: u64,
+    waited_ms: u64,
+    window: usize,
+}
+
+impl Witness {
+    pub(crate) fn new(ttl_ms: u64, window: usize) -> Self {
+        Self {
+            partitions: HashMap::new(),
+            ids: HashMap::new(),
+            retired: HashSet::new(),
+            doubted_at: HashMap::new(),
+            linked_at: 0,
+            handed_out: HashMap::new(),
+            cluster: None,
+            doubted: 0,
+            ttl_ms,
+            waited_ms: 0,
+            window,
+        }
+    }
+
+    /// A batch goes to a broker. What is wrong with that, if anything.
+    pub(crate) fn forwarded(&mut self, asked: &Asked) -> Option<String> {
+        let producer = self.producer(asked)?;
+        let key = asked.batch.key();
+        producer.unusual |= asked.opaque || asked.acks == 0;
+        // The retry of one that is in flight is not the next one.
+        let is_next = !producer.in_flight.is_empty() && producer.in_flight.iter().all(|(_, other)| *other != key);
+        let problem = producer.alone.is_some() && asked.acks != 0 && !asked.opaque && is_next;
+        if asked.acks != 0 {
+            // The generation that has to acknowledge something is the one that is asked.
+            producer.alone = producer.alone.map(|_| asked.broker);
+        }
+        producer.in_flight.push((asked.connection, key));
+        if asked.acks == 0 {
+            producer.in_flight.pop();
+        }
+        problem.then(|| format!("T27: {:?} goes while another one is in flight", asked.batch))
+    }
+
+    /// Nothing more will be heard of a batch.
+    pub(crate) fn unanswered(&mut self, asked: &Asked) {
+        if let Some(producer) = self.producer(asked) {
+            producer.in_flight.retain(|other| *other != (asked.connection, asked.batch.key()));
+        }
+    }
+
+    /// The broker said something of a batch.
+    pub(crate) fn answered(&mut self, asked: &Asked, said: &Said, step: u64, now_ms: u64) {
+        self.unanswered(asked);
+        match said.error {
+            0 | 46 => self.succeeded(asked, said, step, now_ms),
+            3 | 56 | 100 => self.doubt(asked.place(), step),
+            45 | 47 | 59 => {
+                if let Some(producer) = self.producer(asked) {
+                    producer.unusual = true;
+                }
+                // Of the expected sequence it may say that the log is not what it was.
+                self.unsettle(asked.partition, step);
+            }
+            _ => {}
+        }
+    }
+
+    fn succeeded(&mut self, asked: &Asked, said: &Said, step: u64, now_ms: u64) {
+        let late = asked.sent <= self.partitions.entry(asked.place()).or_default().doubted.max(self.doubted);
+        let handed_out = self.handed_out.get(&asked.batch.producer_id).is_some_and(|at| asked.sent <= *at);
+        let mut sent = asked.sent;
+        // What was sent before a topic's two names were known to be one is perhaps not kept.
+        let unsettled = self.doubted_at.get(&asked.partition).copied().unwrap_or(0);
+        let is_kept = !late && asked.sent > self.linked_at.max(unsettled);
+        if is_kept && !asked.opaque && asked.batch.is_idempotent() && said.base_offset >= 0 {
+            let new = (said.base_offset, said.base_offset + asked.batch.count() - 1, Some(asked.batch.key()));
+            if self.fits_not(asked.place(), new, step) {
+                // The newer one stays.
+                sent = step + 1;
+            }
+        }
+        let linked_at = self.linked_at.max(self.doubted_at.get(&asked.partition).copied().unwrap_or(0));
+        let Some(producer) = self.producer(asked) else { return };
+        if asked.opaque {
+            producer.unusual = true;
+            return;
+        }
+        if producer.alone.is_none_or(|by| by == asked.broker) {
+            (producer.alone, producer.acked_by) = (None, Some(asked.broker));
+        }
+        if asked.batch.epoch < producer.epoch {
+            return;
+        }
+        if asked.batch.epoch > producer.epoch || producer.successes.is_empty() {
+            producer.epoch = asked.batch.epoch;
+            producer.successes.clear();
+            producer.unusual = false;
+        }
+        // A newer batch at an older offset says that the log is not what it was; which one is wrong is not for us.
+        let is_behind = |other: &Success| other.batch.base != asked.batch.base && said.base_offset <= other.offset;
+        producer.unusual |= asked.sent <= linked_at;
+        let is_elsewhere = |other: &Success| other.batch.key() == asked.batch.key() && other.offset != said.base_offset;
+        let moved = producer.successes.iter().any(is_elsewhere);
+        let regresses = said.base_offset >= 0 && producer.successes.iter().any(is_behind);
+        producer.unusual |= regresses;
+        let proves = !late
+            && !handed_out
+            && asked.acks == -1
+            && !asked.batch.transactional
+            && said.base_offset >= 0
+            && said.error == 0;
+        if proves {
+            producer.newest_ms = now_ms;
+        }
+        let batch = asked.batch.clone();
+        producer.successes.push(Success { batch, offset: said.base_offset, sent, proves });
+        if moved || regresses {
+            self.unsettle(asked.partition, step);
+            // And what stood there before says nothing of what comes.
+            self.partitions.entry(asked.place()).or_default().intervals.clear();
+        }
+    }
+
+    /// Holds an interval against the last ones: two batches at one place, or one at two, and nothing is certain.
+    fn fits_not(&mut self, partition: Place, new: (i64, i64, Option<Key>), step: u64) -> bool {
+        let known = &self.partitions.entry(partition).or_default().intervals;
+        let contradicts = |old: &(i64, i64, Option<Key>)| {
+            let same_place = (old.0, old.1) == (new.0, new.1);
+            let apart = new.0 > old.1 || new.1 < old.0;
+            old.2 != new.2 && !apart || old.2 == new.2 && !same_place
+        };
+        let contradicted = known.iter().rev().take(INTERVALS).any(contradicts);
+        if contradicted {
+            self.doubt(partition, step);
+        }
+        self.partitions.entry(partition).or_default().intervals.push(new);
+        contradicted
+    }
+
+    fn doubt(&mut self, place: Place, step: u64) {
+        let partition = self.partitions.entry(place).or_default();
+        partition.doubted = step;
+        partition.intervals.clear();
+        // Under its other form as well, perhaps.
+        self.unsettle(place.0, step);
+    }
+
+    /// Whether anything is proven there is for the proxy to say.
+    fn unsettle(&mut self, partition: usize, step: u64) {
+        self.doubted_at.insert(partition, step);
+        let same = self.partitions.iter_mut().filter(|((number, _), _)| *number == partition);
+        same.flat_map(|(_, partition)| partition.producers.values_mut()).for_each(|producer| producer.unusual = true);
+    }
+
+    /// Metadata: a topic's name and id, for these partitions. What was proven under the name alone, or under another
+    /// id, may have been another topic's.
+    pub(crate) fn linked(&mut self, name: &str, id: u8, partitions: std::ops::Range<usize>, step: u64) {
+        // A broker that lags behind does not bring an old topic back.
+        if self.retired.contains(&id) {
+            return;
+        }
+        let known = self.ids.insert(name.into(), id);
+        if known == Some(id) {
+            return;
+        }
+        self.retired.extend(known);
+        self.linked_at = step;
+        // What was known under both names is dropped, this with it.
+        let producers = self.partitions.values_mut().flat_map(|partition| partition.producers.values_mut());
+        producers.for_each(|producer| producer.alone = None);
+        for partition in partitions {
+            self.doubt((partition, 0), step);
+            self.partitions.entry((partition, id)).or_default().intervals.clear();
+            if let Some(known) = known {
+                self.doubt((partition, known), step);
+            }
+        }
+        self.note_unusual();
+    }
+
+    /// A producer id was handed out: nobody has it yet.
+    pub(crate) fn handed_out(&mut self, producer_id: i64, step: u64) {
+        self.handed_out.insert(producer_id, step);
+        for partition in self.partitions.values_mut() {
+            partition.producers.remove(&producer_id);
+        }
+    }
+
+    pub(crate) fn cluster_is(&mut self, id: u32, step: u64) {
+        if self.cluster.replace(id).is_some_and(|known| known != id) {
+            self.doubted = step;
+        }
+    }
+
+    /// The proof for a local answer, or why there is none: its offset.
+    pub(crate) fn proof(&self, asked: &Asked, now_ms: u64) -> Result<i64, &'static str> {
+        let nothing = Err("nothing was acknowledged");
+        let Some(partition) = self.partitions.get(&asked.place()) else { return nothing };
+        let Some(producer) = partition.producers.get(&asked.batch.producer_id) else { return nothing };
+        // One that came late takes nothing away.
+        let is_it = |success: &&Success| success.proves && success.batch.key() == asked.batch.key();
+        let Some(found) = producer.successes.iter().rev().find(is_it) else { return Err("it was not acknowledged") };
+        if producer.epoch > asked.batch.epoch {
+            return Err("a later epoch was acknowledged (T14)");
+        }
+        if found.batch.bytes() != asked.batch.bytes() {
+            return Err("another content was acknowledged (T17)");
+        }
+        if found.sent <= partition.doubted.max(self.doubted) {
+            return Err("evidence has ended the proof (6.1)");
+        }
+        if now_ms.saturating_sub(producer.newest_ms) >= self.ttl_ms {
+            return Err("its time has passed (6.1)");
+        }
+        Ok(found.offset)
+    }
+
+    /// Whether a proxy has no reason at all not to answer.
+    pub(crate) fn must_answer(&self, asked: &Asked, now_ms: u64) -> bool {
+        let Ok(_) = self.proof(asked, now_ms) else { return false };
+        let producer = &self.partitions[&asked.place()].producers[&asked.batch.producer_id];
+        let newest = producer.successes.iter().rev().take(self.window.min(5));
+        let found = newest.clone().find(|success| success.batch.key() == asked.batch.key());
+        !producer.unusual && found.is_some_and(|found| found.batch.epoch == producer.epoch)
+    }
+
+    /// A batch was answered from a proof, on a connection to this broker.
+    pub(crate) fn gave(&mut self, asked: &Asked) {
+        if let Some(producer) = self.producer(asked)
+            && producer.acked_by != Some(asked.broker)
+        {
+            (producer.acked_by, producer.alone) = (Some(asked.broker), Some(asked.broker));
+        }
+    }
+
+    /// What comes next of a producer that nothing is open of, if it is known for certain.
+    pub(crate) fn expected(&self, asked: &Asked, now_ms: u64) -> Option<i32> {
+        let producer = self.partitions.get(&asked.place())?.producers.get(&asked.batch.producer_id)?;
+        let newest = producer.successes.last().filter(|_| producer.in_flight.is_empty() && !producer.unusual)?;
+        let is_proven = self.proof(&Asked { batch: newest.batch.clone(), ..asked.clone() }, now_ms).is_ok();
+        (is_proven && producer.epoch == asked.batch.epoch).then(|| newest.batch.end())
+    }
+
+    /// Time passes, after which unknown outcomes are forgotten, and with them what else was known.
+    pub(crate) fn note_wait(&mut self, ms: u64) {
+        self.waited_ms += ms;
+        if self.waited_ms >= self.ttl_ms / 2 {
+            self.waited_ms = 0;
+            self.note_unusual();
+        }
+    }
+
+    /// The proxy need not remember the producer any more, as after a time without any batch.
+    pub(crate) fn note_unusual(&mut self) {
+        let producers = self.partitions.values_mut().flat_map(|partition| partition.producers.values_mut());
+        producers.for_each(|producer| producer.unusual = true);
+    }
+
+    fn producer(&mut self, asked: &Asked) -> Option<&mut Producer> {
+        if !asked.batch.is_idempotent() {
+            return None;
+        }
+        let partition = self.partitions.entry(asked.place()).or_default();
+        let new = || Producer { epoch: -1, ..Producer::default() };
+        Some(partition.producers.entry(asked.batch.producer_id).or_insert_with(new))
+    }
+}

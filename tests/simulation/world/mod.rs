@@ -1,0 +1,223 @@
+//! Clients, proxies and a cluster, and everything that moves between them, one step at a time.
+
+mod brokers;
+mod calm;
+mod ends;
+mod faults;
+mod judge;
+mod people;
+mod verdicts;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use seqgate_protocol::session::Policy;
+
+use crate::clients::Client;
+use crate::cluster::Cluster;
+use crate::plan::{Act, Plan, Setup};
+use crate::proxy::{Connection, Proxy};
+use crate::random::Random;
+use crate::wire::TopicKey;
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) acked: u64,
+    /// Records that honest clients were told are not sent.
+    pub(crate) failed: u64,
+    /// Records of honest clients that stand twice, as far as nothing was lost.
+    pub(crate) doubled: u64,
+    /// Clients that gave up for good.
+    pub(crate) dead: u64,
+    pub(crate) answered: u64,
+    pub(crate) stripped: u64,
+    pub(crate) streamed: u64,
+    pub(crate) held: u64,
+    pub(crate) resets: u64,
+    pub(crate) gaps: u64,
+    pub(crate) steps: u64,
+}
+
+impl Tally {
+    pub(crate) const fn merge(&mut self, other: &Self) {
+        self.acked += other.acked;
+        self.failed += other.failed;
+        self.doubled += other.doubled;
+        self.dead += other.dead;
+        self.answered += other.answered;
+        self.stripped += other.stripped;
+        self.streamed += other.streamed;
+        self.held += other.held;
+        self.resets += other.resets;
+        self.gaps += other.gaps;
+        self.steps += other.steps;
+    }
+}
+
+/// Everything.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) setup: Setup,
+    pub(crate) step: u64,
+    pub(crate) now_ms: u64,
+    pub(crate) cluster: Cluster,
+    pub(crate) proxies: Vec<Proxy>,
+    pub(crate) connections: Vec<Connection>,
+    /// Those on which anything may still happen.
+    live: Vec<usize>,
+    pub(crate) clients: Vec<Client>,
+    /// There is no proxy.
+    direct: bool,
+    /// The mode was changed on the way.
+    pub(crate) has_switched: bool,
+    /// Something that was committed is gone, or a topic is another one.
+    has_lost: bool,
+    pub(crate) tally: Tally,
+    story: Option<Vec<String>>,
+    problem: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    pub(crate) tally: Tally,
+    /// What was wrong first.
+    pub(crate) problem: Option<String>,
+    /// What happened, for people; if it was asked for.
+    pub(crate) story: Vec<String>,
+}
+
+/// Runs a plan, with proxies or without.
+pub(crate) fn run(plan: &Plan, direct: bool, tells: bool) -> Ending {
+    let mut world = World::new(&plan.setup, direct, tells);
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        for (act, number) in &plan.steps {
+            if world.problem.is_some() {
+                return;
+            }
+            world.act(*act, &mut Random::new(*number));
+        }
+        world.end();
+    }));
+    if outcome.is_err() {
+        // What the panic said is on standard error.
+        world.fail("a panic".into());
+    }
+    Ending { tally: world.tally, problem: world.problem, story: world.story.unwrap_or_default() }
+}
+
+impl World {
+    fn new(setup: &Setup, direct: bool, tells: bool) -> Self {
+        let shape = (setup.make.brokers, setup.make.topics * setup.make.partitions);
+        let cluster = Cluster::new(setup.make);
+        let client = |(id, (family, version, begins)): (usize, &_)| Client::new(id, *family, *version, *begins, shape);
+        let mut clients: Vec<Client> = setup.clients.iter().enumerate().map(client).collect();
+        for client in &mut clients {
+            client.topic_ids = cluster.topics.iter().map(|topic| topic.id).collect();
+            client.leaders = cluster.partitions.iter().map(|partition| partition.leader).collect();
+        }
+        let proxy = |_| Proxy::new(setup.limits, setup.policy, setup.make.brokers);
+        let mut world = Self {
+            setup: setup.clone(),
+            step: 0,
+            now_ms: 1_000_000,
+            cluster,
+            proxies: (0..setup.proxies).map(proxy).collect(),
+            connections: Vec::new(),
+            live: Vec::new(),
+            clients,
+            direct,
+            has_switched: false,
+            has_lost: false,
+            tally: Tally::default(),
+            story: tells.then(Vec::new),
+            problem: None,
+        };
+        world.tell_setup();
+        world
+    }
+
+    fn act(&mut self, act: Act, random: &mut Random) {
+        self.step += 1;
+        self.tally.steps += 1;
+        match act {
+            Act::Send => self.send(random),
+            Act::ProxyTakes => {
+                if let Some(at) = self.pick(random, |it| it.broker_here && !it.from_client.is_empty()) {
+                    self.proxy_takes(at, random);
+                    self.tidy(at);
+                }
+            }
+            Act::BrokerTakes => {
+                if let Some(at) = self.pick(random, |it| !it.to_broker.is_empty() && it.waiting.is_none()) {
+                    self.broker_takes(at, random);
+                }
+            }
+            Act::BrokerAnswers => self.broker_answers(random),
+            Act::ProxyHears => {
+                if let Some(at) = self.pick(random, |it| it.broker_here && !it.from_broker.is_empty()) {
+                    self.proxy_hears(at);
+                }
+            }
+            Act::ClientHears => {
+                if let Some(at) = self.pick(random, |it| it.client_here && !it.to_client.is_empty()) {
+                    self.client_hears(at);
+                }
+            }
+            Act::Replicate => {
+                let partition = random.below(self.cluster.partitions.len());
+                self.cluster.replicate(partition);
+            }
+            Act::AskMetadata => self.ask_metadata(random),
+            Act::EndTransaction => self.end_transaction(random),
+            fault => self.suffer(fault, random),
+        }
+    }
+
+    /// One of the connections on which something can happen.
+    fn pick(&self, random: &mut Random, can: impl Fn(&Connection) -> bool) -> Option<usize> {
+        let able: Vec<usize> = self.live.iter().copied().filter(|at| can(&self.connections[*at])).collect();
+        (!able.is_empty()).then(|| *random.pick(&able))
+    }
+
+    pub(crate) fn policy(&self, at: usize) -> Policy {
+        self.proxies[self.connections[at].proxy].policy
+    }
+
+    /// The number of a partition as a request names it, whichever topic the name or id stands for now.
+    pub(crate) fn number_of(&self, topic: &TopicKey, index: i32) -> usize {
+        let at = match topic {
+            TopicKey::Name(name) => self.cluster.topics.iter().position(|topic| topic.name == *name),
+            TopicKey::Id(id) => self.cluster.topic_of(*id),
+        };
+        at.unwrap_or(0) * self.setup.make.partitions + index as usize
+    }
+
+    /// What is wrong; the first thing counts.
+    pub(crate) fn fail(&mut self, problem: String) {
+        self.tell(|| format!("# WRONG: {problem}"));
+        self.problem.get_or_insert(problem);
+    }
+
+    /// A line of the story, in the words of golden scenarios.
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            story.push(line());
+        }
+    }
+
+    fn tell_setup(&mut self) {
+        let Setup { make, proxies, limits, policy, clients, .. } = self.setup.clone();
+        self.tell(|| format!("# {make:?}, {proxies} proxies"));
+        for (id, (family, version, _)) in clients.iter().enumerate() {
+            self.tell(|| format!("# client {id}: {} with Produce v{version}", family.name()));
+        }
+        self.tell(|| {
+            let mode = if policy.mode == seqgate_protocol::session::Mode::Observe { "observe" } else { "dedupe" };
+            let mixed = if policy.mixed == seqgate_protocol::session::Mixed::Forward { " mixed=forward" } else { "" };
+            let authoritative = if policy.authoritative { " authoritative" } else { "" };
+            let (window, max) = (limits.window, limits.producers_max);
+            format!("set mode={mode}{mixed}{authoritative} window={window} producers_max={max}")
+        });
+    }
+}

@@ -1,0 +1,127 @@
+//! Judges what a proxy says of batches, and whether it may answer them.
+
+use seqgate_protocol::event::Verdict;
+use seqgate_protocol::session::{Mixed, Mode};
+
+use super::World;
+use crate::proxy::{Api, Asked, SMALL};
+use crate::wire::{Request, Response};
+
+/// The oldest version of Produce that is answered here.
+const ANSWERED_MIN: i16 = 3;
+
+impl World {
+    /// A batch is answered without the broker: it must be proven.
+    pub(crate) fn judge_answer(&mut self, at: usize, asked: &Asked) {
+        let witness = &mut self.proxies[self.connections[at].proxy].witness;
+        let proof = witness.proof(asked, self.now_ms);
+        witness.gave(asked);
+        if let Err(why) = proof {
+            self.fail(format!("a false ack of {:?} on partition {}: {why}", asked.batch, asked.partition));
+        }
+        if asked.batch.transactional || asked.opaque || asked.acks == 0 {
+            self.fail(format!("{:?} is not to be answered here", asked.batch));
+        }
+    }
+
+    /// A request is forwarded whole: nothing in it should have been answered.
+    pub(crate) fn judge_forwarded(&mut self, at: usize, request: &Request, asked: &[Asked]) {
+        let policy = self.policy(at);
+        let proxy = &self.proxies[self.connections[at].proxy];
+        let small = self.setup.limits.producers_max < SMALL;
+        let may = policy.mode == Mode::Dedupe
+            && request.version >= ANSWERED_MIN
+            && request.acks != 0
+            && request.transactional_id.is_none()
+            && !asked.iter().any(|asked| asked.opaque || asked.batch.transactional)
+            && proxy.serves_without_sasl();
+        if !may || small || self.has_lost || self.has_switched {
+            return;
+        }
+        let proven = |asked: &&Asked| proxy.witness.must_answer(asked, self.now_ms);
+        let count = asked.iter().filter(proven).count();
+        if let Some(asked) = asked.iter().find(proven)
+            && (count == request.entries.len() || policy.mixed == Mixed::Strip)
+        {
+            self.fail(format!("{:?} is proven on partition {} and forwarded", asked.batch, asked.partition));
+        }
+    }
+
+    /// A gap is flagged where there is one, and nowhere else.
+    pub(crate) fn judge_gap(&mut self, at: usize, asked: &Asked, verdict: Verdict, is_new: bool) {
+        let client = &self.clients[self.connections[at].client];
+        let policy = self.policy(at);
+        let is_skipped = client.parts[asked.partition].gap_at == Some(asked.batch.base);
+        self.tally.gaps += u64::from(is_new);
+        // A proxy that began in the middle has not seen all, whatever its configuration says.
+        let may_know = self.setup.proxies == 1 && !self.has_lost && !self.proxies[0].has_restarted;
+        // On another connection the one before may still be on its way: then it is a gap, until it comes (KAFKA-15591).
+        let part = &client.parts[asked.partition];
+        let elsewhere = part.flying.iter().filter(|flying| flying.connection != at).map(|flying| &flying.queued);
+        let again = part.waiting.iter().filter(|queued| queued.attempts > 0);
+        let overtakes = elsewhere.chain(again).any(|queued| queued.batch.records < asked.batch.records);
+        let is_honest = client.family.is_honest() && !client.skips && !overtakes;
+        if (is_new || verdict == Verdict::Gap) && is_honest && may_know {
+            return self.fail(format!("{:?} is called a gap", asked.batch));
+        }
+        let proxy = &self.proxies[self.connections[at].proxy];
+        let expected = proxy.witness.expected(asked, self.now_ms);
+        let is_first = expected.is_some_and(|expected| expected != asked.batch.base);
+        if is_skipped && is_first && may_know && self.setup.limits.producers_max > SMALL {
+            let is_told = if policy.authoritative { verdict == Verdict::Gap } else { verdict == Verdict::Suspect };
+            if !is_told {
+                self.fail(format!("{:?} follows a gap and is called {verdict:?}", asked.batch));
+            }
+        }
+    }
+
+    /// A broker's refusal confirms a gap where there is one, and nowhere else.
+    pub(crate) fn judge_confirmed(
+        &mut self,
+        at: usize,
+        asked: &[Asked],
+        response: &Response,
+        gaps: &[(i64, i32, i32)],
+    ) {
+        self.tally.gaps += gaps.len() as u64;
+        let client = &self.clients[self.connections[at].client];
+        let may_know = self.setup.proxies == 1 && !self.has_lost && !self.proxies[0].has_restarted;
+        if !gaps.is_empty() && !client.skips && client.family.is_honest() && may_know && self.policy(at).authoritative {
+            return self.fail(format!("{gaps:?} are called gaps"));
+        }
+        let authoritative = self.policy(at).authoritative;
+        for asked in asked {
+            let part = &self.clients[self.connections[at].client].parts[asked.partition];
+            let is_refused = response
+                .said
+                .iter()
+                .any(|said| said.error == 45 && said.topic == asked.topic && said.partition == asked.index);
+            let is_it = (asked.batch.producer_id, asked.index, asked.batch.base);
+            let is_gap = part.gap_at == Some(asked.batch.base) && is_refused && !part.disturbed && may_know;
+            if is_gap && !authoritative && asked.is_suspect && !gaps.contains(&is_it) {
+                return self.fail(format!("the gap before {:?} was not confirmed", asked.batch));
+            }
+        }
+    }
+
+    /// What a proxy learns, its witness hears.
+    pub(crate) fn witness_learns(&mut self, at: usize, api: Api, bytes: &[u8]) {
+        let partitions = self.setup.make.partitions;
+        let step = self.step;
+        let witness = &mut self.proxies[self.connections[at].proxy].witness;
+        if api == Api::InitProducerId {
+            let id = i64::from_be_bytes(bytes[15..23].try_into().expect("eight bytes"));
+            let epoch = i16::from_be_bytes([bytes[23], bytes[24]]);
+            witness.handed_out(id, step);
+            return self.tell(|| format!("c{at}< {id}/{epoch}"));
+        }
+        let (cluster, topics) = crate::cluster::read_metadata(bytes);
+        witness.cluster_is(cluster, step);
+        let mut words = format!("c{at}< cluster=cluster-{cluster}");
+        for (number, (name, id)) in topics.iter().enumerate() {
+            witness.linked(name, *id, number * partitions..(number + 1) * partitions, step);
+            words += &format!(" {name}={id}");
+        }
+        self.tell(|| words);
+    }
+}

@@ -5,6 +5,7 @@
 mod admin;
 mod answers;
 mod cli;
+mod demo;
 mod drain;
 mod ends;
 mod fuzz;

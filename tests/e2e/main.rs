@@ -6,6 +6,7 @@ mod admin;
 mod answers;
 mod cli;
 mod demo;
+mod descriptors;
 mod drain;
 mod ends;
 mod fuzz;

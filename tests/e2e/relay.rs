@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
-use crate::support::{PATIENCE, Proxy, REQUEST, RESPONSE, accept, broker, connect, request, respond};
+use crate::support::{PATIENCE, Proxy, REQUEST, RESPONSE, accept, broker, connect, request, respond, seqgate_under};
 
 /// Reads until the connection ends; an orderly end is no error.
 fn end_of(mut stream: &TcpStream) -> Result<(), ErrorKind> {
@@ -109,9 +109,8 @@ fn what_a_client_sends_before_the_broker_accepts_is_not_lost() {
 #[test]
 fn a_listener_outlives_a_lack_of_descriptors() {
     let (broker, upstream) = broker();
-    let binary = env!("CARGO_BIN_EXE_seqgate");
-    let run = format!("ulimit -n 40; exec {binary} run --listen 127.0.0.1:0 --upstream {upstream}");
-    let proxy = Proxy::spawn(std::process::Command::new("sh").args(["-c", &run]));
+    let run = format!("run --listen 127.0.0.1:0 --upstream {upstream}");
+    let proxy = Proxy::spawn(&mut seqgate_under("ulimit -n 40", &run));
     // Keeps whoever comes until it goes.
     std::thread::spawn(move || {
         for mut served in broker.incoming().map_while(Result::ok) {

@@ -32,7 +32,17 @@ struct Log {
 
 /// Returns the binary with an environment of its own.
 pub(crate) fn seqgate() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seqgate"));
+    apart(Command::new(env!("CARGO_BIN_EXE_seqgate")))
+}
+
+/// Returns the same for a shell that has set `limits` first.
+pub(crate) fn seqgate_under(limits: &str, args: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{limits}; exec {} {args}", env!("CARGO_BIN_EXE_seqgate"))]);
+    apart(command)
+}
+
+fn apart(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SEQGATE_") || name == "RUST_LOG" {
             command.env_remove(name);

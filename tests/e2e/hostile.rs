@@ -69,63 +69,6 @@ fn clients_that_keep_sending_what_is_not_kafka_fill_no_log() {
     scene.end(&["HTTP request"]);
 }
 
-/// A body of a produce request that does not parse; it goes through all the same.
-fn odd_bodies() -> Vec<(i16, Vec<u8>)> {
-    let whole = |version| produce(version, 1, -1, &[("t", 0, Some(batch(7, 0, 2))), ("u", 3, Some(batch(7, 0, 1)))]);
-    let body = |version: i16| whole(version)[4 + 14 + usize::from(version >= 9)..].to_vec();
-    let mut bodies: Vec<(i16, Vec<u8>)> = Vec::new();
-    for version in [3, 9] {
-        let body = body(version);
-        bodies.extend((0..body.len()).step_by(7).map(|end| (version, body[..end].to_vec())));
-        // Trailing bytes.
-        bodies.push((version, [&body[..], b"more"].concat()));
-    }
-    // No transactional id, acks, timeout; then counts that no frame can hold.
-    for count in [u32::MAX, 1 << 31, i32::MAX as u32, 1 << 24] {
-        bodies.push((3, [&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1][..], &count.to_be_bytes()].concat()));
-        let one_topic =
-            [&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1, b't'][..], &count.to_be_bytes()].concat();
-        bodies.push((3, one_topic));
-    }
-    for varint in [
-        &[0xff; 5][..],
-        &[0xff, 0xff, 0xff, 0xff, 0x0f],
-        &[0xff; 10],
-        &[0x80; 12],
-        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
-    ] {
-        for front in [&[0, 0xff, 0xff, 0, 0, 0, 1][..], &[0, 0xff, 0xff, 0, 0, 0, 1, 2, 2, b't'], &[]] {
-            bodies.push((9, [front, varint].concat()));
-        }
-    }
-    bodies
-}
-
-#[test]
-fn a_produce_request_that_does_not_parse_is_the_brokers_to_judge() {
-    let scene = Scene::new();
-    let (mut client, mut served) = scene.pair();
-    for (version, body) in odd_bodies() {
-        exchange(&mut client, &mut served, &request(PRODUCE, version, 9, version >= 9, &body), &response(9, b"judged"));
-    }
-    // A header that lies about its client id.
-    let lying = frame(&[&[0, 0, 0, 3, 0, 0, 0, 9, 0x7f, 0xff][..], b"short"].concat());
-    exchange(&mut client, &mut served, &lying, &response(9, b"judged"));
-    assert!(scene.metric("passthrough_total{reason=\"undecodable\"}") > 50);
-    scene.end(&[]);
-}
-
-#[test]
-fn a_large_produce_request_that_does_not_parse_goes_through_as_well() {
-    let scene = Scene::with("[limits]\nhold_bytes_max = \"4KiB\"");
-    let (mut client, mut served) = scene.pair();
-    for (version, body) in odd_bodies() {
-        let body = [body, vec![0xff; 5_000]].concat();
-        exchange(&mut client, &mut served, &request(PRODUCE, version, 9, version >= 9, &body), &response(9, b"judged"));
-    }
-    scene.end(&[]);
-}
-
 /// Changes a batch and leaves its checksum as it was: nobody here looks at it.
 fn changed(at: usize, bytes: &[u8]) -> bytes::Bytes {
     let mut batch = batch(7, 0, 1).to_vec();

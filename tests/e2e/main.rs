@@ -5,6 +5,7 @@
 mod admin;
 mod answers;
 mod cli;
+mod cut;
 mod demo;
 mod descriptors;
 mod drain;

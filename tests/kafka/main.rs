@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "what a failing test has measured")]
 
 mod chaos;
+mod decoding;
 mod demo;
 mod down;
 mod expiry;

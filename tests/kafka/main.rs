@@ -15,6 +15,7 @@ mod newest;
 mod observe;
 mod relaying;
 mod restart;
+mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
 mod transactions;

@@ -103,15 +103,14 @@ fn cut(rig: &Rig<'_>, crowd: &mut Crowd, side: Side, point: Point) {
     crowd.wait_settled();
 }
 
-/// Answers stay away until each client that does so has given the connection up and come again.
+/// Answers stay away until each client has given the connection up and come again.
 fn stall(rig: &Rig<'_>, crowd: &mut Crowd, side: Side) {
     let front = &rig.stage.front;
     let sent: Vec<_> = crowd.0.iter().map(|producer| front.requests_of(producer.client())).collect();
     rig.relay(side).hold_answers();
     crowd.send(PARTITIONS);
     for (producer, sent) in crowd.0.iter().zip(sent) {
-        let requests = if producer.family().retries_late() { PARTITIONS + 1 } else { 1 };
-        front.wait_requests_of(producer.client(), sent + requests);
+        front.wait_requests_of(producer.client(), sent + PARTITIONS + 1);
     }
     rig.relay(side).resume();
     crowd.wait_settled();

@@ -147,8 +147,6 @@ impl Rig<'_> {
         let front = self.stage.front.address();
         let launch = |family: &Family| {
             let topic = format!("{topic}-{}", family.name());
-            // A setting of which it makes something else.
-            let settings = if family.retries_late() { settings } else { &[] };
             Producer::launch(*family, front, &topic, settings)
         };
         for family in families {

@@ -1,7 +1,7 @@
 //! What happens to the bytes and to the ends of connections.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 
 use crate::support::{PATIENCE, Proxy, REQUEST, RESPONSE, accept, broker, connect, request, respond, seqgate_under};
 
@@ -132,4 +132,40 @@ fn a_listener_outlives_a_lack_of_descriptors() {
     while !served(proxy.connect()) {
         assert!(std::time::Instant::now() < deadline, "the listener does not come back");
     }
+}
+
+#[test]
+fn the_kernel_watches_over_both_sides_of_a_connection() {
+    let (broker, upstream) = broker();
+    let proxy = Proxy::start(upstream, &[]);
+    let mut client = proxy.connect();
+    let mut served = accept(&broker);
+    request(&mut client, &mut served);
+    respond(&mut served, &mut client);
+    let accepted = (proxy.address, client.local_addr().unwrap());
+    let dialled = (served.peer_addr().unwrap(), upstream);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    // Once all is acknowledged, the timer that runs on a socket is that of keepalive, or none.
+    while [accepted, dialled].map(|(local, remote)| timer(local, remote)) != [KEEPALIVE; 2] {
+        assert!(std::time::Instant::now() < deadline, "no keepalive: {}", std::fs::read_to_string(SOCKETS).unwrap());
+        std::thread::yield_now();
+    }
+    // The other end of the same connection, which is the test's own, has none.
+    assert_ne!(timer(accepted.1, accepted.0), KEEPALIVE);
+}
+
+/// Every socket of this machine, as the kernel lists them.
+const SOCKETS: &str = "/proc/net/tcp";
+const KEEPALIVE: Option<u8> = Some(2);
+
+/// Which timer runs on a socket.
+fn timer(local: SocketAddr, remote: SocketAddr) -> Option<u8> {
+    let shown = |address: SocketAddr| {
+        let SocketAddr::V4(address) = address else { panic!("{address}") };
+        format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port())
+    };
+    let sockets = std::fs::read_to_string(SOCKETS).unwrap();
+    let mut rows = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| (row[1], row[2]) == (&shown(local), &shown(remote)))?;
+    row[5].split(':').next()?.parse().ok()
 }

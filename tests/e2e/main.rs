@@ -16,6 +16,7 @@ mod journal;
 mod many;
 mod memory;
 mod metrics;
+mod openmetrics;
 mod order;
 mod proofs;
 mod relay;

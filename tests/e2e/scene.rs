@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::admin::http;
+use crate::openmetrics;
 use crate::support::{PATIENCE, Proxy, REQUEST, RESPONSE, accept, broker, seqgate};
 use crate::wire::{batch, produce_one, produced_one};
 
@@ -110,8 +111,12 @@ impl Scene {
     }
 
     /// Ends the proxy, which must have warned of nothing else than `warnings`, each of them once at least.
+    ///
+    /// Until then its metrics can be read, whatever it has gone through.
     pub(crate) fn end(mut self, warnings: &[&str]) {
         self.use_the_one_beside();
+        let metrics = self.metrics();
+        openmetrics::read(&metrics).unwrap_or_else(|why| panic!("{why}\n{metrics}"));
         self.proxy.signal(Signal::TERM);
         self.beside.0.end().unwrap();
         drop(self.beside);

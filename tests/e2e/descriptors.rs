@@ -28,7 +28,8 @@ fn check_says_how_many_descriptors_connections_max_needs() {
 fn run_warns_when_it_may_not_have_what_connections_max_needs() {
     let (_broker, upstream) = broker();
     let arguments = format!("run --listen 127.0.0.1:0 --upstream {upstream}");
-    let proxy = Proxy::spawn(&mut seqgate_under("ulimit -n 1000", &arguments));
+    let mut proxy = Proxy::spawn(&mut seqgate_under("ulimit -n 1000", &arguments));
+    proxy.will_warn(&["too few descriptors"]);
     let line = proxy.wait_for_log("too few descriptors");
     for part in ["WARN", "needed=18129", "limit=1000"] {
         assert!(line.contains(part), "{part}: {line}");

@@ -66,7 +66,7 @@ fn clients_that_keep_sending_what_is_not_kafka_fill_no_log() {
     scene.wait_for_metric("connections_closed_total{outcome=\"protocol\"}", 50);
     let told = scene.proxy.log().iter().filter(|line| line.contains("connection given up")).count();
     assert!((1..10).contains(&told), "{told} lines");
-    scene.end(&["HTTP request"]);
+    scene.end_after_many(&["HTTP request"]);
 }
 
 /// Changes a batch and leaves its checksum as it was: nobody here looks at it.

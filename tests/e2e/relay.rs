@@ -17,12 +17,16 @@ fn a_client_is_reset_while_the_broker_is_down_and_served_when_it_is_back() {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let upstream = socket.local_addr().unwrap().as_socket().unwrap();
-    let mut proxy = Proxy::start(upstream, &[]);
+    let mut proxy = Proxy::start(upstream, &["-v"]);
     proxy.will_warn_again(&["broker unreachable"]);
     for _ in 0..20 {
         assert_eq!(end_of(&proxy.connect()), Err(ErrorKind::ConnectionReset));
     }
     proxy.wait_for_log("broker unreachable");
+    let line = proxy.wait_for_log("connection closed");
+    for part in ["outcome=\"error\"", "Connection refused", "bytes_to_broker=0", "listener=\"default\""] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
 
     socket.listen(128).unwrap();
     let broker = TcpListener::from(socket);

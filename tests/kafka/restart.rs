@@ -39,6 +39,8 @@ pub(crate) fn r1(rig: &mut Rig<'_>, families: &[Family], topic: &str, rounds: us
         }
         rig.restart_losing_answers();
         crowd.wait_settled();
+        // A broker that does not lead yet refuses a batch, and while that answer is held the client sends no other.
+        crowd.0.iter().for_each(|producer| rig.wait_led(producer.topic(), 0));
     }
     crowd.close();
     rig.judge_all(&crowd)

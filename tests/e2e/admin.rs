@@ -126,6 +126,37 @@ fn the_token_opens_all_but_health_and_metrics() {
 }
 
 #[test]
+fn other_sites_change_no_mode_with_or_without_the_token() {
+    let (_broker, upstream) = broker();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, "secret").unwrap();
+    let token = ["--admin", "127.0.0.1:0", "--admin-token-file", file.to_str().unwrap()];
+    let bearer = "Authorization: Bearer secret\r\n";
+    for (args, credentials) in [(&token[..], &["", bearer][..]), (&token[..2], &[""])] {
+        let proxy = Proxy::start(upstream, args);
+        let put = |headers: &str, mode: &str| {
+            let body = format!("{{\"mode\":\"{mode}\"}}");
+            http(proxy.admin(), "PUT", "/api/v1/mode", &format!("{JSON}{headers}"), &body).0
+        };
+        for origin in ["http://evil.example", "null", "https://127.0.0.1"] {
+            for credentials in credentials {
+                assert_eq!(
+                    put(&format!("Origin: {origin}\r\n{credentials}"), "observe"),
+                    403,
+                    "{origin} {credentials}"
+                );
+            }
+        }
+        let (status, _, body) = http(proxy.admin(), "GET", "/api/v1/status", bearer, "");
+        assert_eq!((status, body.contains("\"mode\":\"dedupe\"")), (200, true), "{body}");
+        // The same from here, or from a program, is done.
+        let own = format!("Origin: http://{}\r\n{bearer}", proxy.admin());
+        assert_eq!([put(&own, "observe"), put(bearer, "dedupe")], [200, 200]);
+    }
+}
+
+#[test]
 fn silent_callers_do_not_keep_others_out() {
     let (_broker, upstream) = broker();
     let proxy = Proxy::start(upstream, &["--admin", "127.0.0.1:0"]);

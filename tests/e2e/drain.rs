@@ -43,7 +43,8 @@ fn a_drain_waits_for_the_answer_to_what_is_in_flight() {
 fn a_second_signal_ends_at_once() {
     for (signal, status) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let (broker, upstream) = broker();
-        let proxy = Proxy::start(upstream, &[]);
+        let mut proxy = Proxy::start(upstream, &[]);
+        proxy.will_warn(&["stopped at once by a second signal"]);
         let mut client = proxy.connect();
         let mut served = accept(&broker);
         request(&mut client, &mut served);
@@ -61,7 +62,8 @@ fn a_deadline_that_passes_ends_with_1() {
     let file = directory.path().join("seqgate.toml");
     let listener = format!("[[listener]]\nlisten = \"127.0.0.1:0\"\nupstream = \"{upstream}\"\n");
     std::fs::write(&file, format!("[limits]\ndrain = \"100ms\"\n{listener}")).unwrap();
-    let proxy = Proxy::spawn(seqgate().args(["run", "-c"]).arg(&file));
+    let mut proxy = Proxy::spawn(seqgate().args(["run", "-c"]).arg(&file));
+    proxy.will_warn(&["the drain deadline passed"]);
     let mut client = proxy.connect();
     let mut served = accept(&broker);
     request(&mut client, &mut served);
@@ -73,7 +75,8 @@ fn a_deadline_that_passes_ends_with_1() {
 #[test]
 fn a_hangup_is_told_and_survived() {
     let (broker, upstream) = broker();
-    let proxy = Proxy::start(upstream, &[]);
+    let mut proxy = Proxy::start(upstream, &[]);
+    proxy.will_warn(&["not in this version"]);
     proxy.signal(Signal::HUP);
     proxy.wait_for_log("not in this version");
     let mut client = proxy.connect();
@@ -121,7 +124,8 @@ fn a_drain_does_not_wait_for_answers_that_nobody_would_use() {
 
 #[test]
 fn a_deadline_resets_whoever_is_left_and_counts_them() {
-    let scene = Scene::with("[limits]\ndrain = \"500ms\"");
+    let mut scene = Scene::with("[limits]\ndrain = \"500ms\"");
+    scene.proxy.will_warn(&["the drain deadline passed with connections open"]);
     let mut left: Vec<_> = (0..3).map(|_| scene.pair()).collect();
     for (client, served) in &mut left {
         client.send(&REQUEST);

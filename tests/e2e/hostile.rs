@@ -66,64 +66,7 @@ fn clients_that_keep_sending_what_is_not_kafka_fill_no_log() {
     scene.wait_for_metric("connections_closed_total{outcome=\"protocol\"}", 50);
     let told = scene.proxy.log().iter().filter(|line| line.contains("connection given up")).count();
     assert!((1..10).contains(&told), "{told} lines");
-    scene.end(&["HTTP request"]);
-}
-
-/// A body of a produce request that does not parse; it goes through all the same.
-fn odd_bodies() -> Vec<(i16, Vec<u8>)> {
-    let whole = |version| produce(version, 1, -1, &[("t", 0, Some(batch(7, 0, 2))), ("u", 3, Some(batch(7, 0, 1)))]);
-    let body = |version: i16| whole(version)[4 + 14 + usize::from(version >= 9)..].to_vec();
-    let mut bodies: Vec<(i16, Vec<u8>)> = Vec::new();
-    for version in [3, 9] {
-        let body = body(version);
-        bodies.extend((0..body.len()).step_by(7).map(|end| (version, body[..end].to_vec())));
-        // Trailing bytes.
-        bodies.push((version, [&body[..], b"more"].concat()));
-    }
-    // No transactional id, acks, timeout; then counts that no frame can hold.
-    for count in [u32::MAX, 1 << 31, i32::MAX as u32, 1 << 24] {
-        bodies.push((3, [&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1][..], &count.to_be_bytes()].concat()));
-        let one_topic =
-            [&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1, b't'][..], &count.to_be_bytes()].concat();
-        bodies.push((3, one_topic));
-    }
-    for varint in [
-        &[0xff; 5][..],
-        &[0xff, 0xff, 0xff, 0xff, 0x0f],
-        &[0xff; 10],
-        &[0x80; 12],
-        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
-    ] {
-        for front in [&[0, 0xff, 0xff, 0, 0, 0, 1][..], &[0, 0xff, 0xff, 0, 0, 0, 1, 2, 2, b't'], &[]] {
-            bodies.push((9, [front, varint].concat()));
-        }
-    }
-    bodies
-}
-
-#[test]
-fn a_produce_request_that_does_not_parse_is_the_brokers_to_judge() {
-    let scene = Scene::new();
-    let (mut client, mut served) = scene.pair();
-    for (version, body) in odd_bodies() {
-        exchange(&mut client, &mut served, &request(PRODUCE, version, 9, version >= 9, &body), &response(9, b"judged"));
-    }
-    // A header that lies about its client id.
-    let lying = frame(&[&[0, 0, 0, 3, 0, 0, 0, 9, 0x7f, 0xff][..], b"short"].concat());
-    exchange(&mut client, &mut served, &lying, &response(9, b"judged"));
-    assert!(scene.metric("passthrough_total{reason=\"undecodable\"}") > 50);
-    scene.end(&[]);
-}
-
-#[test]
-fn a_large_produce_request_that_does_not_parse_goes_through_as_well() {
-    let scene = Scene::with("[limits]\nhold_bytes_max = \"4KiB\"");
-    let (mut client, mut served) = scene.pair();
-    for (version, body) in odd_bodies() {
-        let body = [body, vec![0xff; 5_000]].concat();
-        exchange(&mut client, &mut served, &request(PRODUCE, version, 9, version >= 9, &body), &response(9, b"judged"));
-    }
-    scene.end(&[]);
+    scene.end_after_many(&["HTTP request"]);
 }
 
 /// Changes a batch and leaves its checksum as it was: nobody here looks at it.
@@ -218,11 +161,8 @@ fn hostile_names_stay_what_they_are_in_log_metrics_and_json() {
     let shown = scene.json("/api/v1/connections").to_string();
     assert!(shown.contains("# EOF"), "{shown}");
     scene.json("/api/v1/status");
-    let metrics = scene.metrics();
-    assert!(metrics.ends_with("# EOF\n") && metrics.matches("# EOF").count() == 1, "{metrics}");
-    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
-        line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap();
-    }
+    // The metrics are read at the scene's end; a name of somebody's would be at home nowhere in them.
+    assert!(!scene.metrics().contains("WARN x"));
     let log = scene.proxy.wait_for_log("sequence gap");
     assert!(log.contains("expected=1") && !log.contains('\x1b'), "{log}");
     assert!(scene.proxy.log().iter().all(|line| line.starts_with("20")), "{:#?}", scene.proxy.log());

@@ -66,7 +66,8 @@ impl Script<'_> {
     /// One batch, the same again, one that leaves sequences out, and goodbye.
     fn play(&self, journal: &Path) {
         let (broker, upstream) = broker();
-        let proxy = Proxy::start(upstream, &["--journal", journal.to_str().unwrap()]);
+        let mut proxy = Proxy::start(upstream, &["--journal", journal.to_str().unwrap()]);
+        proxy.will_warn(&["sequence gap"]);
         let mut client = proxy.connect();
         let mut served = accept(&broker);
         let acknowledged = self.response(0, 40);
@@ -168,7 +169,8 @@ fn a_pipe_that_nobody_reads_costs_lines_and_nothing_else() {
     let (broker, upstream) = broker();
     let listener = format!("[[listener]]\nlisten = \"127.0.0.1:0\"\nupstream = \"{upstream}\"\n");
     fs::write(&file, format!("[journal]\nfile = \"pipe\"\nevery_batch = true\n{listener}")).unwrap();
-    let proxy = Proxy::spawn(seqgate().args(["run", "--admin", "127.0.0.1:0", "-c"]).arg(&file));
+    let mut proxy = Proxy::spawn(seqgate().args(["run", "--admin", "127.0.0.1:0", "-c"]).arg(&file));
+    proxy.will_warn_again(&["the journal's file is too slow"]);
     let admin = proxy.admin();
     let mut client = proxy.connect();
     let mut served = accept(&broker);
@@ -186,7 +188,7 @@ fn a_pipe_that_nobody_reads_costs_lines_and_nothing_else() {
     }
     request(&mut client, &mut served);
     respond(&mut served, &mut client);
-    assert!(proxy.wait_for_log("events are dropped").contains("WARN"));
+    proxy.wait_for_log("events are dropped");
     proxy.signal(Signal::TERM);
     assert_eq!(proxy.wait().0.code(), Some(0));
 }
@@ -194,8 +196,9 @@ fn a_pipe_that_nobody_reads_costs_lines_and_nothing_else() {
 #[test]
 fn a_full_disk_is_told_and_survived() {
     let (broker, upstream) = broker();
-    let proxy = Proxy::start(upstream, &["--journal", "/dev/full"]);
-    assert!(proxy.wait_for_log("the journal cannot be written").contains("WARN"));
+    let mut proxy = Proxy::start(upstream, &["--journal", "/dev/full"]);
+    proxy.will_warn_again(&["the journal cannot be written"]);
+    proxy.wait_for_log("the journal cannot be written");
     let mut client = proxy.connect();
     let mut served = accept(&broker);
     request(&mut client, &mut served);

@@ -5,6 +5,9 @@
 mod admin;
 mod answers;
 mod cli;
+mod cut;
+mod demo;
+mod descriptors;
 mod drain;
 mod ends;
 mod fuzz;
@@ -13,6 +16,7 @@ mod journal;
 mod many;
 mod memory;
 mod metrics;
+mod openmetrics;
 mod order;
 mod proofs;
 mod relay;

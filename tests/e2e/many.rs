@@ -36,6 +36,9 @@ fn nine_thousand_connections_are_held() {
         served.send(&RESPONSE);
         client.expect(&RESPONSE);
     }
+    // What carried those is given back, or lent to the next.
+    let grown = resident_kib(scene.proxy.process()).saturating_sub(before);
+    assert!(grown < CONNECTIONS * KIB_MAX, "{grown} KiB for {CONNECTIONS} connections that were used");
     drop(held);
     scene.wait_for_metric("connections_open", 1);
     scene.use_the_one_beside();

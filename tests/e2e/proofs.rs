@@ -110,7 +110,6 @@ fn broker_restart_keeps_proofs() {
     drop(client);
     proxy.signal(rustix::process::Signal::TERM);
     assert_eq!(proxy.finish().0.code(), Some(0));
-    assert!(!proxy.log().iter().any(|line| line.contains(" WARN ")), "{:#?}", proxy.log());
 }
 
 #[test]

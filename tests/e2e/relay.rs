@@ -1,9 +1,9 @@
 //! What happens to the bytes and to the ends of connections.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 
-use crate::support::{PATIENCE, Proxy, REQUEST, RESPONSE, accept, broker, connect, request, respond};
+use crate::support::{PATIENCE, Proxy, REQUEST, RESPONSE, accept, broker, connect, request, respond, seqgate_under};
 
 /// Reads until the connection ends; an orderly end is no error.
 fn end_of(mut stream: &TcpStream) -> Result<(), ErrorKind> {
@@ -17,11 +17,16 @@ fn a_client_is_reset_while_the_broker_is_down_and_served_when_it_is_back() {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let upstream = socket.local_addr().unwrap().as_socket().unwrap();
-    let proxy = Proxy::start(upstream, &[]);
+    let mut proxy = Proxy::start(upstream, &["-v"]);
+    proxy.will_warn_again(&["broker unreachable"]);
     for _ in 0..20 {
         assert_eq!(end_of(&proxy.connect()), Err(ErrorKind::ConnectionReset));
     }
     proxy.wait_for_log("broker unreachable");
+    let line = proxy.wait_for_log("connection closed");
+    for part in ["outcome=\"error\"", "Connection refused", "bytes_to_broker=0", "listener=\"default\""] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
 
     socket.listen(128).unwrap();
     let broker = TcpListener::from(socket);
@@ -85,11 +90,11 @@ fn a_newcomer_above_connections_max_is_reset_and_the_others_stay() {
     let text =
         format!("[limits]\nconnections_max = 1\n[[listener]]\nlisten = \"127.0.0.1:0\"\nupstream = \"{upstream}\"\n");
     std::fs::write(&file, text).unwrap();
-    let proxy = Proxy::spawn(crate::support::seqgate().args(["run", "-c"]).arg(&file));
+    let mut proxy = Proxy::spawn(crate::support::seqgate().args(["run", "-c"]).arg(&file));
+    proxy.will_warn(&["connection refused: limits.connections_max"]);
     let mut client = proxy.connect();
     let mut served = accept(&broker);
     assert_eq!(end_of(&proxy.connect()), Err(ErrorKind::ConnectionReset));
-    assert!(proxy.wait_for_log("connection refused").contains("limits.connections_max"));
     request(&mut client, &mut served);
     respond(&mut served, &mut client);
 }
@@ -109,9 +114,9 @@ fn what_a_client_sends_before_the_broker_accepts_is_not_lost() {
 #[test]
 fn a_listener_outlives_a_lack_of_descriptors() {
     let (broker, upstream) = broker();
-    let binary = env!("CARGO_BIN_EXE_seqgate");
-    let run = format!("ulimit -n 40; exec {binary} run --listen 127.0.0.1:0 --upstream {upstream}");
-    let proxy = Proxy::spawn(std::process::Command::new("sh").args(["-c", &run]));
+    let run = format!("run --listen 127.0.0.1:0 --upstream {upstream}");
+    let mut proxy = Proxy::spawn(&mut seqgate_under("ulimit -n 40", &run));
+    proxy.will_warn_again(&["Too many open files"]);
     // Keeps whoever comes until it goes.
     std::thread::spawn(move || {
         for mut served in broker.incoming().map_while(Result::ok) {
@@ -133,4 +138,40 @@ fn a_listener_outlives_a_lack_of_descriptors() {
     while !served(proxy.connect()) {
         assert!(std::time::Instant::now() < deadline, "the listener does not come back");
     }
+}
+
+#[test]
+fn the_kernel_watches_over_both_sides_of_a_connection() {
+    let (broker, upstream) = broker();
+    let proxy = Proxy::start(upstream, &[]);
+    let mut client = proxy.connect();
+    let mut served = accept(&broker);
+    request(&mut client, &mut served);
+    respond(&mut served, &mut client);
+    let accepted = (proxy.address, client.local_addr().unwrap());
+    let dialled = (served.peer_addr().unwrap(), upstream);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    // Once all is acknowledged, the timer that runs on a socket is that of keepalive, or none.
+    while [accepted, dialled].map(|(local, remote)| timer(local, remote)) != [KEEPALIVE; 2] {
+        assert!(std::time::Instant::now() < deadline, "no keepalive: {}", std::fs::read_to_string(SOCKETS).unwrap());
+        std::thread::yield_now();
+    }
+    // The other end of the same connection, which is the test's own, has none.
+    assert_ne!(timer(accepted.1, accepted.0), KEEPALIVE);
+}
+
+/// Every socket of this machine, as the kernel lists them.
+const SOCKETS: &str = "/proc/net/tcp";
+const KEEPALIVE: Option<u8> = Some(2);
+
+/// Which timer runs on a socket.
+fn timer(local: SocketAddr, remote: SocketAddr) -> Option<u8> {
+    let shown = |address: SocketAddr| {
+        let SocketAddr::V4(address) = address else { panic!("{address}") };
+        format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port())
+    };
+    let sockets = std::fs::read_to_string(SOCKETS).unwrap();
+    let mut rows = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| (row[1], row[2]) == (&shown(local), &shown(remote)))?;
+    row[5].split(':').next()?.parse().ok()
 }

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::admin::http;
+use crate::openmetrics;
 use crate::support::{PATIENCE, Proxy, REQUEST, RESPONSE, accept, broker, seqgate};
 use crate::wire::{batch, produce_one, produced_one};
 
@@ -109,22 +110,29 @@ impl Scene {
         exchange(client, served, &REQUEST, &RESPONSE);
     }
 
-    /// Ends the proxy, which must have warned of nothing else than `warnings`, each of them once at least.
+    /// Ends the proxy, which must have warned of nothing else than `warnings`, each of them once.
+    ///
+    /// Until then its metrics can be read, whatever it has gone through.
     pub(crate) fn end(mut self, warnings: &[&str]) {
+        self.proxy.will_warn(warnings);
+        self.end_in_order();
+    }
+
+    /// The same where what `warnings` tell of has happened again and again.
+    pub(crate) fn end_after_many(mut self, warnings: &[&str]) {
+        self.proxy.will_warn_again(warnings);
+        self.end_in_order();
+    }
+
+    fn end_in_order(mut self) {
         self.use_the_one_beside();
+        let metrics = self.metrics();
+        openmetrics::read(&metrics).unwrap_or_else(|why| panic!("{why}\n{metrics}"));
         self.proxy.signal(Signal::TERM);
         self.beside.0.end().unwrap();
         drop(self.beside);
         let (status, _) = self.proxy.finish();
-        let log = self.proxy.log();
-        assert_eq!(status.code(), Some(0), "{log:#?}");
-        let told: Vec<_> = log.iter().filter(|line| matches!(level(line), "WARN" | "ERROR")).collect();
-        for line in &told {
-            assert!(warnings.iter().any(|wanted| line.contains(wanted)), "unexpected: {line}");
-        }
-        for wanted in warnings {
-            assert!(told.iter().any(|line| line.contains(wanted)), "no {wanted:?} in {told:#?}");
-        }
+        assert_eq!(status.code(), Some(0), "{:#?}", self.proxy.log());
     }
 
     /// The status that the proxy ends with, which it was told to.
@@ -203,9 +211,4 @@ pub(crate) fn exchange(client: &mut Peer, served: &mut Peer, request: &[u8], ans
 pub(crate) fn acknowledge(client: &mut Peer, served: &mut Peer, id: i64, base: i32, offset: i64) {
     let correlation = 1_000 + base;
     exchange(client, served, &produce_one(correlation, batch(id, base, 1)), &produced_one(correlation, 0, offset));
-}
-
-/// The level of a line of the log, which stands behind its time.
-fn level(line: &str) -> &str {
-    line.split_whitespace().nth(1).unwrap_or_default()
 }

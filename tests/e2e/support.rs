@@ -13,14 +13,25 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Longest that anything here may take; nothing waits for it unless something is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running proxy; killed when dropped.
+/// What any proxy may say on a machine that allows few open files.
+const OF_THE_MACHINE: &str = "too few descriptors";
+
+/// A running proxy; killed when dropped. It may warn of nothing but what the test says that it will.
 pub(crate) struct Proxy {
     child: Child,
+    warnings: Vec<Warning>,
     lines: Receiver<String>,
     log: Arc<Log>,
     logger: Option<JoinHandle<()>>,
     pub(crate) line: String,
     pub(crate) address: SocketAddr,
+}
+
+/// Text in a warning or an error that the proxy is to log.
+struct Warning {
+    text: String,
+    /// Because one thing happens that it tells of.
+    once: bool,
 }
 
 /// What the proxy has logged so far.
@@ -32,7 +43,17 @@ struct Log {
 
 /// Returns the binary with an environment of its own.
 pub(crate) fn seqgate() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_seqgate"));
+    apart(Command::new(env!("CARGO_BIN_EXE_seqgate")))
+}
+
+/// Returns the same for a shell that has set `limits` first.
+pub(crate) fn seqgate_under(limits: &str, args: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{limits}; exec {} {args}", env!("CARGO_BIN_EXE_seqgate"))]);
+    apart(command)
+}
+
+fn apart(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SEQGATE_") || name == "RUST_LOG" {
             command.env_remove(name);
@@ -59,7 +80,17 @@ impl Proxy {
         let (log, logger) = Log::follow(child.stderr.take().unwrap());
         let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line; log: {:#?}", log.lines.lock()));
         let address = field(&line, "address").parse().unwrap();
-        Self { child, lines, log, logger: Some(logger), line, address }
+        Self { child, warnings: Vec::new(), lines, log, logger: Some(logger), line, address }
+    }
+
+    /// Has each of these texts come once in a warning.
+    pub(crate) fn will_warn(&mut self, texts: &[&str]) {
+        self.warnings.extend(texts.iter().map(|text| Warning { text: (*text).to_owned(), once: true }));
+    }
+
+    /// Has each of these texts come once or more: what they tell of happens many times.
+    pub(crate) fn will_warn_again(&mut self, texts: &[&str]) {
+        self.warnings.extend(texts.iter().map(|text| Warning { text: (*text).to_owned(), once: false }));
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -111,11 +142,34 @@ impl Proxy {
             rest.push(line);
         }
         assert!(Instant::now() < deadline, "the proxy does not end");
+        let status = self.child.wait().unwrap();
+        self.judge_log();
+        (status, rest)
+    }
+
+    /// Looks at the log of a proxy that has ended: at what is loud, and whether it was to be.
+    fn judge_log(&mut self) {
         if let Some(logger) = self.logger.take() {
             logger.join().unwrap();
         }
-        (self.child.wait().unwrap(), rest)
+        let log = self.log();
+        let loud: Vec<_> = log.iter().filter(|line| is_loud(line)).collect();
+        for line in &loud {
+            let wanted = self.warnings.iter().any(|warning| line.contains(&warning.text));
+            assert!(wanted || line.contains(OF_THE_MACHINE), "unexpected: {line}");
+        }
+        for Warning { text, once } in &self.warnings {
+            let count = loud.iter().filter(|line| line.contains(text)).count();
+            assert!(if *once { count == 1 } else { count > 0 }, "{count} of {text:?} in {loud:#?}");
+        }
     }
+}
+
+/// Whether a line of the log is there for somebody to act on, be it text or JSON.
+fn is_loud(line: &str) -> bool {
+    let level = line.split_whitespace().nth(1).unwrap_or_default();
+    let json = |level: &str| line.contains(&format!("\"level\":\"{level}\""));
+    matches!(level, "WARN" | "ERROR") || json("WARN") || json("ERROR") || line.contains("panicked")
 }
 
 impl Log {
@@ -136,6 +190,9 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        if !std::thread::panicking() {
+            self.judge_log();
+        }
     }
 }
 

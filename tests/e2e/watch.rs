@@ -1,6 +1,9 @@
 //! What a user sees of it: warnings, the admin port, a mode that changes.
 
-use crate::scene::{Scene, acknowledge, exchange};
+use serde_json::Value;
+
+use crate::scene::{Peer, Scene, acknowledge, exchange};
+use crate::support::{Proxy, accept, broker, seqgate};
 use crate::wire::*;
 
 #[test]
@@ -33,7 +36,7 @@ fn a_gap_is_a_warning_with_all_that_helps_to_find_it() {
     assert_eq!(scene.metric("gaps_total"), 101);
     let told = scene.proxy.log().iter().filter(|line| line.contains("sequence gap")).count();
     assert!(told < 50, "{told} lines");
-    scene.end(&["sequence gap"]);
+    scene.end_after_many(&["sequence gap"]);
 }
 
 #[test]
@@ -142,4 +145,40 @@ fn the_end_of_a_connection_is_one_line_with_what_went_through() {
         assert!(line.contains(part), "{part}: {line}");
     }
     scene.end(&[]);
+}
+
+#[test]
+fn a_log_for_machines_is_json_with_the_span_of_its_connection_whatever_the_names() {
+    const HOSTILE: &str = "a\"}\n{\"level\":\"ERROR\"}\r\u{1b}[31m\u{2028}\\";
+    let (broker, upstream) = broker();
+    let run = ["run", "-v", "--log-format", "json", "--listen", "127.0.0.1:0", "--upstream", &upstream.to_string()];
+    let mut proxy = Proxy::spawn(seqgate().args(run));
+    proxy.will_warn(&["connection given up"]);
+    let mut client = Peer(proxy.connect());
+    let mut served = Peer(accept(&broker));
+    let named = request_of(HOSTILE, METADATA, 4, 1, false, &[0; 5]);
+    exchange(&mut client, &mut served, &named, &response(1, &[0; 40]));
+    client.send(b"GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(client.end(), Ok(()));
+    let address = client.0.local_addr().unwrap().to_string();
+    drop((client, served));
+    proxy.signal(rustix::process::Signal::TERM);
+    assert_eq!(proxy.finish().0.code(), Some(0));
+    let lines: Vec<Value> = proxy.log().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line =
+        |message: &str| lines.iter().find(|line| line["message"] == message).unwrap_or_else(|| panic!("{lines:#?}"));
+    let (end, warning) = (line("connection closed"), line("connection given up"));
+    assert_eq!((&end["level"], &end["outcome"], &end["requests"]), (&"DEBUG".into(), &"limit".into(), &1.into()));
+    assert_eq!(
+        (&warning["level"], &warning["client_id"]),
+        (&"WARN".into(), &HOSTILE.as_bytes().escape_ascii().to_string().into())
+    );
+    for line in [end, warning] {
+        let span = ["name", "id", "listener", "client.addr"].map(|field| &line["span"][field]);
+        assert_eq!(
+            span,
+            [&"connection".into(), &1.into(), &"default".into(), &Value::from(address.as_str())],
+            "{line}"
+        );
+    }
 }

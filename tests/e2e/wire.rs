@@ -1,5 +1,8 @@
 //! Kafka's frames as clients and brokers send them.
 
+use std::fmt::Debug;
+use std::str::FromStr;
+
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
@@ -80,9 +83,9 @@ pub(crate) type Part<'a> = (&'a str, i32, Option<Bytes>);
 pub(crate) fn produce(version: i16, correlation: i32, acks: i16, parts: &[Part<'_>]) -> Vec<u8> {
     let mut topics: Vec<TopicProduceData> = Vec::new();
     for (topic, partition, records) in parts {
-        let name = TopicName(StrBytes::from_string((*topic).to_owned()));
-        if topics.last().is_none_or(|last| last.name != name) {
-            topics.push(TopicProduceData::default().with_name(name));
+        let (name, id) = naming(version, topic);
+        if topics.last().is_none_or(|last| (&last.name, last.topic_id) != (&name, id)) {
+            topics.push(TopicProduceData::default().with_name(name).with_topic_id(id));
         }
         let data = PartitionProduceData::default().with_index(*partition).with_records(records.clone());
         topics.last_mut().unwrap().partition_data.push(data);
@@ -91,6 +94,15 @@ pub(crate) fn produce(version: i16, correlation: i32, acks: i16, parts: &[Part<'
     let mut body = BytesMut::new();
     request_body.encode(&mut body, version).unwrap();
     request(PRODUCE, version, correlation, version >= 9, &body)
+}
+
+/// How a version names a topic: from 13 on by its id, whose bytes begin with the name here.
+fn naming<Id: FromStr<Err: Debug> + Default>(version: i16, topic: &str) -> (TopicName, Id) {
+    if version < 13 {
+        return (TopicName(StrBytes::from_string(topic.to_owned())), Id::default());
+    }
+    let digits: String = topic.bytes().map(|byte| format!("{byte:02x}")).collect();
+    (TopicName::default(), format!("{digits:0<32}").parse().unwrap())
 }
 
 /// A produce request of acks=-1 with one batch for partition 0 of topic `t`.
@@ -115,9 +127,9 @@ pub(crate) fn produced_with(
 ) -> Vec<u8> {
     let mut topics: Vec<TopicProduceResponse> = Vec::new();
     for (topic, partition, error, base_offset) in entries {
-        let name = TopicName(StrBytes::from_string((*topic).to_owned()));
-        if topics.last().is_none_or(|last| last.name != name) {
-            topics.push(TopicProduceResponse::default().with_name(name));
+        let (name, id) = naming(version, topic);
+        if topics.last().is_none_or(|last| (&last.name, last.topic_id) != (&name, id)) {
+            topics.push(TopicProduceResponse::default().with_name(name).with_topic_id(id));
         }
         let log_start = if version >= 5 && *error == 0 { 0 } else { -1 };
         let data = PartitionProduceResponse::default()

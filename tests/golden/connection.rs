@@ -44,13 +44,24 @@ impl Connection {
         self.slots.push_back(Slot::Other(kind.into()));
     }
 
-    /// The client sends a produce request of a version that nobody knows.
-    pub(crate) fn ask_unreadable(&mut self, present: &Present, lines: &mut Vec<String>) {
-        let frame = frames::framed(&[0, 0, 0, 99, 0, 0, 0, 1, 0xff, 0xff, 0, 2, 3]);
+    /// The client sends a produce request of a version that nobody knows, or one that ends too early.
+    pub(crate) fn ask_unreadable(
+        &mut self,
+        why: &str,
+        present: &Present,
+        lines: &mut Vec<String>,
+    ) -> Result<(), String> {
+        let version = match why {
+            "version" => 99,
+            "undecodable" => 9,
+            other => return Err(format!("unread {other} is not understood")),
+        };
+        let frame = frames::framed(&[0, 0, 0, version, 0, 0, 0, 1, 0xff, 0xff, 0, 2, 3]);
         let admission = self.session.admit(&frame, false, present, &mut |event| lines.push(event_text(&event)));
         assert!(matches!(admission, Admission::Unread));
         lines.push("upstream: identical".into());
         self.slots.push_back(Slot::Other("whatever".into()));
+        Ok(())
     }
 
     /// The client sends a produce request.

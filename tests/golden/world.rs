@@ -135,10 +135,7 @@ impl World {
         let (connection, present) = self.connection(name)?;
         match words.split_once(' ').unwrap_or((words, "")) {
             ("produce", rest) => connection.produce(rest, &present, lines),
-            ("unread", _) => {
-                connection.ask_unreadable(&present, lines);
-                Ok(())
-            }
+            ("unread", why) => connection.ask_unreadable(why, &present, lines),
             (kind, _) => {
                 connection.ask(kind);
                 Ok(())

@@ -110,12 +110,25 @@ fn hundred_records_through_seqgate_on_kafka_3_9() {
 }
 
 fn through_seqgate(stage: &mut Stage, decoder: &mut Decoder) {
-    let mut rig = stage.through_seqgate(&[]);
+    let mut rig = stage.through_seqgate(&["--admin", "127.0.0.1:0"]);
     hundred_records(&mut rig, "events").assert_exactly_once("producer", RECORDS);
+    assert_counters_agree(&rig);
     for side in rig.sides() {
         java_reads(decoder, &rig.relay(*side).recording());
     }
     rig.stop_seqgate(&[]);
+}
+
+/// What seqgate has counted is what the relays have seen on either side of it.
+fn assert_counters_agree(rig: &Rig<'_>) {
+    let seqgate = rig.seqgate.as_ref().expect("the rig has a seqgate");
+    let counted = |action: &str| seqgate.counter("seqgate_batches_total", &format!("action=\"{action}\""));
+    let came = rig.relay(Side::Front).recording().batches().into_iter().filter(|batch| batch.gone_on).count();
+    let left = rig.relay(Side::Back).recording().batches().len();
+    assert!(came > left, "{came} batches came, {left} left");
+    assert_eq!(counted("forwarded"), left as u64);
+    assert_eq!(counted("answered") + counted("stripped"), (came - left) as u64);
+    assert_eq!(counted("rejected"), 0);
 }
 
 /// Every frame that a client or the broker received from seqgate is what Kafka itself would have written.

@@ -9,6 +9,7 @@ use crate::support::rig::{Rig, Stage};
 
 /// As many as any of the producers has in flight.
 const BATCHES: usize = 5;
+const JAVA: Family = Family::Java(Version::V4_3_1);
 /// Far below the 30 s after which a producer gives up on an answer.
 pub(crate) const FORGETFUL: [(&str, &str); 2] =
     [("producer.id.expiration.ms", "1500"), ("producer.id.expiration.check.interval.ms", "200")];
@@ -50,7 +51,10 @@ fn expiry_direct_doubles_and_through_seqgate_does_not() {
     for (family, direct) in r2(&mut stage.direct(), &families, "r2-direct", 1) {
         println!("{} direct: {}", family.name(), direct.summary());
         let told_well = direct.failed.is_empty() && direct.lost.is_empty();
-        assert!(told_well && !direct.doubled.is_empty(), "{}: {}", family.name(), direct.summary());
+        let doubled = direct.doubled.len();
+        // All of them of the Java producer, as the README has it.
+        let harmed = if family == JAVA { doubled == BATCHES } else { doubled > 0 };
+        assert!(told_well && harmed, "{}: {}", family.name(), direct.summary());
     }
     let mut rig = stage.through_seqgate(&[]);
     for (family, outcome) in r2(&mut rig, &families, "r2-through-seqgate", 1) {

@@ -1,8 +1,9 @@
 //! Every client family at once while acknowledgements are lost, connections cut, half closed and stalled, and the broker
 //! restarted: each family ends exactly once, and seqgate's picture of it is what stands in the broker's log.
 
+use crate::support::family::Family;
 use crate::support::jvm::Version;
-use crate::support::relay::{Ending, Point, Strike};
+use crate::support::relay::{Ending, Point, Recording, Strike};
 use crate::support::require;
 use crate::support::rig::{Crowd, Rig, Side, Stage};
 use crate::support::seqgate::Tracked;
@@ -10,6 +11,8 @@ use crate::support::seqgate::Tracked;
 /// Behind it and before it are answers that have gone on and answers that are lost.
 const STRUCK_ANSWER: usize = 3;
 const PARTITIONS: usize = 2;
+const PRODUCE: i16 = 0;
+const API_VERSIONS: i16 = 18;
 /// Records that a round adds behind those in flight, which wait in the client.
 const WAITING: usize = 2;
 /// For a stall alone: in a round of cuts, no client may give up what it waits for.
@@ -43,6 +46,9 @@ fn every_family_through_cuts_and_a_restart() {
     }
     assert!(rig.seqgate.as_ref().unwrap().counter("seqgate_batches_total", "action=\"answered\"") > 0);
     assert_same_picture(&rig, &crowd);
+    if families.len() == Family::ALL.len() {
+        assert_versions(&rig.stage.front.recording());
+    }
     rig.stop_seqgate(&["broker unreachable"]);
 }
 
@@ -97,15 +103,14 @@ fn cut(rig: &Rig<'_>, crowd: &mut Crowd, side: Side, point: Point) {
     crowd.wait_settled();
 }
 
-/// Answers stay away until each client that does so has given the connection up and come again.
+/// Answers stay away until each client has given the connection up and come again.
 fn stall(rig: &Rig<'_>, crowd: &mut Crowd, side: Side) {
     let front = &rig.stage.front;
     let sent: Vec<_> = crowd.0.iter().map(|producer| front.requests_of(producer.client())).collect();
     rig.relay(side).hold_answers();
     crowd.send(PARTITIONS);
     for (producer, sent) in crowd.0.iter().zip(sent) {
-        let requests = if producer.family().retries_late() { PARTITIONS + 1 } else { 1 };
-        front.wait_requests_of(producer.client(), sent + requests);
+        front.wait_requests_of(producer.client(), sent + PARTITIONS + 1);
     }
     rig.relay(side).resume();
     crowd.wait_settled();
@@ -128,6 +133,15 @@ fn assert_batches_came_again(rig: &Rig<'_>, client: &str) {
     batches.sort_unstable_by_key(|batch| (batch.topic.clone(), batch.partition, batch.base_sequence));
     batches.dedup_by_key(|batch| (batch.topic.clone(), batch.partition, batch.base_sequence));
     assert!(batches.len() < all, "{client}: no batch came again");
+}
+
+/// Between them, the families speak these on one port. Versions 1 and 2 of ApiVersions are spoken by none of them.
+fn assert_versions(recording: &Recording) {
+    let apis = recording.apis();
+    for (api, versions) in [(PRODUCE, &[7, 9, 10, 11, 13][..]), (API_VERSIONS, &[0, 3, 4, 5])] {
+        let missing: Vec<_> = versions.iter().filter(|version| !apis.contains(&(api, **version))).collect();
+        assert!(missing.is_empty(), "nobody has spoken {missing:?} of {api}: {apis:?}");
+    }
 }
 
 /// What seqgate expects next of each producer follows what stands last in the log.

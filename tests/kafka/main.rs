@@ -4,6 +4,8 @@
 #![allow(clippy::print_stdout, reason = "what a failing test has measured")]
 
 mod chaos;
+mod decoding;
+mod demo;
 mod down;
 mod expiry;
 mod families;
@@ -13,6 +15,7 @@ mod newest;
 mod observe;
 mod relaying;
 mod restart;
+mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
 mod transactions;

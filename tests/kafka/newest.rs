@@ -20,6 +20,7 @@ fn hundred_records_through_seqgate_on_kafka_4_4() {
     rig.stage.front.wait_held_of(producer.client(), IN_FLIGHT);
     rig.stage.front.strike(Strike { nth: 3, point: Point::BeforeAnswer, ending: Ending::Reset });
     rig.stage.front.release_answers();
+    rig.stage.front.wait_struck(1);
     producer.send(RECORDS - IN_FLIGHT, None);
     producer.wait_settled();
     producer.close();

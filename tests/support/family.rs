@@ -68,11 +68,6 @@ impl Family {
         }
     }
 
-    /// Whether it tries again after an answer that is late, instead of giving the record up.
-    pub fn retries_late(self) -> bool {
-        self != Self::Aiokafka
-    }
-
     /// The command that starts its producer, before its arguments; an error names what this machine lacks.
     pub fn program(self) -> Result<Command, String> {
         match self {

@@ -147,8 +147,6 @@ impl Rig<'_> {
         let front = self.stage.front.address();
         let launch = |family: &Family| {
             let topic = format!("{topic}-{}", family.name());
-            // A setting of which it makes something else.
-            let settings = if family.retries_late() { settings } else { &[] };
             Producer::launch(*family, front, &topic, settings)
         };
         for family in families {
@@ -174,6 +172,13 @@ impl Rig<'_> {
     pub fn create_topic(&mut self, topic: &str, partitions: usize) {
         let Stage { broker, tools, .. } = &mut *self.stage;
         tools.create_topic(broker.direct(), topic, partitions);
+    }
+
+    /// Waits until a partition has a leader that serves it, as it may not at once when its broker has started again.
+    pub fn wait_led(&mut self, topic: &str, partition: i32) {
+        let Stage { broker, tools, .. } = &mut *self.stage;
+        // Only a leader is asked this, and asked again until it is one.
+        tools.known_producers(broker.direct(), topic, partition);
     }
 
     /// Waits until the leader of a partition remembers no producer, which takes the broker's expiry.

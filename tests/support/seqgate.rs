@@ -125,7 +125,7 @@ impl Seqgate {
 }
 
 /// The one that cargo has built, or another by `SEQGATE_BINARY`.
-fn binary() -> String {
+pub fn binary() -> String {
     env::var("SEQGATE_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_seqgate").to_owned())
 }
 

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::*;
+use crate::event::{Action, Verdict};
 use crate::sequencing::TrackerLimits;
 use crate::wire::samples::{GOLDEN_RESPONSES, GOLDEN_TOPIC_ID, golden_requests, hex};
 
@@ -93,19 +94,38 @@ fn synthesised_response_vN_golden() {
 
 #[test]
 fn versions_before_producer_ids_are_tracked_and_never_answered() {
-    let ledger = Memory::new();
-    let mut session = session(&ledger);
-    // v3 without its transactional id is v2's layout.
+    for version in 0..=2 {
+        let ledger = Memory::new();
+        let mut session = session(&ledger);
+        let early = early_request(version);
+        let Admission::Forward(Some(pending)) = admit(&mut session, &early) else { panic!("v{version}") };
+        assert_eq!(ledger.open_attempts(), 1, "v{version}");
+        session.abandon(pending, Millis(1000));
+        // The very batch is proven by a version that has producer ids, and answered to another one of those.
+        let Admission::Forward(Some(pending)) = admit(&mut session, &request(9)) else { panic!("v{version}") };
+        let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 9).map(|(_, text)| hex(text)).expect("v9");
+        session.settle(pending, &golden, Millis(1000), &mut |_: Event<'_>| {});
+        assert!(matches!(admit(&mut session, &request(3)), Admission::Answer(_)));
+        let mut seen = Vec::new();
+        let admission = session.admit(&early, false, &present(), &mut |event: Event<'_>| {
+            if let Event::Batch(batch) = event {
+                seen.push((batch.verdict, batch.action));
+            }
+        });
+        assert!(matches!(admission, Admission::Forward(Some(_))), "v{version}: {admission:?}");
+        assert_eq!(seen, [(Verdict::Duplicate, Action::Forwarded)], "v{version}");
+    }
+}
+
+/// The golden request in a version before 3, whose layout is that of 3 without the transactional id.
+fn early_request(version: i16) -> Vec<u8> {
     let mut frame = request(3);
     let body_at = 4 + 8 + 3;
     frame.drain(body_at..body_at + 2);
-    frame[6..8].copy_from_slice(&2_i16.to_be_bytes());
+    frame[6..8].copy_from_slice(&version.to_be_bytes());
     let length = u32::try_from(frame.len() - 4).unwrap();
     frame[..4].copy_from_slice(&length.to_be_bytes());
-    let Admission::Forward(Some(pending)) = admit(&mut session, &frame) else { panic!("forwarded") };
-    assert_eq!(ledger.open_attempts(), 1);
-    session.abandon(pending, Millis(1000));
-    assert!(matches!(admit(&mut session, &frame), Admission::Forward(Some(_))));
+    frame
 }
 
 #[test]

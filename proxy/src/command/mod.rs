@@ -119,6 +119,21 @@ mod tests {
     }
 
     #[test]
+    fn every_end_has_the_status_that_help_says() {
+        let mut said: Vec<&str> = EXAMPLES.split("Exit status:").nth(1).unwrap().split("  ").map(str::trim).collect();
+        said.retain(|part| !part.is_empty());
+        for (exit, status, meaning) in [
+            (Exit::Done, 0, "done"),
+            (Exit::Failed, 1, "failed while running"),
+            (Exit::Usage, 2, "wrong usage or configuration"),
+            (Exit::NotHeld, 3, "a check that was asked for did not hold"),
+        ] {
+            assert_eq!(exit.status(), status, "{meaning}");
+            assert!(said.windows(2).any(|pair| pair == [status.to_string().as_str(), meaning]), "{said:?}");
+        }
+    }
+
+    #[test]
     fn every_flag_has_an_environment_twin() {
         let cli = Cli::command();
         for command in cli.get_subcommands().chain([&cli]) {

@@ -57,6 +57,20 @@ mod tests {
         assert!(stream.nodelay().unwrap());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_does_not_accept_is_given_up_after_the_patience() {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(0).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        // The one that may wait to be accepted; whoever comes then gets no answer from the kernel either.
+        let _waiting = std::net::TcpStream::connect(address).unwrap();
+        let dialled = dial(&HostPort::new("127.0.0.1", address.port()), Duration::from_secs(5)).await;
+        let error = dialled.unwrap_err();
+        assert_eq!(error.to_string(), format!("{address}: no answer in 5000 ms"));
+        assert_eq!(reason(&error), Some(UpstreamError::Timeout));
+    }
+
     #[tokio::test]
     async fn a_refused_dial_names_the_address() {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();

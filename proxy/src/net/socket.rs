@@ -100,6 +100,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_tuned_socket_sends_at_once_and_asks_a_silent_peer_for_a_sign_of_life() {
+        let (one, other) = pair().await;
+        let found = |stream: &TcpStream| (stream.nodelay().unwrap(), SockRef::from(stream).keepalive().unwrap());
+        tune(&one).unwrap();
+        assert_eq!((found(&one), found(&other)), ((true, true), (false, false)));
+        let socket = SockRef::from(&one);
+        let times = (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
+        assert_eq!(times, (Duration::from_secs(60), Duration::from_secs(10)));
+    }
+
+    #[tokio::test]
     async fn a_reset_is_seen_behind_bytes_that_nobody_reads() {
         let (one, mut other) = pair().await;
         other.write_all(b"unread").await.unwrap();

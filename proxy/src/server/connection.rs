@@ -35,23 +35,9 @@ impl Accepted {
     /// Dials the broker, relays, and tells how it ended.
     pub(super) async fn serve(self) {
         let Self { client, mut open, drain } = self;
-        if let Err(error) = socket::tune(&client) {
-            debug!(%error, "the client left before it was served");
-            open.outcome = Some(Outcome::Client);
-            return;
-        }
-        let dialled = tokio::select! {
-            dialled = open.dial() => dialled,
-            () = drain.started() => {
-                socket::reset(client);
-                open.outcome = Some(Outcome::Drain);
-                return;
-            }
-        };
-        match dialled {
-            Ok(upstream) => open.relay(client, upstream, drain).await,
-            Err(error) => open.reset(client, &error),
-        }
+        let closed = open.serve(client, drain).await;
+        (open.outcome, open.totals) = (Some(closed.outcome), closed.totals);
+        open.tell(&closed);
     }
 }
 
@@ -61,11 +47,31 @@ impl Open {
         Self { runtime, record, outcome: None, totals: Totals::default(), _permit: permit }
     }
 
+    async fn serve(&self, client: TcpStream, drain: DrainSignal) -> Closed {
+        if let Err(error) = socket::tune(&client) {
+            return unserved(Outcome::Client, format!("the client left before it was served: {error}"));
+        }
+        let dialled = tokio::select! {
+            dialled = self.dial() => dialled,
+            () = drain.started() => {
+                socket::reset(client);
+                return unserved(Outcome::Drain, "the proxy stopped before the broker was reached".to_owned());
+            }
+        };
+        match dialled {
+            Ok(upstream) => self.relay(client, upstream, drain).await,
+            Err(error) => {
+                self.reset(client, &error);
+                unserved(Outcome::Error, error.to_string())
+            }
+        }
+    }
+
     async fn dial(&self) -> io::Result<TcpStream> {
         self.record.listener.upstream.dial(self.runtime.config.limits.dial_timeout).await
     }
 
-    async fn relay(&mut self, client: TcpStream, upstream: TcpStream, drain: DrainSignal) {
+    async fn relay(&self, client: TcpStream, upstream: TcpStream, drain: DrainSignal) -> Closed {
         let (record, runtime) = (Arc::clone(&self.record), Arc::clone(&self.runtime));
         let _lease = record.listener.upstream.lease();
         let connection = Connection {
@@ -76,9 +82,7 @@ impl Open {
             listener: Arc::clone(&record.listener),
             record: Arc::clone(&record),
         };
-        let closed = relay::run(connection, runtime, drain).await;
-        (self.outcome, self.totals) = (Some(closed.outcome), closed.totals);
-        self.tell(&closed);
+        relay::run(connection, runtime, drain).await
     }
 
     /// One line at the end of every connection, and a warning where somebody has to look into it: a client that speaks
@@ -99,9 +103,8 @@ impl Open {
     }
 
     /// Resets the client: an orderly close would be taken for a TLS mismatch by some, and fail their records for good.
-    fn reset(&mut self, client: TcpStream, error: &io::Error) {
+    fn reset(&self, client: TcpStream, error: &io::Error) {
         socket::reset(client);
-        self.outcome = Some(Outcome::Error);
         if let Some(reason) = dial::reason(error) {
             self.runtime.metrics.upstream_errors.inc(reason);
         }
@@ -111,6 +114,11 @@ impl Open {
             warn!(listener, upstream = %upstream.address, %error, suppressed, "broker unreachable: clients are reset");
         }
     }
+}
+
+/// The end of a connection through which nothing went.
+fn unserved(outcome: Outcome, detail: String) -> Closed {
+    Closed { outcome, detail: Some(detail), totals: Totals::default() }
 }
 
 impl Drop for Open {

@@ -1,48 +1,48 @@
 //! Keeps a warning that repeats from filling the log.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lets a few lines of one kind through per interval, and counts the rest.
+/// Lets a few lines of one kind through in any interval, and counts the rest.
 ///
 /// One limiter per kind of warning and place: nothing grows with what clients send.
 #[derive(Debug)]
 pub struct Limiter {
     burst: u32,
     interval: Duration,
-    window: Mutex<Window>,
+    lines: Mutex<Lines>,
 }
 
 #[derive(Debug)]
-struct Window {
-    start: Option<Instant>,
-    admitted: u32,
+struct Lines {
+    /// When the last ones were let through, the oldest first: `burst` of them at most.
+    admitted: VecDeque<Instant>,
     suppressed: u64,
 }
 
 impl Limiter {
-    /// Admits `burst` lines per `interval`.
+    /// Admits `burst` lines in any `interval`.
     pub const fn new(burst: u32, interval: Duration) -> Self {
-        Self { burst, interval, window: Mutex::new(Window { start: None, admitted: 0, suppressed: 0 }) }
+        Self { burst, interval, lines: Mutex::new(Lines { admitted: VecDeque::new(), suppressed: 0 }) }
     }
 
-    /// Admits one line per ten seconds.
+    /// Admits one line in ten seconds.
     pub const fn rare() -> Self {
         Self::new(1, Duration::from_secs(10))
     }
 
     /// Says whether to log now: the number of lines that were kept back since the last one, or nothing.
     pub fn admit(&self, now: Instant) -> Option<u64> {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = window.start.is_none_or(|start| now.saturating_duration_since(start) >= self.interval);
-        if over {
-            (window.start, window.admitted) = (Some(now), 0);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        while lines.admitted.front().is_some_and(|at| now.saturating_duration_since(*at) >= self.interval) {
+            lines.admitted.pop_front();
         }
-        if window.admitted < self.burst {
-            window.admitted += 1;
-            return Some(std::mem::take(&mut window.suppressed));
+        if lines.admitted.len() < self.burst as usize {
+            lines.admitted.push_back(now);
+            return Some(std::mem::take(&mut lines.suppressed));
         }
-        window.suppressed += 1;
+        lines.suppressed += 1;
         None
     }
 }
@@ -57,5 +57,19 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let admitted = [0, 1, 2, 9, 10, 11].map(|seconds| limiter.admit(at(seconds)));
         assert_eq!(admitted, [Some(0), Some(0), None, None, Some(2), Some(0)]);
+    }
+
+    #[test]
+    fn no_ten_seconds_hold_more_lines_than_ten() {
+        let (limiter, start) = (Limiter::new(10, Duration::from_secs(10)), Instant::now());
+        // A line, silence, then a flood that lasts: the worst for windows that begin with a line.
+        let times = std::iter::once(0).chain((9_500..40_000).step_by(7)).map(Duration::from_millis);
+        let admitted: Vec<_> = times.filter(|at| limiter.admit(start + *at).is_some()).collect();
+        let from = |first: Duration| {
+            admitted.iter().filter(|at| (first..first + Duration::from_secs(10)).contains(at)).count()
+        };
+        let most = admitted.iter().map(|first| from(*first)).max();
+        assert_eq!(most, Some(10), "{admitted:?}");
+        assert!(admitted.len() > 30, "{admitted:?}");
     }
 }

@@ -23,8 +23,8 @@ async def start():
         bootstrap_servers=bootstrap,
         enable_idempotence=True,
         client_id=settings.get("client.id", "aiokafka"),
-        # It fails batches that are older than this, so it is no shorter than a test may take.
-        request_timeout_ms=90_000,
+        # It fails batches that are older than this while it knows no leader: no shorter than a test may take, unless asked.
+        request_timeout_ms=int(settings.get("request.timeout.ms", 90_000)),
     )
     await started.start()
     return started

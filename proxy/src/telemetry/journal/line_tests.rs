@@ -1,8 +1,10 @@
 use std::time::Duration;
 
+use seqgate_protocol::event::{Event, Evidence, Rule, Verdict};
+use seqgate_protocol::sequencing::{ProducerEpoch, ProducerId, TopicRef};
 use serde_json::Value;
 
-use super::super::tests::{batch, client, ended};
+use super::super::tests::{batch, client, ended, event as journalled};
 use super::*;
 
 fn at(micros: u64) -> SystemTime {
@@ -45,6 +47,42 @@ fn a_duplicate_shows_the_fields_in_their_order() {
          \"last_sequence\":6,\"expected_sequence\":7,\"records\":2,\"bytes\":79,\"crc\":1632510232,\
          \"base_offset\":42,\"error_code\":0,\"reason\":\"D12\"}\n"
     );
+}
+
+#[test]
+fn each_kind_of_event_shows_what_is_known_of_it_and_nothing_else() {
+    let topic = TopicRef::Name(b"orders");
+    let (producer_id, epoch) = (ProducerId::new(1000), ProducerEpoch::new(0));
+    let batch = "\"topic\":\"orders\",\"partition\":3,\"producer_id\":1000,\"producer_epoch\":0,\"base_sequence\":5,\
+                 \"last_sequence\":6,\"expected_sequence\":7,\"records\":2,\"bytes\":79,\"crc\":1632510232,\"base_offset\":42";
+    let of_batch = |verdict: &str, rule: &str| {
+        (
+            verdict.to_owned(),
+            format!("\"verdict\":\"{verdict}\",\"action\":\"forwarded\","),
+            format!("{batch},\"reason\":\"{rule}\""),
+        )
+    };
+    let of_producer = |kind: &str, epoch: i16| {
+        (kind.to_owned(), String::new(), format!("\"producer_id\":1000,\"producer_epoch\":{epoch}"))
+    };
+    let ended = "\"topic\":\"orders\",\"partition\":3,\"reason\":\"T7\",\"evidence\":\"regression\"";
+    for (event, (kind, before, behind)) in [
+        (journalled(topic, Verdict::Retry, Rule::D11), of_batch("retry", "D11")),
+        (journalled(topic, Verdict::Mismatch, Rule::D15), of_batch("mismatch", "D15")),
+        (Event::ProducerNew { producer_id, epoch }, of_producer("producer_new", 0)),
+        (Event::ProducerNew { producer_id, epoch: ProducerEpoch::new(2) }, of_producer("epoch_bump", 2)),
+        (
+            Event::ProofsEnded { topic, partition: 3, evidence: Evidence::Regression },
+            ("proofs_ended".to_owned(), String::new(), ended.to_owned()),
+        ),
+    ] {
+        let line = line_of(Entry::of(&event, &client(), false).unwrap());
+        let expected = format!(
+            "{{\"time\":\"2026-11-24T04:34:56.000042Z\",\"event\":\"{kind}\",{before}\"connection\":7,\
+             \"client_addr\":\"127.0.0.1:5000\",{behind}}}\n"
+        );
+        assert_eq!(line, expected);
+    }
 }
 
 #[test]

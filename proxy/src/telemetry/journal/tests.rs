@@ -20,7 +20,7 @@ pub(super) fn client() -> Arc<ConnectionRecord> {
 }
 
 /// The event of a duplicate that was answered.
-fn event(topic: TopicRef<'_>, verdict: Verdict, rule: Rule) -> Event<'_> {
+pub(super) fn event(topic: TopicRef<'_>, verdict: Verdict, rule: Rule) -> Event<'_> {
     let range = SequenceRange::from_wire(5, 1).unwrap();
     let batch = BatchId { producer_id: ProducerId::new(1000), epoch: ProducerEpoch::new(0), range };
     let action = if verdict == Verdict::Duplicate { Action::Answered } else { Action::Forwarded };

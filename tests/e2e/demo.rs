@@ -1,0 +1,49 @@
+//! `seqgate demo`, as a user runs it.
+
+use crate::support::output;
+
+const TITLES: [&str; 3] = [
+    "1. Acknowledgements get lost",
+    "2. The broker restarts before its acknowledgements arrive",
+    "3. The producer leaves out sequence numbers",
+];
+
+#[test]
+fn a_demo_doubles_without_seqgate_stores_once_with_it_and_ends_with_0() {
+    let output = output(&["demo", "--records", "40"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), output.stderr.escape_ascii().to_string()), (Some(0), String::new()), "{said}");
+    let scenes = scenes(&said);
+    for scene in &scenes {
+        for measure in ["records sent", "records acknowledged"] {
+            assert!(cells(scene, measure).iter().all(|cell| *cell == "40"), "{scene}");
+        }
+    }
+    let [lost, restart, gap] = scenes;
+    assert_eq!(cells(lost, "verdict"), ["each stored once", "each stored once"]);
+    assert_eq!(cells(restart, "verdict"), ["5 doubled", "each stored once"]);
+    assert_eq!(cells(restart, "records in the log"), ["45", "40"]);
+    for scene in [lost, restart] {
+        let [direct, through] = cells(scene, "duplicates that reached the broker")[..] else { panic!("{scene}") };
+        assert!(direct.parse::<u32>().unwrap() > 0 && through == "0", "{scene}");
+        assert_ne!(cells(scene, "batches answered by seqgate")[1], "0", "{scene}");
+    }
+    assert_eq!(cells(gap, "verdict"), ["each stored once"]);
+    assert_ne!(cells(gap, "gaps flagged"), ["0"]);
+    assert!(said.ends_with("\nThrough seqgate, every record was stored once.\n"), "{said}");
+}
+
+/// The text from each title to the next.
+fn scenes(said: &str) -> [&str; 3] {
+    let begins = TITLES.map(|title| said.find(title).unwrap_or_else(|| panic!("no {title:?} in {said}")));
+    let ends = [begins[1], begins[2], said.len()];
+    std::array::from_fn(|scene| &said[begins[scene]..ends[scene]])
+}
+
+/// The values in a line of a table.
+fn cells<'a>(scene: &'a str, measure: &str) -> Vec<&'a str> {
+    let rows = scene.lines().filter_map(|line| line.strip_prefix('│')?.strip_suffix('│'));
+    let mut rows = rows.map(|row| row.split('┆').map(str::trim).collect::<Vec<_>>());
+    let row = rows.find(|cells| cells[0] == measure).unwrap_or_else(|| panic!("no {measure:?} in {scene}"));
+    row[1..].to_vec()
+}

@@ -243,7 +243,7 @@ impl<L: Ledger> Session<L> {
         &self.auth
     }
 
-    /// As `auth`, for the requests and answers that pass.
+    /// As `auth`, for the requests that pass.
     pub const fn auth_mut(&mut self) -> &mut Auth {
         &mut self.auth
     }

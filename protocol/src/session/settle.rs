@@ -18,7 +18,7 @@ pub enum Settled {
 
 impl<L: Ledger> Session<L> {
     /// Settles everything that a request carried by its answer: a whole frame, length included.
-    pub fn settle(&self, pending: Pending, frame: &[u8], now: Millis, report: &mut impl Report) -> Settled {
+    pub fn settle(&mut self, pending: Pending, frame: &[u8], now: Millis, report: &mut impl Report) -> Settled {
         let body = frame.get(4..).unwrap_or_default();
         let parsed = ProduceResponse::parse(pending.version, body).ok();
         let Some(response) = parsed.filter(|response| response.correlation_id == pending.correlation_id) else {
@@ -26,8 +26,13 @@ impl<L: Ledger> Session<L> {
             return if self.overlook(pending, now) { Settled::Unchanged } else { Settled::Reset };
         };
         let Pending { version, ledger, mut claims, kept, .. } = pending;
+        let mut served = false;
         for entry in response.entries() {
+            served |= ErrorCode(entry.error) == ErrorCode::NONE;
             self.settle_entry(ledger, &mut claims, &entry, now, report);
+        }
+        if served {
+            self.auth.served();
         }
         self.settle_rest(ledger, claims, Outcome::Missing, now);
         let Some(stripped) = kept else { return Settled::Unchanged };

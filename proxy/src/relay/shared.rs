@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use seqgate_protocol::sequencing::{Evictions, Millis, ProducerReport, TrackerLimits};
+use seqgate_protocol::session::Auth;
 
 use super::budget::Budget;
 use super::cluster::{Cluster, Clusters};
@@ -45,6 +46,16 @@ pub(super) struct Place {
     pub(super) broker: u32,
     /// The broker has served a request of a connection without SASL.
     pub(super) serves_without_sasl: AtomicBool,
+}
+
+impl Place {
+    /// What the broker has told a connection may show that it asks for no SASL here (T33).
+    pub(super) fn note_served(&self, auth: &Auth) {
+        // Read first: nobody writes what everybody reads for every request.
+        if auth.is_served_without_sasl() && !self.serves_without_sasl.load(Ordering::Relaxed) {
+            self.serves_without_sasl.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Shared {

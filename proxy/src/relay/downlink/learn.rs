@@ -35,5 +35,6 @@ pub(super) fn learn(link: &Link, learner: &mut Learner, version: i16, bytes: &[u
             }
         },
     );
+    link.place.note_served(session.auth());
     reporter.finish(session.ledger());
 }

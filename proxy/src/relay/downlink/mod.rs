@@ -5,7 +5,6 @@ mod settle;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use seqgate_protocol::wire::frame::{Piece, ResponseSplitter};
 use seqgate_protocol::wire::head::ApiKey;
@@ -213,13 +212,7 @@ impl<'a> Downlink<'a> {
     fn note_passed(&mut self, done: Option<Current<'a>>) {
         let Some(Current::Passing { api: Some(api), version, .. }) = done else { return };
         self.note_response(api);
-        let is_sasl = api == ApiKey::SASL_HANDSHAKE || api == ApiKey::SASL_AUTHENTICATE;
-        let mut session = self.link.session();
-        if !is_sasl && api != ApiKey::API_VERSIONS && session.auth_mut().served() {
-            self.link.place.serves_without_sasl.store(true, Ordering::Relaxed);
-        }
-        let is_raw = session.auth().is_raw();
-        drop(session);
+        let is_raw = self.link.session().auth().is_raw();
         if is_raw && !self.raw {
             self.raw = true;
             uplink::note_raw(self.link);

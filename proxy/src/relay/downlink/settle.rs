@@ -1,7 +1,5 @@
 //! Answers to produce requests: the broker's, which settle what was sent, and those made here.
 
-use std::sync::atomic::Ordering;
-
 use seqgate_protocol::session::{Local, Settled};
 use seqgate_protocol::wire::head::ApiKey;
 
@@ -62,9 +60,7 @@ impl<'a> Downlink<'a> {
         let mut reporter = self.link.reporter();
         let mut session = self.link.session();
         let settled = session.settle(*pending, frame, self.link.runtime.shared.now(), &mut |e| reporter.take(e));
-        if session.auth_mut().served() {
-            self.link.place.serves_without_sasl.store(true, Ordering::Relaxed);
-        }
+        self.link.place.note_served(session.auth());
         reporter.finish(session.ledger());
         drop(session);
         self.link.note_settled();

@@ -53,4 +53,6 @@ impl Ledger for Single {
     }
 
     fn taint(&self) {}
+
+    fn settled(&self) {}
 }

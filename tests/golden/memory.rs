@@ -58,4 +58,7 @@ impl Ledger for Handle {
     fn taint(&self) {
         self.0.tainted.set(true);
     }
+
+    // Whoever waits is asked again after every command.
+    fn settled(&self) {}
 }

@@ -60,6 +60,8 @@ impl Ledger for Cluster {
     fn taint(&self) {
         self.0.2.set(true);
     }
+
+    fn settled(&self) {}
 }
 
 /// A batch as its entry in a request names it.

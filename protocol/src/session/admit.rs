@@ -36,6 +36,9 @@ impl<L: Ledger> Session<L> {
         if body.partitions > PARTITIONS_MAX {
             return self.admit_wide(frame, present, report);
         }
+        if held && self.must_still_wait(&body, present) {
+            return Admission::Hold;
+        }
         let acks = Acks::from_wire(body.acks);
         let correlation_id = head.prefix.correlation_id;
         let request = Request { frame, version, correlation_id, body, acks };
@@ -132,10 +135,29 @@ impl<L: Ledger> Session<L> {
             (false, true) => Admission::Hold,
             (false, false) => return None,
         };
+        let mut withdrawn = false;
         for claim in observed.iter_mut().filter_map(|observed| observed.claim.take()) {
             self.settle_claim(self.ledgers.len() - 1, claim, Outcome::Withdrawn, present.now);
+            withdrawn = true;
+        }
+        if withdrawn {
+            // Somebody may have been told to wait for it meanwhile.
+            self.ledger().settled();
         }
         Some(stop)
+    }
+
+    /// Whether a request that was told to wait has to go on waiting. Nothing is registered to find out: two that wait
+    /// would wake each other for ever by what they withdraw.
+    fn must_still_wait(&self, body: &ProduceRequest<'_>, present: &Present) -> bool {
+        let waits = |entry: &ProduceEntry<'_>| {
+            self.held.contains(&(self.topic_hash(entry.topic), entry.partition))
+                && entry.records.batch().is_ok_and(|batch| {
+                    let (topic, producer) = (entry.topic, batch.producer_id());
+                    self.ledger().tracker(entry.partition, |it| it.must_wait(topic, entry.partition, producer))
+                })
+        };
+        present.policy.mode != Mode::Observe && body.entries().any(|entry| waits(&entry))
     }
 
     /// Whether anything in the request may be answered from a proof.

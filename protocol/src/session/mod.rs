@@ -36,6 +36,8 @@ pub trait Ledger {
     fn is_tainted(&self) -> bool;
     /// Something passed unread that may have appended batches (T11).
     fn taint(&self);
+    /// Batches are not at the broker any more: whoever was told to hold may ask again (T27).
+    fn settled(&self);
 }
 
 /// What is done with duplicates.

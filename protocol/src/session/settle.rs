@@ -89,6 +89,7 @@ impl<L: Ledger> Session<L> {
         }
     }
 
+    /// The last of a request's batches; whoever waits for any of them is told.
     fn settle_rest(&self, ledger: usize, claims: Claims, outcome: Outcome, now: Millis) {
         match claims {
             Claims::None => {}
@@ -99,6 +100,7 @@ impl<L: Ledger> Session<L> {
                 }
             }
         }
+        self.ledgers[ledger].settled();
     }
 
     /// Settles a claim that no answer has settled.

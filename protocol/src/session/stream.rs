@@ -127,6 +127,7 @@ impl<L: Ledger> Session<L> {
         for claim in streamed.claims {
             self.settle_claim(streamed.ledger, claim, Outcome::Lost, present.now);
         }
+        self.ledgers[streamed.ledger].settled();
     }
 
     fn walk(&self, streamed: &mut Streamed, mut rest: &[u8], present: &Present, report: &mut impl Report) {

@@ -9,11 +9,21 @@ use crate::wire::samples::{GOLDEN_RESPONSES, GOLDEN_TOPIC_ID, golden_requests, h
 
 /// One cluster's memory.
 #[derive(Clone, Debug)]
-struct Memory(Rc<(RefCell<Tracker>, RefCell<Directory>, Cell<bool>)>);
+struct Memory(Rc<(RefCell<Tracker>, RefCell<Directory>, Cell<bool>, Cell<u32>)>);
 
 impl Memory {
     fn new() -> Self {
-        Self(Rc::new((RefCell::new(Tracker::new(TrackerLimits::default())), RefCell::default(), Cell::new(false))))
+        Self(Rc::new((
+            RefCell::new(Tracker::new(TrackerLimits::default())),
+            RefCell::default(),
+            Cell::default(),
+            Cell::default(),
+        )))
+    }
+
+    /// How often it has told those who wait.
+    fn told(&self) -> u32 {
+        self.0.3.get()
     }
 
     fn open_attempts(&self) -> u32 {
@@ -40,6 +50,10 @@ impl Ledger for Memory {
 
     fn taint(&self) {
         self.0.2.set(true);
+    }
+
+    fn settled(&self) {
+        self.0.3.set(self.0.3.get() + 1);
     }
 }
 
@@ -131,6 +145,7 @@ fn answers_settle_in_the_cluster_that_they_were_asked_of() {
     session.settle(pending, &golden, Millis(1000), &mut |_: Event<'_>| {});
     assert_eq!((first.open_attempts(), first.0.0.borrow().producers()), (0, 1));
     assert_eq!(second.0.0.borrow().producers(), 0);
+    assert_eq!((first.told(), second.told()), (1, 0), "whoever waits for it waits there");
 }
 
 #[test]
@@ -172,6 +187,56 @@ fn two_topics() -> Vec<u8> {
     frame
 }
 
+/// T27: a batch that is withdrawn because another one of its request must wait may have made others wait meanwhile.
+#[test]
+fn a_withdrawn_batch_is_told_to_those_who_wait_once() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    let restarted = Present { broker: BrokerGeneration { broker: 1, generation: 1 }, ..present() };
+    let mut quiet = |_: Event<'_>| {};
+    let Admission::Forward(Some(pending)) = admit(&mut session, &two_topics()) else { panic!("forwarded") };
+    session.settle(pending, &acked(&[b"t", b"u"]), Millis(1000), &mut quiet);
+    assert!(matches!(session.admit(&two_topics(), false, &restarted, &mut quiet), Admission::Answer(_)));
+    let first = with_sequences(request(3), [7].into());
+    let Admission::Forward(Some(pending)) = session.admit(&first, false, &restarted, &mut quiet) else {
+        panic!("goes")
+    };
+    // The second batch of `t` has to wait, so that of `u` does not go either.
+    let both = with_sequences(two_topics(), [9, 7].into());
+    let told = ledger.told();
+    for (held, told_since) in [(false, 1), (true, 1), (true, 1)] {
+        assert!(matches!(session.admit(&both, held, &restarted, &mut quiet), Admission::Hold));
+        assert_eq!(ledger.told() - told, told_since, "who waits must not wake others by asking again");
+    }
+    session.settle(pending, &acked(&[b"t"]), Millis(1000), &mut quiet);
+    assert_eq!(ledger.told() - told, 2);
+    let Admission::Forward(Some(pending)) = session.admit(&both, true, &restarted, &mut quiet) else { panic!("goes") };
+    session.abandon(pending, Millis(1000));
+}
+
+/// The answer to a v3 request that acknowledges partition 0 of these topics.
+fn acked(topics: &[&[u8]]) -> Vec<u8> {
+    let entry = |topic: &&[u8]| AnswerEntry {
+        topic: OwnedTopic::Name((*topic).into()),
+        partition: 0,
+        error: 0,
+        base_offset: 100,
+        log_append_time: -1,
+        log_start_offset: -1,
+    };
+    crate::wire::produce::answer(3, 0x0102_0304, &topics.iter().map(entry).collect::<Vec<_>>())
+}
+
+/// A v3 request whose batches begin with these sequences.
+fn with_sequences(mut frame: Vec<u8>, sequences: Vec<i32>) -> Vec<u8> {
+    let mut at = 42;
+    for sequence in sequences {
+        frame[at + 53..at + 57].copy_from_slice(&sequence.to_be_bytes());
+        at += 79 + 15;
+    }
+    frame
+}
+
 #[test]
 fn a_streamed_request_that_is_cut_off_is_of_unknown_outcome() {
     let ledger = Memory::new();
@@ -191,6 +256,7 @@ fn a_streamed_request_that_is_cut_off_is_of_unknown_outcome() {
         });
     });
     assert_eq!((unknown, ledger.open_attempts()), (1, 1));
+    assert_eq!(ledger.told(), 1);
 }
 
 #[test]

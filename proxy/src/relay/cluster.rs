@@ -140,6 +140,10 @@ impl Ledger for ClusterRef {
     fn taint(&self) {
         self.0.tainted.store(true, Ordering::Relaxed);
     }
+
+    fn settled(&self) {
+        self.0.notify_settled();
+    }
 }
 
 /// Which cluster a listener leads to.

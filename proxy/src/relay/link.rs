@@ -126,12 +126,6 @@ impl Link {
         if self.unsettled.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.settled.notify_waiters();
         }
-        self.wake_held();
-    }
-
-    /// Something was settled that batches may be held back for (T27).
-    pub(super) fn wake_held(&self) {
-        self.session().ledger().0.notify_settled();
     }
 
     pub(super) fn is_settled(&self) -> bool {

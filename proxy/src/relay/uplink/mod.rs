@@ -64,7 +64,6 @@ impl Drop for Tracked<'_> {
         if let Some(streamed) = self.streamed.take() {
             let present = self.link.present();
             self.link.session().cut_stream(streamed, &present);
-            self.link.wake_held();
         }
     }
 }

@@ -59,7 +59,7 @@ impl<L: Ledger> Session<L> {
 
     /// A request with very many partitions is tracked as one that is too large to be held: what is noted of each
     /// would take many times the memory of the frame.
-    fn admit_wide(&self, frame: &[u8], present: &Present, report: &mut impl Report) -> Admission {
+    fn admit_wide(&mut self, frame: &[u8], present: &Present, report: &mut impl Report) -> Admission {
         let size = u32::try_from(frame.len() - LENGTH_BYTES).unwrap_or(u32::MAX);
         let Some(mut streamed) = self.begin_stream(frame, size, report) else { return Admission::Unread };
         if self.stream(&mut streamed, frame, present, report) {
@@ -70,10 +70,11 @@ impl<L: Ledger> Session<L> {
     }
 
     /// A frame that goes through unread may append what nobody here has seen.
-    fn unread(&self, why: Unread, report: &mut impl Report) -> Admission {
+    fn unread(&mut self, why: Unread, report: &mut impl Report) -> Admission {
         if why.taints() {
             self.ledger().taint();
         }
+        self.unread = true;
         report(Event::Unread(why));
         Admission::Unread
     }
@@ -168,6 +169,8 @@ impl<L: Ledger> Session<L> {
             && matches!(request.body.acks, -1 | 1)
             && !transactional
             && !observed.iter().any(Observed::is_opaque)
+            // Behind a request that may have no answer one made here would wait for the next to come from the broker.
+            && !self.unread
             && self.auth.allows_answers(present.serves_without_sasl, present.now)
     }
 

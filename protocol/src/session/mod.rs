@@ -204,6 +204,8 @@ pub struct Session<L> {
     observed: Vec<Observed>,
     /// The partitions that the request at the front was told to wait for.
     held: Vec<(u64, i32)>,
+    /// A produce request went through unread: whether it is answered at all is not known.
+    unread: bool,
 }
 
 /// How often a connection may turn out to lead to another cluster before nothing is believed of it.
@@ -219,6 +221,7 @@ impl<L: Ledger> Session<L> {
             hasher: DefaultHashBuilder::default(),
             observed: Vec::new(),
             held: Vec::new(),
+            unread: false,
         }
     }
 
@@ -238,6 +241,11 @@ impl<L: Ledger> Session<L> {
         }
         self.ledgers.push(ledger);
         true
+    }
+
+    /// Whether it cannot be seen any more which answers are due.
+    pub const fn is_unsure(&self) -> bool {
+        self.unread || self.auth.is_raw()
     }
 
     /// Where authentication stands.

@@ -240,7 +240,7 @@ fn with_sequences(mut frame: Vec<u8>, sequences: Vec<i32>) -> Vec<u8> {
 #[test]
 fn a_streamed_request_that_is_cut_off_is_of_unknown_outcome() {
     let ledger = Memory::new();
-    let session = session(&ledger);
+    let mut session = session(&ledger);
     let mut quiet = |_: Event<'_>| {};
     let frame = two_topics();
     let mut streamed = session.begin_stream(&frame[..40], u32::try_from(frame.len() - 4).unwrap(), &mut quiet).unwrap();

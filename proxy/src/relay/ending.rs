@@ -136,15 +136,19 @@ async fn finish_in_order(link: &Link, upstream: &TcpStream, mut down: Pin<&mut i
 
 /// The proxy stops, and the client asks for nothing more.
 async fn drained(link: &Link, upstream: &TcpStream, down: Pin<&mut impl Future<Output = DownEnd>>) -> End {
-    let raw = link.session().auth().is_raw();
-    if raw {
-        // Whether an answer is due cannot be seen; a broker answers what it was asked, then follows.
-        socket::half_close(upstream).ok();
-    }
+    let unsure = link.session().is_unsure();
+    let abandoned = async {
+        if unsure {
+            // Whether an answer is due cannot be seen; a broker answers what it was asked, then follows.
+            timeout(link.orphan_patience(), link.until_settled()).await.ok();
+            socket::half_close(upstream).ok();
+        }
+        client_lost(link).await;
+    };
     let end = tokio::select! {
         end = down => end,
         // Its answers would be of use to nobody.
-        () = client_lost(link) => return End::new(Outcome::Client, Leave::Reset, Broker::Kept),
+        () = abandoned => return End::new(Outcome::Client, Leave::Reset, Broker::Kept),
     };
     match end {
         DownEnd::Done | DownEnd::BrokerEnd => End::new(Outcome::Drain, Leave::Close, Broker::Kept),

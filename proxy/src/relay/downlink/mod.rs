@@ -51,6 +51,8 @@ pub(super) struct Downlink<'a> {
     splitter: ResponseSplitter,
     buffer: Buffer,
     current: Option<Current<'a>>,
+    /// The number that a request of which nobody knows whether it is answered bore, and all that came after it.
+    doubted: Option<i32>,
     raw: bool,
 }
 
@@ -67,6 +69,7 @@ impl<'a> Downlink<'a> {
             splitter: ResponseSplitter::new(frame_bytes_max.saturating_mul(RESPONSE_FACTOR)),
             buffer: Buffer::new(Arc::clone(&link.runtime), Purpose::Answer),
             current: None,
+            doubted: None,
             raw: false,
         }
     }
@@ -120,7 +123,7 @@ impl<'a> Downlink<'a> {
                         // It may answer what was asked for in the same moment.
                         Ok(Read::Some) => match self.expected.try_recv() {
                             Ok(expected) => {
-                                self.current = Some(Current::Waiting(expected));
+                                self.current = Some(Current::Waiting(self.tell_apart(expected)));
                                 Ok(())
                             }
                             Err(_) => Err(DownEnd::Confused("the broker sent what nobody asked for".to_owned())),
@@ -130,8 +133,25 @@ impl<'a> Downlink<'a> {
                 }
             }
         };
-        self.current = Some(Current::Waiting(expected));
+        self.current = Some(Current::Waiting(self.tell_apart(expected)));
         Ok(())
+    }
+
+    /// What comes after a request that may have no answer, and bears the same number, cannot be told from it: its
+    /// answer is passed on, but taken for nobody's.
+    fn tell_apart(&mut self, expected: Expected<'a>) -> Expected<'a> {
+        let Some(correlation_id) = expected.correlation_id() else { return expected };
+        if !matches!(expected, Expected::Perhaps { .. }) {
+            if self.doubted != Some(correlation_id) {
+                self.doubted = None;
+                return expected;
+            }
+            if let Expected::Settle(owed) = expected {
+                self.overlook(owed);
+            }
+        }
+        self.doubted = Some(correlation_id);
+        Expected::Perhaps { correlation_id }
     }
 
     async fn take_piece(&mut self) -> Step {

@@ -20,14 +20,18 @@ impl<'a> Downlink<'a> {
             return Current::Gathering(owed);
         }
         self.splitter.pass();
-        if let Some(pending) = owed.take() {
-            let deliverable = self.link.session().overlook(*pending, self.link.runtime.shared.now());
-            self.link.note_settled();
-            if !deliverable {
-                self.link.lose_client(Outcome::Protocol, UNMERGEABLE);
-            }
-        }
+        self.overlook(owed);
         Current::Passing { api: Some(ApiKey::PRODUCE), learner: None, version: 0, prefix_left: LENGTH_BYTES }
+    }
+
+    /// What the answer says is not believed, or not read.
+    pub(super) fn overlook(&self, owed: Owed<'a>) {
+        let Some(pending) = owed.take() else { return };
+        let deliverable = self.link.session().overlook(*pending, self.link.runtime.shared.now());
+        self.link.note_settled();
+        if !deliverable {
+            self.link.lose_client(Outcome::Protocol, UNMERGEABLE);
+        }
     }
 
     /// A whole answer to a produce request.

@@ -28,7 +28,7 @@ impl<'a> Uplink<'a> {
         }
         self.wait_for_header(whole).await?;
         let mut reporter = self.link.reporter();
-        let session = self.link.session();
+        let mut session = self.link.session();
         let streamed = session.begin_stream(self.buffer.unread(), size, &mut |event| reporter.take(event));
         drop(session);
         self.splitter.pass();

@@ -5,6 +5,7 @@
 mod admin;
 mod answers;
 mod cli;
+mod clusters;
 mod drain;
 mod ends;
 mod fuzz;

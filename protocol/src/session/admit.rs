@@ -138,7 +138,7 @@ impl<L: Ledger> Session<L> {
         };
         let mut withdrawn = false;
         for claim in observed.iter_mut().filter_map(|observed| observed.claim.take()) {
-            self.settle_claim(self.ledgers.len() - 1, claim, Outcome::Withdrawn, present.now);
+            self.settle_claim(self.current, claim, Outcome::Withdrawn, present.now);
             withdrawn = true;
         }
         if withdrawn {
@@ -189,7 +189,7 @@ impl<L: Ledger> Session<L> {
             report(Event::Batch(observed.event(&entry, Action::Answered, false)));
         }
         let frame = produce::answer(request.version, request.correlation_id, &stripped.answers);
-        Admission::Answer(Local { frame, ledger: self.ledgers.len() - 1, kept: stripped.kept })
+        Admission::Answer(Local { frame, ledger: self.current, kept: stripped.kept })
     }
 
     /// D13: leaves the proven duplicates out. `None` when the request cannot be edited.
@@ -279,7 +279,7 @@ impl<L: Ledger> Session<L> {
         Pending {
             version: request.version,
             correlation_id: request.correlation_id,
-            ledger: self.ledgers.len() - 1,
+            ledger: self.current,
             claims: Claims::of(observed),
             kept,
             timeout_ms: u32::try_from(request.body.timeout_ms).unwrap_or(0),

@@ -38,6 +38,8 @@ pub trait Ledger {
     fn taint(&self);
     /// Batches are not at the broker any more: whoever was told to hold may ask again (T27).
     fn settled(&self);
+    /// Whether both are one cluster's.
+    fn is_same(&self, other: &Self) -> bool;
 }
 
 /// What is done with duplicates.
@@ -196,8 +198,9 @@ pub enum Admission {
 #[derive(Debug)]
 pub struct Session<L> {
     connection: ConnectionId,
-    /// The last one is in use; the others have tickets open, perhaps.
+    /// One is in use; the others have tickets open, perhaps.
     ledgers: Vec<L>,
+    current: usize,
     auth: Auth,
     hasher: DefaultHashBuilder,
     /// Scratch space for requests with several partitions; empty between them.
@@ -217,6 +220,7 @@ impl<L: Ledger> Session<L> {
         Self {
             connection,
             ledgers: vec![ledger],
+            current: 0,
             auth: Auth::default(),
             hasher: DefaultHashBuilder::default(),
             observed: Vec::new(),
@@ -226,20 +230,25 @@ impl<L: Ledger> Session<L> {
     }
 
     /// The state of the cluster that the connection leads to, as far as is known.
-    ///
-    /// # Panics
-    /// Never: there is always one.
     pub fn ledger(&self) -> &L {
-        self.ledgers.last().expect("a session has a ledger")
+        &self.ledgers[self.current]
     }
 
-    /// The connection turned out to lead to another cluster. False when that has happened too often to be true.
+    /// The connection turned out to lead to another cluster. False when there were too many of them to be true.
     #[must_use]
     pub fn switch(&mut self, ledger: L) -> bool {
-        if self.ledgers.len() >= LEDGERS_MAX {
-            return false;
+        match self.ledgers.iter().position(|known| known.is_same(&ledger)) {
+            Some(known) => self.current = known,
+            None if self.ledgers.len() >= LEDGERS_MAX => return false,
+            None => {
+                self.current = self.ledgers.len();
+                self.ledgers.push(ledger);
+            }
         }
-        self.ledgers.push(ledger);
+        if self.is_unsure() {
+            // What went through unread may have gone there (T11).
+            self.ledger().taint();
+        }
         true
     }
 
@@ -263,7 +272,7 @@ impl<L: Ledger> Session<L> {
     #[must_use]
     pub fn still_holds(&self, local: &Local, now: Millis) -> bool {
         // On another cluster than when the answer was made, nothing holds.
-        local.ledger + 1 == self.ledgers.len() && self.all_hold(local.ledger, &local.kept, now)
+        local.ledger == self.current && self.all_hold(local.ledger, &local.kept, now)
     }
 
     fn all_hold(&self, ledger: usize, kept: &[Kept], now: Millis) -> bool {

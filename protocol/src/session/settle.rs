@@ -39,10 +39,7 @@ impl<L: Ledger> Session<L> {
         let is_foreign = |entry: ResponseEntry<'_>| {
             stripped.sent.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_err()
         };
-        if ledger + 1 != self.ledgers.len()
-            || response.entries().any(is_foreign)
-            || !self.all_hold(ledger, &stripped.kept, now)
-        {
+        if ledger != self.current || response.entries().any(is_foreign) || !self.all_hold(ledger, &stripped.kept, now) {
             return Settled::Reset;
         }
         produce::merge(version, frame, &stripped.answers).map_or(Settled::Reset, Settled::Merged)

@@ -58,7 +58,7 @@ impl<L: Ledger> Session<L> {
         Some(Streamed {
             version: head.prefix.api_version,
             correlation_id: head.prefix.correlation_id,
-            ledger: self.ledgers.len() - 1,
+            ledger: self.current,
             walk: Some(walk),
             carry: Vec::new(),
             // The length and the header come with the first bytes.
@@ -81,9 +81,9 @@ impl<L: Ledger> Session<L> {
         let mut rest = &bytes[skipped..];
         if streamed.claims.is_empty() {
             // Nothing of it has been noted in another one.
-            streamed.ledger = self.ledgers.len() - 1;
+            streamed.ledger = self.current;
         }
-        if streamed.ledger + 1 != self.ledgers.len() && streamed.walk.take().is_some() {
+        if streamed.ledger != self.current && streamed.walk.take().is_some() {
             // What is still to come goes to another cluster than thought; the claims so far stay where they are.
             self.ledger().taint();
         }

@@ -52,6 +52,10 @@ impl Ledger for Memory {
         self.0.2.set(true);
     }
 
+    fn is_same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     fn settled(&self) {
         self.0.3.set(self.0.3.get() + 1);
     }
@@ -151,8 +155,20 @@ fn answers_settle_in_the_cluster_that_they_were_asked_of() {
 #[test]
 fn a_session_believes_in_a_few_clusters_only() {
     let mut session = session(&Memory::new());
-    let switches = (0..20).filter(|_| session.switch(Memory::new())).count();
-    assert_eq!(switches, LEDGERS_MAX - 1);
+    let known = Memory::new();
+    let switches = (0..20).filter(|_| session.switch(known.clone()) && session.switch(Memory::new())).count();
+    assert_eq!(switches, LEDGERS_MAX - 2);
+    assert!(session.ledger().is_same(&known), "what is known already can always be gone back to");
+}
+
+/// T11, T15: whatever cluster it was that a request went to unread.
+#[test]
+fn what_went_through_unread_taints_every_cluster_that_the_connection_leads_to() {
+    let (first, second) = (Memory::new(), Memory::new());
+    let mut session = session(&first);
+    assert!(matches!(admit(&mut session, &request(99)), Admission::Unread));
+    assert!(session.switch(second.clone()));
+    assert!(first.is_tainted() && second.is_tainted());
 }
 
 #[test]

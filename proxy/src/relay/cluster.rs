@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use seqgate_protocol::sequencing::{Directory, Evictions, Millis, Tracker, TrackerLimits};
 use seqgate_protocol::session::Ledger;
 use tokio::sync::Notify;
 
 use super::budget::Waiting;
+use super::home::Home;
 
 /// Trackers of one cluster. Partitions of one number share one, so that a topic's name and its id lead to the same.
 const SHARDS: usize = 16;
@@ -42,11 +43,47 @@ impl Cluster {
         }
     }
 
-    /// Nothing that is known of the cluster holds any more.
-    fn end(&self) {
+    /// Whether this is its id.
+    pub(super) fn is(&self, id: &[u8]) -> bool {
+        self.id.get().is_some_and(|known| **known == *id)
+    }
+
+    /// Takes the id if it has none. Whether this is its id then.
+    fn takes(&self, id: &[u8]) -> bool {
+        self.id.get_or_init(|| id.into());
+        self.is(id)
+    }
+
+    /// Another cluster stands where this one stood, or this one was `cluster` all the time and nobody knew: either way
+    /// nothing in it holds any more (T15).
+    fn leave_for(&self, cluster: &Self, id: &[u8]) {
+        if self.takes(id) {
+            cluster.inherit(self);
+        }
         lock(&self.directory).clear();
         for shard in &self.shards {
             lock(shard).end_cluster();
+        }
+        self.notify_settled();
+    }
+
+    /// What cannot be known of batches that were sent while `other` was taken for another cluster: whether they are the
+    /// first of their producers (D5a), and whether they were all that there was (T11).
+    fn inherit(&self, other: &Self) {
+        if other.tainted.load(Ordering::Relaxed) {
+            self.tainted.store(true, Ordering::Relaxed);
+        }
+        for (to, from) in self.shards.iter().zip(&other.shards) {
+            let mut next = Some(0);
+            while let Some(at) = next {
+                let mut used = Vec::new();
+                next = lock(from).report(at, INHERIT_STEPS, Millis(0), |report| {
+                    used.push(report.producer_id);
+                    true
+                });
+                let mut to = lock(to);
+                used.into_iter().for_each(|id| to.note_used(id));
+            }
         }
     }
 
@@ -103,6 +140,9 @@ impl Cluster {
     }
 }
 
+/// Places looked at under one lock for what another cluster inherits.
+const INHERIT_STEPS: u32 = 1_000;
+
 /// Entries that one sweep visits per shard: some microseconds under the lock.
 const SWEEP_STEPS: u32 = 200;
 
@@ -144,6 +184,10 @@ impl Ledger for ClusterRef {
     fn settled(&self) {
         self.0.notify_settled();
     }
+
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// Which cluster a listener leads to.
@@ -157,8 +201,9 @@ pub(super) struct Clusters {
 struct Known {
     by_id: HashMap<Box<[u8]>, Arc<Cluster>>,
     order: VecDeque<Box<[u8]>>,
-    /// What stands in until an id is seen: by `cluster_name`, else by listener.
-    by_place: HashMap<String, Arc<Cluster>>,
+    homes: HashMap<String, Arc<Home>>,
+    /// All that somebody still holds: those above, and those that connections were led away from.
+    all: Vec<Weak<Cluster>>,
 }
 
 impl Clusters {
@@ -166,57 +211,53 @@ impl Clusters {
         Self { limits, known: Mutex::default() }
     }
 
-    /// The cluster that listeners of this place led to last.
-    pub(super) fn at(&self, place: &str) -> Arc<Cluster> {
+    /// Where the connections of this place lead.
+    pub(super) fn home(&self, place: &str) -> Arc<Home> {
         let mut known = lock(&self.known);
-        if let Some(cluster) = known.by_place.get(place) {
-            return Arc::clone(cluster);
+        if let Some(home) = known.homes.get(place) {
+            return Arc::clone(home);
         }
-        let cluster = Arc::new(Cluster::new(self.limits));
-        known.by_place.insert(place.to_owned(), Arc::clone(&cluster));
-        cluster
+        let home = Arc::new(Home::new(known.create(self.limits)));
+        known.homes.insert(place.to_owned(), Arc::clone(&home));
+        home
     }
 
-    /// A connection of `place`, taken to lead to `current`, was told the cluster's id. Returns the cluster that it
-    /// leads to, if that is another one.
-    pub(super) fn identify(&self, place: &str, current: &Arc<Cluster>, id: &[u8]) -> Option<Arc<Cluster>> {
-        if current.id.get().is_some_and(|known| **known == *id) {
-            return None;
-        }
+    /// A connection that was taken to lead to `current`, as those of its `home` do or because it was told so before,
+    /// is told the id of its cluster. Returns that cluster, to which the home has moved.
+    pub(super) fn identify(&self, home: &Home, current: &Arc<Cluster>, id: &[u8]) -> Arc<Cluster> {
         let mut known = lock(&self.known);
-        let found = known.by_id.get(id).cloned();
-        if found.is_none() && current.id.set(id.into()).is_ok() {
-            known.remember(id, Arc::clone(current));
-            return None;
-        }
-        if current.id.get().is_some_and(|was| **was != *id) {
-            // Another cluster stands where this one stood: nothing that is known of it holds (T15).
-            current.end();
-        }
-        let cluster = found.unwrap_or_else(|| {
-            let cluster = Arc::new(Cluster::new(self.limits));
-            cluster.id.set(id.into()).ok();
+        let cluster = known.by_id.get(id).map(Arc::clone).unwrap_or_else(|| {
+            // The first to have this id: what was learnt without one stays.
+            let cluster = if current.takes(id) { Arc::clone(current) } else { known.create(self.limits) };
+            cluster.takes(id);
             known.remember(id, Arc::clone(&cluster));
             cluster
         });
-        known.by_place.insert(place.to_owned(), Arc::clone(&cluster));
-        (!Arc::ptr_eq(&cluster, current)).then_some(cluster)
+        let left = home.move_to(&cluster);
+        drop(known);
+        if !Arc::ptr_eq(current, &cluster) {
+            current.leave_for(&cluster, id);
+        }
+        if let Some(left) = left.filter(|left| !Arc::ptr_eq(left, current)) {
+            left.leave_for(&cluster, id);
+        }
+        cluster
     }
 
     /// Every cluster that something is known of, each once.
     pub(super) fn all(&self) -> Vec<Arc<Cluster>> {
-        let known = lock(&self.known);
-        let mut all: Vec<Arc<Cluster>> = Vec::new();
-        for cluster in known.by_id.values().chain(known.by_place.values()) {
-            if !all.iter().any(|other| Arc::ptr_eq(other, cluster)) {
-                all.push(Arc::clone(cluster));
-            }
-        }
-        all
+        lock(&self.known).all.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
 impl Known {
+    fn create(&mut self, limits: TrackerLimits) -> Arc<Cluster> {
+        let cluster = Arc::new(Cluster::new(limits));
+        self.all.retain(|other| other.strong_count() > 0);
+        self.all.push(Arc::downgrade(&cluster));
+        cluster
+    }
+
     fn remember(&mut self, id: &[u8], cluster: Arc<Cluster>) {
         if self.order.len() >= CLUSTERS_MAX
             && let Some(oldest) = self.order.pop_front()
@@ -243,36 +284,43 @@ mod tests {
     }
 
     #[test]
-    fn listeners_of_one_cluster_meet_once_its_id_is_seen() {
+    fn places_of_one_cluster_meet_once_its_id_is_seen() {
         let clusters = clusters();
-        let (a, b) = (clusters.at("a"), clusters.at("b"));
-        assert!(!Arc::ptr_eq(&a, &b));
-        assert!(clusters.identify("a", &a, b"X").is_none(), "a is X from now on");
-        let joined = clusters.identify("b", &b, b"X").expect("b is X as well");
-        assert!(Arc::ptr_eq(&joined, &a));
-        assert!(Arc::ptr_eq(&clusters.at("b"), &a));
+        let (a, b) = (clusters.home("a"), clusters.home("b"));
+        let (first, second) = (a.now().1, b.now().1);
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert!(Arc::ptr_eq(&clusters.identify(&a, &first, b"X"), &first), "a is X from now on");
+        assert!(!a.has_moved(0));
+        assert!(Arc::ptr_eq(&clusters.identify(&b, &second, b"X"), &first), "b is X as well");
+        assert!(b.has_moved(0) && Arc::ptr_eq(&b.now().1, &first));
+        // Somebody who has not heard of it yet.
+        assert!(Arc::ptr_eq(&clusters.identify(&b, &second, b"X"), &first));
+        assert!(!Arc::ptr_eq(&clusters.identify(&b, &second, b"Y"), &second), "what was left takes no other id");
     }
 
     #[test]
     fn another_id_leads_to_another_cluster() {
         let clusters = clusters();
-        let first = clusters.at("a");
-        assert!(clusters.identify("a", &first, b"X").is_none());
-        assert!(clusters.identify("a", &first, b"X").is_none());
-        let second = clusters.identify("a", &first, b"Y").expect("another cluster");
+        let home = clusters.home("a");
+        let first = home.now().1;
+        for _ in 0..2 {
+            assert!(Arc::ptr_eq(&clusters.identify(&home, &first, b"X"), &first));
+        }
+        let second = clusters.identify(&home, &first, b"Y");
         assert!(!Arc::ptr_eq(&first, &second));
-        assert!(Arc::ptr_eq(&clusters.at("a"), &second));
+        assert!(Arc::ptr_eq(&home.now().1, &second));
+        // What was left is counted for as long as somebody holds it.
+        assert_eq!(clusters.all().len(), 2);
     }
 
     #[test]
     fn ids_of_clusters_are_bounded() {
         let clusters = clusters();
-        let mut current = clusters.at("a");
+        let home = clusters.home("a");
         for n in 0..200_u32 {
-            if let Some(next) = clusters.identify("a", &current, &n.to_be_bytes()) {
-                current = next;
-            }
+            clusters.identify(&home, &home.now().1, &n.to_be_bytes());
         }
         assert_eq!(lock(&clusters.known).by_id.len(), CLUSTERS_MAX);
+        assert_eq!(clusters.all().len(), CLUSTERS_MAX);
     }
 }

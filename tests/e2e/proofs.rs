@@ -129,7 +129,7 @@ fn proof_that_ends_while_its_answer_waits_resets_the_client() {
     client.expect(&produced_one(2, 0, 11));
     assert_eq!(client.end(), Err(std::io::ErrorKind::ConnectionReset));
     scene.proxy.wait_for_log("ended before it could be given (T22)");
-    assert_eq!(scene.metric("connections_closed_total{outcome=\"error\"}"), 1);
+    scene.wait_for_metric("connections_closed_total{outcome=\"error\"}", 1);
     scene.end(&[]);
 }
 

@@ -34,7 +34,10 @@ impl<L: Ledger> Session<L> {
             return self.unread(Unread::Undecodable, report);
         };
         if body.partitions > PARTITIONS_MAX {
-            return self.admit_wide(frame, present, report);
+            // What is noted of each would take many times the memory of the frame.
+            let size = u32::try_from(frame.len() - LENGTH_BYTES).unwrap_or(u32::MAX);
+            let streamed = self.begin_stream(frame, size, report);
+            return streamed.map_or(Admission::Unread, |streamed| Admission::Stream(Box::new(streamed)));
         }
         if held && self.must_still_wait(&body, present) {
             return Admission::Hold;
@@ -55,18 +58,6 @@ impl<L: Ledger> Session<L> {
             self.observed = observed;
         }
         admission
-    }
-
-    /// A request with very many partitions is tracked as one that is too large to be held: what is noted of each
-    /// would take many times the memory of the frame.
-    fn admit_wide(&mut self, frame: &[u8], present: &Present, report: &mut impl Report) -> Admission {
-        let size = u32::try_from(frame.len() - LENGTH_BYTES).unwrap_or(u32::MAX);
-        let Some(mut streamed) = self.begin_stream(frame, size, report) else { return Admission::Unread };
-        if self.stream(&mut streamed, frame, present, report) {
-            return Admission::Forward(self.end_stream(streamed));
-        }
-        self.cut_stream(streamed, present);
-        Admission::Reset
     }
 
     /// A frame that goes through unread may append what nobody here has seen.

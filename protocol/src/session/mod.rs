@@ -185,6 +185,8 @@ pub enum Admission {
     },
     /// Answer it; nothing goes to the broker.
     Answer(Local),
+    /// It has very many partitions: take it in piece by piece, as one that is too large to be held.
+    Stream(Box<Streamed>),
     /// Ask again when a batch has been settled.
     Hold,
     /// Reset the client; nothing of this goes to the broker.

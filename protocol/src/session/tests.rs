@@ -9,16 +9,16 @@ use crate::wire::samples::{GOLDEN_RESPONSES, GOLDEN_TOPIC_ID, golden_requests, h
 
 /// One cluster's memory.
 #[derive(Clone, Debug)]
-struct Memory(Rc<(RefCell<Tracker>, RefCell<Directory>, Cell<bool>, Cell<u32>)>);
+struct Memory(Rc<Inner>);
+
+/// The batches, the topics, whether it is tainted, and how often it has told those who wait.
+#[derive(Debug)]
+struct Inner(RefCell<Tracker>, RefCell<Directory>, Cell<bool>, Cell<u32>);
 
 impl Memory {
     fn new() -> Self {
-        Self(Rc::new((
-            RefCell::new(Tracker::new(TrackerLimits::default())),
-            RefCell::default(),
-            Cell::default(),
-            Cell::default(),
-        )))
+        let tracker = RefCell::new(Tracker::new(TrackerLimits::default()));
+        Self(Rc::new(Inner(tracker, RefCell::default(), Cell::default(), Cell::default())))
     }
 
     /// How often it has told those who wait.
@@ -324,8 +324,10 @@ fn a_request_of_very_many_partitions_is_tracked_like_one_too_large_to_hold() {
             reasons.push(why);
         }
     });
-    let Admission::Forward(Some(pending)) = admission else { panic!("{admission:?}") };
+    let Admission::Stream(mut streamed) = admission else { panic!("{admission:?}") };
     assert_eq!(reasons, [crate::event::Unread::TooLarge]);
+    assert!(session.stream(&mut streamed, &frame, &present(), &mut |_: Event<'_>| {}));
+    let pending = session.end_stream(*streamed).expect("an answer will come");
     session.abandon(pending, Millis(0));
     assert_eq!(session.observed.capacity(), 0);
 }

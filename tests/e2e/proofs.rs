@@ -265,39 +265,6 @@ fn a_held_batch_hears_of_a_request_that_was_cut_off() {
     scene.end(&[]);
 }
 
-/// T15, T27: what a connection sent before it turned out to lead elsewhere is waited for where it was sent.
-#[test]
-fn a_held_batch_hears_of_one_whose_connection_leads_elsewhere_now() {
-    let mut scene = Scene::new();
-    let port = scene.proxy.address.port();
-    let (mut client, mut served) = scene.pair();
-    exchange(&mut client, &mut served, &metadata(5), &metadata_answer(5, "127.0.0.1", port, "one"));
-    acknowledge(&mut client, &mut served, 7, 0, 10);
-    drop(served);
-    assert_eq!(client.end(), Ok(()));
-    let (mut client, mut served) = scene.pair();
-    retry_is_answered(&mut client, &served, 0, 10);
-    let (mut other, mut asked) = scene.pair();
-    exchange(&mut other, &mut asked, &metadata(5), &metadata_answer(5, "127.0.0.1", port, "one"));
-    let (first, next) = (produce_one(1, batch(7, 1, 1)), produce_one(2, batch(7, 2, 1)));
-    client.send(&[metadata(6), first.clone()].concat());
-    served.expect(&[metadata(6), first].concat());
-    other.send(&[metadata(7), next.clone()].concat());
-    asked.expect(&metadata(7));
-    scene.wait_for_metric("requests_total{api=\"Produce\"}", 4);
-    let elsewhere = metadata_answer(6, "127.0.0.1", port, "two");
-    served.send(&elsewhere);
-    client.expect(&elsewhere);
-    scene.use_the_one_beside();
-    asked.silent();
-    served.send(&produced_one(1, 0, 11));
-    client.expect(&produced_one(1, 0, 11));
-    asked.expect(&next);
-    asked.send(&[response(7, &[0; 30]), produced_one(2, 0, 12)].concat());
-    other.expect(&[response(7, &[0; 30]), produced_one(2, 0, 12)].concat());
-    scene.end(&[]);
-}
-
 #[test]
 fn a_held_batch_does_not_wait_for_ever() {
     let scene = Scene::new();

@@ -159,7 +159,11 @@ impl Play {
                 assert!(self.sessions[on].still_holds(&local, Millis(self.now)));
                 self.check(&frame, local.frame());
             }
-            Admission::Forward(None) | Admission::Unread | Admission::Stream(_) | Admission::Hold | Admission::Reset => {}
+            Admission::Forward(None)
+            | Admission::Unread
+            | Admission::Stream(_)
+            | Admission::Hold
+            | Admission::Reset => {}
         }
         if self.sent.len() < 64 {
             self.sent.push(frame);

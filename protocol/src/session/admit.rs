@@ -139,19 +139,6 @@ impl<L: Ledger> Session<L> {
         Some(stop)
     }
 
-    /// Whether a request that was told to wait has to go on waiting. Nothing is registered to find out: two that wait
-    /// would wake each other for ever by what they withdraw.
-    fn must_still_wait(&self, body: &ProduceRequest<'_>, present: &Present) -> bool {
-        let waits = |entry: &ProduceEntry<'_>| {
-            self.held.contains(&(self.topic_hash(entry.topic), entry.partition))
-                && entry.records.batch().is_ok_and(|batch| {
-                    let (topic, producer) = (entry.topic, batch.producer_id());
-                    self.ledger().tracker(entry.partition, |it| it.must_wait(topic, entry.partition, producer))
-                })
-        };
-        present.policy.mode != Mode::Observe && body.entries().any(|entry| waits(&entry))
-    }
-
     /// Whether anything in the request may be answered from a proof.
     fn may_answer(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> bool {
         let transactional = request.body.transactional_id.is_some() || observed.iter().any(|o| o.transactional);

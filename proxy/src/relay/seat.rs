@@ -6,7 +6,8 @@ use std::sync::Arc;
 use seqgate_protocol::sequencing::ConnectionId;
 use seqgate_protocol::session::Session;
 
-use super::cluster::{Cluster, ClusterRef, Clusters};
+use super::cluster::{Cluster, ClusterRef};
+use super::clusters::Clusters;
 use super::home::Home;
 
 /// A session that leads where its home does until the connection itself is told an id (T15).

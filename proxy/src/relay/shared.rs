@@ -9,7 +9,8 @@ use seqgate_protocol::sequencing::{Evictions, Millis, ProducerReport, TrackerLim
 use seqgate_protocol::session::Auth;
 
 use super::budget::Budget;
-use super::cluster::{Cluster, Clusters};
+use super::cluster::Cluster;
+use super::clusters::Clusters;
 use super::home::Home;
 use super::spares::{SPARES_BYTES_MAX, Spares};
 use crate::config::Config;

@@ -51,7 +51,7 @@ pub(super) struct Downlink<'a> {
     splitter: ResponseSplitter,
     buffer: Buffer,
     current: Option<Current<'a>>,
-    /// The number that a request of which nobody knows whether it is answered bore, and all that came after it.
+    /// The correlation id of a request that may have no answer, while all that followed it bears the same.
     doubted: Option<i32>,
     raw: bool,
 }

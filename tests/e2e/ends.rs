@@ -113,6 +113,37 @@ fn a_broker_that_closes_with_requests_unread_resets_the_client() {
     scene.end(&[]);
 }
 
+/// T27: the broker goes up a generation. Proofs from before still answer, but batches go one at a time then.
+#[test]
+fn a_close_by_the_broker_counts_as_its_own_whoever_ended_first() {
+    for refused in [false, true] {
+        let scene = Scene::new();
+        let (mut client, mut served) = scene.pair();
+        acknowledge(&mut client, &mut served, 7, 0, 10);
+        let slow = produce_one(1, batch(7, 1, 1));
+        client.send(&[&slow[..], if refused { &[0xff; 4] } else { &[] }].concat());
+        if !refused {
+            client.half_close();
+        }
+        served.expect(&slow);
+        drop(served);
+        assert_eq!(client.end(), Ok(()));
+        let (mut client, mut served) = scene.pair();
+        client.send(&produce_one(2, batch(7, 0, 1)));
+        client.expect(&produced_one(2, 0, 10));
+        let next = [1, 2].map(|base| produce_one(base, batch(7, base, 1)));
+        client.send(&next.concat());
+        served.expect(&next[0]);
+        served.silent();
+        served.send(&produced_one(1, 0, 11));
+        client.expect(&produced_one(1, 0, 11));
+        served.expect(&next[1]);
+        served.send(&produced_one(2, 0, 12));
+        client.expect(&produced_one(2, 0, 12));
+        scene.end(if refused { &["is negative"] } else { &[] });
+    }
+}
+
 #[test]
 fn an_answer_after_the_client_has_gone_is_read_within_bounds() {
     let scene = Scene::new();

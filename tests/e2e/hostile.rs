@@ -168,3 +168,27 @@ fn hostile_names_stay_what_they_are_in_log_metrics_and_json() {
     assert!(scene.proxy.log().iter().all(|line| line.starts_with("20")), "{:#?}", scene.proxy.log());
     scene.end(&["sequence gap", "clients will go around the proxy"]);
 }
+
+/// T38: taken in piece by piece, so that others have their turn.
+#[test]
+fn a_request_of_very_many_partitions_is_tracked() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    let parts: Vec<_> = (0..5_000).map(|partition| ("t", partition, Some(batch(7, 0, 1)))).collect();
+    let entries: Vec<_> = (0..5_000).map(|partition| ("t", partition, 0, 10)).collect();
+    for answered in [false, true] {
+        let request = produce(V, 1, -1, &parts);
+        let mut sender = client.0.try_clone().unwrap();
+        let sent = request.clone();
+        let sending = std::thread::spawn(move || std::io::Write::write_all(&mut sender, &sent).unwrap());
+        served.expect(&request);
+        sending.join().unwrap();
+        served.send(&produced(V, 1, &entries));
+        client.expect(&produced(V, 1, &entries));
+        let verdict = if answered { "duplicate" } else { "in_order" };
+        let series = format!("batches_total{{verdict=\"{verdict}\",action=\"forwarded\"}}");
+        assert_eq!(scene.metric(&series), 5_000);
+    }
+    exchange(&mut client, &mut served, &REQUEST, &RESPONSE);
+    scene.end(&[]);
+}

@@ -5,6 +5,7 @@
 mod admin;
 mod answers;
 mod cli;
+mod clusters;
 mod cut;
 mod demo;
 mod descriptors;

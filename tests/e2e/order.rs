@@ -52,6 +52,58 @@ fn acks0_no_slot_no_response() {
     scene.end(&[]);
 }
 
+/// A request of acks=0 that no client writes, and that brokers take all the same: bytes stand behind it.
+fn unreadable(correlation: i32) -> Vec<u8> {
+    let silent = produce(V, correlation, 0, &[("t", 0, Some(batch(9, 0, 1)))]);
+    frame(&[&silent[4..], b"more"].concat())
+}
+
+/// T22: an answer made here would wait for the broker to say something else first.
+#[test]
+fn acks0_that_could_not_be_read_leaves_no_answer_waiting() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    acknowledge(&mut client, &mut served, 7, 0, 10);
+    client.send(&unreadable(2));
+    served.expect(&unreadable(2));
+    exchange(&mut client, &mut served, &produce_one(3, batch(7, 0, 1)), &produced_one(3, 0, 10));
+    // Nor does a drain wait for what may never come: as a broker, this one follows once it has answered.
+    client.send(&unreadable(4));
+    served.expect(&unreadable(4));
+    let following = std::thread::spawn(move || served.end());
+    scene.end(&[]);
+    assert_eq!(client.end(), Ok(()));
+    assert_eq!(following.join().unwrap(), Ok(()));
+}
+
+/// Rule 1: what the broker said of another batch proves nothing.
+#[test]
+fn an_answer_that_may_be_to_another_request_proves_nothing() {
+    let scene = Scene::new();
+    let (mut known, mut serving) = scene.pair();
+    acknowledge(&mut known, &mut serving, 8, 0, 9);
+    let (mut client, mut served) = scene.pair();
+    // One number for all, as clients may: the answer to the second is no answer to the first.
+    let sent = [unreadable(5), produce_one(5, batch(7, 0, 1)), produce_one(5, batch(7, 1, 1))].concat();
+    client.send(&sent);
+    served.expect(&sent);
+    let answers = [produced_one(5, 0, 10), produced_one(5, 0, 11)].concat();
+    served.send(&answers);
+    client.expect(&answers);
+    exchange(&mut client, &mut served, &metadata(6), &response(6, &[0; 30]));
+    scene.wait_for_proofs(1);
+    for base in [0, 1] {
+        exchange(
+            &mut known,
+            &mut serving,
+            &produce_one(7, batch(7, base, 1)),
+            &produced_one(7, 0, 10 + i64::from(base)),
+        );
+    }
+    scene.wait_for_proofs(3);
+    scene.end(&[]);
+}
+
 #[test]
 fn acks0_error_upstream_close_propagates() {
     let scene = Scene::new();

@@ -7,11 +7,11 @@ use crate::support::{Proxy, seqgate};
 use crate::wire::*;
 
 /// The retry goes to the broker, which answers it as what it is.
-fn retry_is_forwarded(client: &mut Peer, served: &mut Peer, base: i32) {
+pub(crate) fn retry_is_forwarded(client: &mut Peer, served: &mut Peer, base: i32) {
     exchange(client, served, &produce_one(90, batch(7, base, 1)), &produced_one(90, 0, 90));
 }
 
-fn retry_is_answered(client: &mut Peer, served: &Peer, base: i32, offset: i64) {
+pub(crate) fn retry_is_answered(client: &mut Peer, served: &Peer, base: i32, offset: i64) {
     client.send(&produce_one(91, batch(7, base, 1)));
     client.expect(&produced_one(91, 0, offset));
     served.silent();
@@ -128,7 +128,7 @@ fn proof_that_ends_while_its_answer_waits_resets_the_client() {
     client.expect(&produced_one(2, 0, 11));
     assert_eq!(client.end(), Err(std::io::ErrorKind::ConnectionReset));
     scene.proxy.wait_for_log("ended before it could be given (T22)");
-    assert_eq!(scene.metric("connections_closed_total{outcome=\"error\"}"), 1);
+    scene.wait_for_metric("connections_closed_total{outcome=\"error\"}", 1);
     scene.end(&[]);
 }
 

@@ -113,3 +113,27 @@ fn reauthentication_midstream_order_kept() {
     exchange(&mut client, &mut served, &REQUEST, &RESPONSE);
     scene.end(&[]);
 }
+
+/// T33: who has still to authenticate is answered as well, in the form of the api, before the broker closes.
+#[test]
+fn an_error_answer_is_not_the_end_of_an_authentication() {
+    let scene = Scene::new();
+    let (mut known, mut serving) = scene.pair();
+    authenticate(&mut known, &mut serving, 1);
+    acknowledge(&mut known, &mut serving, 7, 0, 10);
+    let illegal_state = 34;
+    // Without any SASL, behind a handshake, and between the steps of a mechanism.
+    for steps in 0..3 {
+        let (mut client, mut served) = scene.pair();
+        if steps > 0 {
+            authenticate(&mut client, &mut served, steps - 1);
+        }
+        let no_brokers = response(8, &[0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 1, 0, 0, 0, 0]);
+        exchange(&mut client, &mut served, &metadata(8), &no_brokers);
+        for _ in 0..2 {
+            let retry = produce_one(9, batch(7, 0, 1));
+            exchange(&mut client, &mut served, &retry, &produced_one(9, illegal_state, -1));
+        }
+    }
+    scene.end(&[]);
+}

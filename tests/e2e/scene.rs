@@ -81,11 +81,16 @@ impl Scene {
 
     /// Starts with these lines in the configuration.
     pub(crate) fn with(toml: &str) -> Self {
+        Self::with_more(toml, "")
+    }
+
+    /// As [`Self::with`], and with further listeners.
+    pub(crate) fn with_more(toml: &str, listeners: &str) -> Self {
         let (broker, upstream) = broker();
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("seqgate.toml");
         let fixed = "[admin]\nlisten = \"127.0.0.1:0\"\n[[listener]]\nname = \"test\"\nlisten = \"127.0.0.1:0\"";
-        std::fs::write(&file, format!("{toml}\n{fixed}\nupstream = \"{upstream}\"\n")).unwrap();
+        std::fs::write(&file, format!("{toml}\n{fixed}\nupstream = \"{upstream}\"\n{listeners}\n")).unwrap();
         let proxy = Proxy::spawn(seqgate().args(["run", "-v", "-c"]).arg(&file));
         Self::around(proxy, broker)
     }

@@ -96,7 +96,7 @@ impl Connection {
                     self.expect_answer(pending, &request, request.entries.clone());
                 }
             }
-            Admission::Unread => unreachable!("an independent encoder wrote it"),
+            Admission::Unread | Admission::Stream(_) => unreachable!("an independent encoder wrote it"),
             Admission::Strip { frame, pending } => {
                 let sent = stripped(&request, &frame);
                 let labels: Vec<String> = sent.iter().map(|entry| entry.label(request.version)).collect();

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
-use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
+use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponseTopic};
 use kafka_protocol::messages::{
     DeleteTopicsResponse, InitProducerIdResponse, MetadataResponse, ProducerId, ResponseHeader, TopicName,
 };
@@ -47,9 +47,13 @@ fn told(kind: &str, words: &str) -> Result<Option<Told>, String> {
     })
 }
 
-/// `cluster=x`, and topics with their ids, as in `t=1`.
+/// `cluster=x`, and topics with their ids, as in `t=1`; `refused` is what those are told who have not authenticated.
 fn metadata(words: &str) -> Result<MetadataResponse, String> {
     let mut body = MetadataResponse::default();
+    if words == "refused" {
+        return Ok(body);
+    }
+    body.brokers.push(MetadataResponseBroker::default());
     for (key, value) in pairs(words) {
         if key == "cluster" {
             body.cluster_id = Some(StrBytes::from_string(value.into()));

@@ -142,7 +142,7 @@ impl World {
                 return Some(request);
             }
             Admission::Reset => self.client_goes(Some(at)),
-            Admission::Unread => panic!("an independent encoder wrote it"),
+            Admission::Unread | Admission::Stream(_) => panic!("an independent encoder wrote it"),
         }
         None
     }

@@ -169,7 +169,6 @@ impl World {
             connection.session.learn(fact, version, &present, &mut |_| {});
             return Ok(());
         }
-        connection.session.auth_mut().served();
         let Some(id) = facts::learn(&mut connection.session, kind, words, &present, lines)? else { return Ok(()) };
         let known = connection.session.ledger().clone();
         let mut known_id = known.0.id.borrow_mut();

@@ -60,6 +60,12 @@ impl Ledger for Cluster {
     fn taint(&self) {
         self.0.2.set(true);
     }
+
+    fn settled(&self) {}
+
+    fn is_same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// A batch as its entry in a request names it.
@@ -153,7 +159,11 @@ impl Play {
                 assert!(self.sessions[on].still_holds(&local, Millis(self.now)));
                 self.check(&frame, local.frame());
             }
-            Admission::Forward(None) | Admission::Unread | Admission::Hold | Admission::Reset => {}
+            Admission::Forward(None)
+            | Admission::Unread
+            | Admission::Stream(_)
+            | Admission::Hold
+            | Admission::Reset => {}
         }
         if self.sent.len() < 64 {
             self.sent.push(frame);

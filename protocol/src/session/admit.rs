@@ -34,7 +34,13 @@ impl<L: Ledger> Session<L> {
             return self.unread(Unread::Undecodable, report);
         };
         if body.partitions > PARTITIONS_MAX {
-            return self.admit_wide(frame, present, report);
+            // What is noted of each would take many times the memory of the frame.
+            let size = u32::try_from(frame.len() - LENGTH_BYTES).unwrap_or(u32::MAX);
+            let streamed = self.begin_stream(frame, size, report);
+            return streamed.map_or(Admission::Unread, |streamed| Admission::Stream(Box::new(streamed)));
+        }
+        if held && self.must_still_wait(&body, present) {
+            return Admission::Hold;
         }
         let acks = Acks::from_wire(body.acks);
         let correlation_id = head.prefix.correlation_id;
@@ -54,23 +60,12 @@ impl<L: Ledger> Session<L> {
         admission
     }
 
-    /// A request with very many partitions is tracked as one that is too large to be held: what is noted of each
-    /// would take many times the memory of the frame.
-    fn admit_wide(&self, frame: &[u8], present: &Present, report: &mut impl Report) -> Admission {
-        let size = u32::try_from(frame.len() - LENGTH_BYTES).unwrap_or(u32::MAX);
-        let Some(mut streamed) = self.begin_stream(frame, size, report) else { return Admission::Unread };
-        if self.stream(&mut streamed, frame, present, report) {
-            return Admission::Forward(self.end_stream(streamed));
-        }
-        self.cut_stream(streamed, present);
-        Admission::Reset
-    }
-
     /// A frame that goes through unread may append what nobody here has seen.
-    fn unread(&self, why: Unread, report: &mut impl Report) -> Admission {
+    fn unread(&mut self, why: Unread, report: &mut impl Report) -> Admission {
         if why.taints() {
             self.ledger().taint();
         }
+        self.unread = true;
         report(Event::Unread(why));
         Admission::Unread
     }
@@ -132,8 +127,14 @@ impl<L: Ledger> Session<L> {
             (false, true) => Admission::Hold,
             (false, false) => return None,
         };
+        let mut withdrawn = false;
         for claim in observed.iter_mut().filter_map(|observed| observed.claim.take()) {
-            self.settle_claim(self.ledgers.len() - 1, claim, Outcome::Withdrawn, present.now);
+            self.settle_claim(self.current, claim, Outcome::Withdrawn, present.now);
+            withdrawn = true;
+        }
+        if withdrawn {
+            // Somebody may have been told to wait for it meanwhile.
+            self.ledger().settled();
         }
         Some(stop)
     }
@@ -146,6 +147,8 @@ impl<L: Ledger> Session<L> {
             && matches!(request.body.acks, -1 | 1)
             && !transactional
             && !observed.iter().any(Observed::is_opaque)
+            // Behind a request that may have no answer one made here would wait for the next to come from the broker.
+            && !self.unread
             && self.auth.allows_answers(present.serves_without_sasl, present.now)
     }
 
@@ -164,7 +167,7 @@ impl<L: Ledger> Session<L> {
             report(Event::Batch(observed.event(&entry, Action::Answered, false)));
         }
         let frame = produce::answer(request.version, request.correlation_id, &stripped.answers);
-        Admission::Answer(Local { frame, ledger: self.ledgers.len() - 1, kept: stripped.kept })
+        Admission::Answer(Local { frame, ledger: self.current, kept: stripped.kept })
     }
 
     /// D13: leaves the proven duplicates out. `None` when the request cannot be edited.
@@ -254,7 +257,7 @@ impl<L: Ledger> Session<L> {
         Pending {
             version: request.version,
             correlation_id: request.correlation_id,
-            ledger: self.ledgers.len() - 1,
+            ledger: self.current,
             claims: Claims::of(observed),
             kept,
             timeout_ms: u32::try_from(request.body.timeout_ms).unwrap_or(0),

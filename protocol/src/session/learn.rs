@@ -32,9 +32,13 @@ impl<L: Ledger> Session<L> {
     ) -> Learnt<'a> {
         match fact {
             Fact::ClusterId(id) => return Learnt::ClusterId(id),
-            Fact::Broker { host, port, .. } => return Learnt::Broker { host, port },
+            Fact::Broker { host, port, .. } => {
+                self.auth.served();
+                return Learnt::Broker { host, port };
+            }
             Fact::Topic { error: 0, name: Some(name), id: Some(id) } => self.learn_topic(name, id, report),
             Fact::Producer { error: 0, producer_id, epoch } => {
+                self.auth.served();
                 self.ledger().each_tracker(|tracker| tracker.hand_out(producer_id, epoch));
                 report(Event::ProducerNew { producer_id, epoch });
             }

@@ -36,6 +36,10 @@ pub trait Ledger {
     fn is_tainted(&self) -> bool;
     /// Something passed unread that may have appended batches (T11).
     fn taint(&self);
+    /// Batches are not at the broker any more: whoever was told to hold may ask again (T27).
+    fn settled(&self);
+    /// Whether both are one cluster's.
+    fn is_same(&self, other: &Self) -> bool;
 }
 
 /// What is done with duplicates.
@@ -181,6 +185,8 @@ pub enum Admission {
     },
     /// Answer it; nothing goes to the broker.
     Answer(Local),
+    /// It has very many partitions: take it in piece by piece, as one that is too large to be held.
+    Stream(Box<Streamed>),
     /// Ask again when a batch has been settled.
     Hold,
     /// Reset the client; nothing of this goes to the broker.
@@ -194,14 +200,17 @@ pub enum Admission {
 #[derive(Debug)]
 pub struct Session<L> {
     connection: ConnectionId,
-    /// The last one is in use; the others have tickets open, perhaps.
+    /// One is in use; the others have tickets open, perhaps.
     ledgers: Vec<L>,
+    current: usize,
     auth: Auth,
     hasher: DefaultHashBuilder,
     /// Scratch space for requests with several partitions; empty between them.
     observed: Vec<Observed>,
     /// The partitions that the request at the front was told to wait for.
     held: Vec<(u64, i32)>,
+    /// A produce request went through unread: whether it is answered at all is not known.
+    unread: bool,
 }
 
 /// How often a connection may turn out to lead to another cluster before nothing is believed of it.
@@ -213,29 +222,41 @@ impl<L: Ledger> Session<L> {
         Self {
             connection,
             ledgers: vec![ledger],
+            current: 0,
             auth: Auth::default(),
             hasher: DefaultHashBuilder::default(),
             observed: Vec::new(),
             held: Vec::new(),
+            unread: false,
         }
     }
 
     /// The state of the cluster that the connection leads to, as far as is known.
-    ///
-    /// # Panics
-    /// Never: there is always one.
     pub fn ledger(&self) -> &L {
-        self.ledgers.last().expect("a session has a ledger")
+        &self.ledgers[self.current]
     }
 
-    /// The connection turned out to lead to another cluster. False when that has happened too often to be true.
+    /// The connection turned out to lead to another cluster. False when there were too many of them to be true.
     #[must_use]
     pub fn switch(&mut self, ledger: L) -> bool {
-        if self.ledgers.len() >= LEDGERS_MAX {
-            return false;
+        match self.ledgers.iter().position(|known| known.is_same(&ledger)) {
+            Some(known) => self.current = known,
+            None if self.ledgers.len() >= LEDGERS_MAX => return false,
+            None => {
+                self.current = self.ledgers.len();
+                self.ledgers.push(ledger);
+            }
         }
-        self.ledgers.push(ledger);
+        if self.is_unsure() {
+            // What went through unread may have gone there (T11).
+            self.ledger().taint();
+        }
         true
+    }
+
+    /// Whether it cannot be seen any more which answers are due.
+    pub const fn is_unsure(&self) -> bool {
+        self.unread || self.auth.is_raw()
     }
 
     /// Where authentication stands.
@@ -243,7 +264,7 @@ impl<L: Ledger> Session<L> {
         &self.auth
     }
 
-    /// As `auth`, for the requests and answers that pass.
+    /// As `auth`, for the requests that pass.
     pub const fn auth_mut(&mut self) -> &mut Auth {
         &mut self.auth
     }
@@ -253,7 +274,7 @@ impl<L: Ledger> Session<L> {
     #[must_use]
     pub fn still_holds(&self, local: &Local, now: Millis) -> bool {
         // On another cluster than when the answer was made, nothing holds.
-        local.ledger + 1 == self.ledgers.len() && self.all_hold(local.ledger, &local.kept, now)
+        local.ledger == self.current && self.all_hold(local.ledger, &local.kept, now)
     }
 
     fn all_hold(&self, ledger: usize, kept: &[Kept], now: Millis) -> bool {

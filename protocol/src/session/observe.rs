@@ -2,14 +2,14 @@
 
 use std::hash::BuildHasher;
 
-use super::{Claim, Ledger, Present, Session};
+use super::{Claim, Ledger, Mode, Present, Session};
 use crate::event::{Action, BatchEvent, Rule};
 use crate::sequencing::{
     Acks, Batch, BatchId, Fingerprint, Observation, Passage, Proof, Sender, Sequence, TOPIC_NAME_BYTES_MAX, TopicRef,
     UnknownTopic,
 };
 use crate::wire::batch::{BatchView, Records};
-use crate::wire::produce::ProduceEntry;
+use crate::wire::produce::{ProduceEntry, ProduceRequest};
 
 /// What was found out about one entry. It is `Copy` and borrows nothing, so that many fit into reused space.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +93,19 @@ impl<L: Ledger> Session<L> {
             },
             Err(_) => self.observe_opaque(entry, records.view(), &sender, present),
         }
+    }
+
+    /// Whether a request that was told to wait has to go on waiting. Nothing is registered to find out: two that wait
+    /// would wake each other for ever by what they withdraw.
+    pub(super) fn must_still_wait(&self, body: &ProduceRequest<'_>, present: &Present) -> bool {
+        let waits = |entry: &ProduceEntry<'_>| {
+            self.held.contains(&(self.topic_hash(entry.topic), entry.partition))
+                && entry.records.batch().is_ok_and(|batch| {
+                    let (topic, producer) = (entry.topic, batch.producer_id());
+                    self.ledger().tracker(entry.partition, |it| it.must_wait(topic, entry.partition, producer))
+                })
+        };
+        present.policy.mode != Mode::Observe && body.entries().any(|entry| waits(&entry))
     }
 
     pub(super) fn sender(&self, acks: Acks, present: &Present) -> Sender {

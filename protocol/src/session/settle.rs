@@ -18,7 +18,7 @@ pub enum Settled {
 
 impl<L: Ledger> Session<L> {
     /// Settles everything that a request carried by its answer: a whole frame, length included.
-    pub fn settle(&self, pending: Pending, frame: &[u8], now: Millis, report: &mut impl Report) -> Settled {
+    pub fn settle(&mut self, pending: Pending, frame: &[u8], now: Millis, report: &mut impl Report) -> Settled {
         let body = frame.get(4..).unwrap_or_default();
         let parsed = ProduceResponse::parse(pending.version, body).ok();
         let Some(response) = parsed.filter(|response| response.correlation_id == pending.correlation_id) else {
@@ -26,18 +26,20 @@ impl<L: Ledger> Session<L> {
             return if self.overlook(pending, now) { Settled::Unchanged } else { Settled::Reset };
         };
         let Pending { version, ledger, mut claims, kept, .. } = pending;
+        let mut served = false;
         for entry in response.entries() {
+            served |= ErrorCode(entry.error) == ErrorCode::NONE;
             self.settle_entry(ledger, &mut claims, &entry, now, report);
+        }
+        if served {
+            self.auth.served();
         }
         self.settle_rest(ledger, claims, Outcome::Missing, now);
         let Some(stripped) = kept else { return Settled::Unchanged };
         let is_foreign = |entry: ResponseEntry<'_>| {
             stripped.sent.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_err()
         };
-        if ledger + 1 != self.ledgers.len()
-            || response.entries().any(is_foreign)
-            || !self.all_hold(ledger, &stripped.kept, now)
-        {
+        if ledger != self.current || response.entries().any(is_foreign) || !self.all_hold(ledger, &stripped.kept, now) {
             return Settled::Reset;
         }
         produce::merge(version, frame, &stripped.answers).map_or(Settled::Reset, Settled::Merged)
@@ -85,6 +87,7 @@ impl<L: Ledger> Session<L> {
         }
     }
 
+    /// The last of a request's batches; whoever waits for any of them is told.
     fn settle_rest(&self, ledger: usize, claims: Claims, outcome: Outcome, now: Millis) {
         match claims {
             Claims::None => {}
@@ -95,6 +98,7 @@ impl<L: Ledger> Session<L> {
                 }
             }
         }
+        self.ledgers[ledger].settled();
     }
 
     /// Settles a claim that no answer has settled.

@@ -42,7 +42,7 @@ const UNCLAIMED_MAX: usize = 65_536;
 impl<L: Ledger> Session<L> {
     /// Begins with the front of a produce frame, length included, that holds its whole header. `None`: it cannot
     /// be read and goes through as it is.
-    pub fn begin_stream(&self, front: &[u8], size: u32, report: &mut impl Report) -> Option<Streamed> {
+    pub fn begin_stream(&mut self, front: &[u8], size: u32, report: &mut impl Report) -> Option<Streamed> {
         let head = front.get(4..).and_then(|rest| RequestHead::parse(rest).ok());
         let walk = head.and_then(|head| {
             let body_bytes = size.checked_sub(u32::try_from(head.body_at).ok()?)?;
@@ -50,6 +50,7 @@ impl<L: Ledger> Session<L> {
         });
         let Some((head, walk)) = walk else {
             self.ledger().taint();
+            self.unread = true;
             report(Event::Unread(Unread::Undecodable));
             return None;
         };
@@ -57,7 +58,7 @@ impl<L: Ledger> Session<L> {
         Some(Streamed {
             version: head.prefix.api_version,
             correlation_id: head.prefix.correlation_id,
-            ledger: self.ledgers.len() - 1,
+            ledger: self.current,
             walk: Some(walk),
             carry: Vec::new(),
             // The length and the header come with the first bytes.
@@ -78,7 +79,11 @@ impl<L: Ledger> Session<L> {
         let skipped = usize::try_from(streamed.skip).unwrap_or(usize::MAX).min(bytes.len());
         streamed.skip -= skipped as u64;
         let mut rest = &bytes[skipped..];
-        if streamed.ledger + 1 != self.ledgers.len() && streamed.walk.take().is_some() {
+        if streamed.claims.is_empty() {
+            // Nothing of it has been noted in another one.
+            streamed.ledger = self.current;
+        }
+        if streamed.ledger != self.current && streamed.walk.take().is_some() {
             // What is still to come goes to another cluster than thought; the claims so far stay where they are.
             self.ledger().taint();
         }
@@ -127,6 +132,7 @@ impl<L: Ledger> Session<L> {
         for claim in streamed.claims {
             self.settle_claim(streamed.ledger, claim, Outcome::Lost, present.now);
         }
+        self.ledgers[streamed.ledger].settled();
     }
 
     fn walk(&self, streamed: &mut Streamed, mut rest: &[u8], present: &Present, report: &mut impl Report) {

@@ -1,6 +1,5 @@
 //! What is known of one cluster, for all connections to it.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -12,9 +11,6 @@ use super::budget::Waiting;
 
 /// Trackers of one cluster. Partitions of one number share one, so that a topic's name and its id lead to the same.
 const SHARDS: usize = 16;
-
-/// Clusters remembered by id; above, the one learnt first is forgotten.
-const CLUSTERS_MAX: usize = 64;
 
 /// The trackers and topics of one cluster.
 #[derive(Debug)]
@@ -42,11 +38,47 @@ impl Cluster {
         }
     }
 
-    /// Nothing that is known of the cluster holds any more.
-    fn end(&self) {
+    /// Whether this is its id.
+    pub(super) fn is(&self, id: &[u8]) -> bool {
+        self.id.get().is_some_and(|known| **known == *id)
+    }
+
+    /// Takes the id if it has none. Whether this is its id then.
+    pub(super) fn takes(&self, id: &[u8]) -> bool {
+        self.id.get_or_init(|| id.into());
+        self.is(id)
+    }
+
+    /// Another cluster stands where this one stood, or this one was `cluster` all the time and nobody knew: either way
+    /// nothing in it holds any more (T15).
+    pub(super) fn leave_for(&self, cluster: &Self, id: &[u8]) {
+        if self.takes(id) {
+            cluster.inherit(self);
+        }
         lock(&self.directory).clear();
         for shard in &self.shards {
             lock(shard).end_cluster();
+        }
+        self.notify_settled();
+    }
+
+    /// What cannot be known of batches that were sent while `other` was taken for another cluster: whether they are the
+    /// first of their producers (D5a), and whether they were all that there was (T11).
+    fn inherit(&self, other: &Self) {
+        if other.tainted.load(Ordering::Relaxed) {
+            self.tainted.store(true, Ordering::Relaxed);
+        }
+        for (to, from) in self.shards.iter().zip(&other.shards) {
+            let mut next = Some(0);
+            while let Some(at) = next {
+                let mut used = Vec::new();
+                next = lock(from).report(at, INHERIT_STEPS, Millis(0), |report| {
+                    used.push(report.producer_id);
+                    true
+                });
+                let mut to = lock(to);
+                used.into_iter().for_each(|id| to.note_used(id));
+            }
         }
     }
 
@@ -103,6 +135,9 @@ impl Cluster {
     }
 }
 
+/// Places looked at under one lock for what another cluster inherits.
+const INHERIT_STEPS: u32 = 1_000;
+
 /// Entries that one sweep visits per shard: some microseconds under the lock.
 const SWEEP_STEPS: u32 = 200;
 
@@ -140,135 +175,18 @@ impl Ledger for ClusterRef {
     fn taint(&self) {
         self.0.tainted.store(true, Ordering::Relaxed);
     }
-}
 
-/// Which cluster a listener leads to.
-#[derive(Debug)]
-pub(super) struct Clusters {
-    limits: TrackerLimits,
-    known: Mutex<Known>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    by_id: HashMap<Box<[u8]>, Arc<Cluster>>,
-    order: VecDeque<Box<[u8]>>,
-    /// What stands in until an id is seen: by `cluster_name`, else by listener.
-    by_place: HashMap<String, Arc<Cluster>>,
-}
-
-impl Clusters {
-    pub(super) fn new(limits: TrackerLimits) -> Self {
-        Self { limits, known: Mutex::default() }
+    fn settled(&self) {
+        self.0.notify_settled();
     }
 
-    /// The cluster that listeners of this place led to last.
-    pub(super) fn at(&self, place: &str) -> Arc<Cluster> {
-        let mut known = lock(&self.known);
-        if let Some(cluster) = known.by_place.get(place) {
-            return Arc::clone(cluster);
-        }
-        let cluster = Arc::new(Cluster::new(self.limits));
-        known.by_place.insert(place.to_owned(), Arc::clone(&cluster));
-        cluster
-    }
-
-    /// A connection of `place`, taken to lead to `current`, was told the cluster's id. Returns the cluster that it
-    /// leads to, if that is another one.
-    pub(super) fn identify(&self, place: &str, current: &Arc<Cluster>, id: &[u8]) -> Option<Arc<Cluster>> {
-        if current.id.get().is_some_and(|known| **known == *id) {
-            return None;
-        }
-        let mut known = lock(&self.known);
-        let found = known.by_id.get(id).cloned();
-        if found.is_none() && current.id.set(id.into()).is_ok() {
-            known.remember(id, Arc::clone(current));
-            return None;
-        }
-        if current.id.get().is_some_and(|was| **was != *id) {
-            // Another cluster stands where this one stood: nothing that is known of it holds (T15).
-            current.end();
-        }
-        let cluster = found.unwrap_or_else(|| {
-            let cluster = Arc::new(Cluster::new(self.limits));
-            cluster.id.set(id.into()).ok();
-            known.remember(id, Arc::clone(&cluster));
-            cluster
-        });
-        known.by_place.insert(place.to_owned(), Arc::clone(&cluster));
-        (!Arc::ptr_eq(&cluster, current)).then_some(cluster)
-    }
-
-    /// Every cluster that something is known of, each once.
-    pub(super) fn all(&self) -> Vec<Arc<Cluster>> {
-        let known = lock(&self.known);
-        let mut all: Vec<Arc<Cluster>> = Vec::new();
-        for cluster in known.by_id.values().chain(known.by_place.values()) {
-            if !all.iter().any(|other| Arc::ptr_eq(other, cluster)) {
-                all.push(Arc::clone(cluster));
-            }
-        }
-        all
-    }
-}
-
-impl Known {
-    fn remember(&mut self, id: &[u8], cluster: Arc<Cluster>) {
-        if self.order.len() >= CLUSTERS_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.by_id.remove(&oldest);
-        }
-        self.order.push_back(id.into());
-        self.by_id.insert(id.into(), cluster);
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
 /// No panic under these locks leaves a state half changed that matters more than going on: proofs are checked again
 /// before use, and a broker judges whatever is forwarded.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn clusters() -> Clusters {
-        Clusters::new(TrackerLimits::default())
-    }
-
-    #[test]
-    fn listeners_of_one_cluster_meet_once_its_id_is_seen() {
-        let clusters = clusters();
-        let (a, b) = (clusters.at("a"), clusters.at("b"));
-        assert!(!Arc::ptr_eq(&a, &b));
-        assert!(clusters.identify("a", &a, b"X").is_none(), "a is X from now on");
-        let joined = clusters.identify("b", &b, b"X").expect("b is X as well");
-        assert!(Arc::ptr_eq(&joined, &a));
-        assert!(Arc::ptr_eq(&clusters.at("b"), &a));
-    }
-
-    #[test]
-    fn another_id_leads_to_another_cluster() {
-        let clusters = clusters();
-        let first = clusters.at("a");
-        assert!(clusters.identify("a", &first, b"X").is_none());
-        assert!(clusters.identify("a", &first, b"X").is_none());
-        let second = clusters.identify("a", &first, b"Y").expect("another cluster");
-        assert!(!Arc::ptr_eq(&first, &second));
-        assert!(Arc::ptr_eq(&clusters.at("a"), &second));
-    }
-
-    #[test]
-    fn ids_of_clusters_are_bounded() {
-        let clusters = clusters();
-        let mut current = clusters.at("a");
-        for n in 0..200_u32 {
-            if let Some(next) = clusters.identify("a", &current, &n.to_be_bytes()) {
-                current = next;
-            }
-        }
-        assert_eq!(lock(&clusters.known).by_id.len(), CLUSTERS_MAX);
-    }
 }

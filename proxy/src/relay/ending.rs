@@ -112,19 +112,22 @@ pub(super) fn after_downlink(end: DownEnd) -> End {
 async fn finish_in_order(link: &Link, upstream: &TcpStream, mut down: Pin<&mut impl Future<Output = DownEnd>>) -> End {
     let settled = timeout(link.orphan_patience(), link.until_settled());
     let early = tokio::select! {
-        _ = settled => None,
+        biased;
         end = &mut down => Some(end),
+        _ = settled => None,
     };
     socket::half_close(upstream).ok();
-    let end = match early {
-        Some(end) => Ok(end),
+    // What the broker does before it can have seen the client's close, it does of its own accord.
+    let (end, broker) = match early {
+        Some(end) => (Ok(end), Broker::Lost),
         None => tokio::select! {
-            end = timeout(HALF_CLOSED_MAX, down) => end,
-            () = client_lost(link) => Ok(DownEnd::Done),
+            end = timeout(HALF_CLOSED_MAX, down) => (end, Broker::Kept),
+            () = client_lost(link) => (Ok(DownEnd::Done), Broker::Kept),
         },
     };
     match end {
-        Ok(DownEnd::Done | DownEnd::BrokerEnd) => End::new(Outcome::Client, Leave::Close, Broker::Kept),
+        Ok(DownEnd::Done) => End::new(Outcome::Client, Leave::Close, Broker::Kept),
+        Ok(DownEnd::BrokerEnd) => End::new(Outcome::Client, Leave::Close, broker),
         Ok(end @ (DownEnd::BrokerLost(_) | DownEnd::Confused(_))) => after_downlink(end),
         Err(_) => End::new(Outcome::Timeout, Leave::Reset, Broker::Lost)
             .because("answers did not come after the client's close"),
@@ -133,15 +136,19 @@ async fn finish_in_order(link: &Link, upstream: &TcpStream, mut down: Pin<&mut i
 
 /// The proxy stops, and the client asks for nothing more.
 async fn drained(link: &Link, upstream: &TcpStream, down: Pin<&mut impl Future<Output = DownEnd>>) -> End {
-    let raw = link.session().auth().is_raw();
-    if raw {
-        // Whether an answer is due cannot be seen; a broker answers what it was asked, then follows.
-        socket::half_close(upstream).ok();
-    }
+    let unsure = link.session().is_unsure();
+    let abandoned = async {
+        if unsure {
+            // Whether an answer is due cannot be seen; a broker answers what it was asked, then follows.
+            timeout(link.orphan_patience(), link.until_settled()).await.ok();
+            socket::half_close(upstream).ok();
+        }
+        client_lost(link).await;
+    };
     let end = tokio::select! {
         end = down => end,
         // Its answers would be of use to nobody.
-        () = client_lost(link) => return End::new(Outcome::Client, Leave::Reset, Broker::Kept),
+        () = abandoned => return End::new(Outcome::Client, Leave::Reset, Broker::Kept),
     };
     match end {
         DownEnd::Done | DownEnd::BrokerEnd => End::new(Outcome::Drain, Leave::Close, Broker::Kept),
@@ -161,7 +168,8 @@ async fn client_lost(link: &Link) {
 /// What came cannot be passed on. What was asked for before it is answered first, as by a broker.
 async fn refused(link: &Link, down: Pin<&mut impl Future<Output = DownEnd>>, outcome: Outcome) -> End {
     match timeout(link.orphan_patience(), down).await {
-        Ok(DownEnd::Done | DownEnd::BrokerEnd) => End::new(outcome, Leave::Close, Broker::Kept),
+        Ok(DownEnd::Done) => End::new(outcome, Leave::Close, Broker::Kept),
+        Ok(DownEnd::BrokerEnd) => End::new(outcome, Leave::Close, Broker::Lost),
         Ok(DownEnd::BrokerLost(_) | DownEnd::Confused(_)) | Err(_) => End::new(outcome, Leave::Reset, Broker::Lost),
     }
 }

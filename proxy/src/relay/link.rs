@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use seqgate_protocol::sequencing::{BrokerGeneration, ConnectionId};
-use seqgate_protocol::session::{Mixed, Mode, Pending, Policy, Present, Session};
+use seqgate_protocol::session::{Mixed, Mode, Pending, Policy, Present};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::cluster::{Cluster, ClusterRef};
+use super::cluster::Cluster;
 use super::report::Reporter;
+use super::seat::{Seat, TooOften};
 use super::shared::Place;
 use super::{Connection, Totals};
 use crate::config;
@@ -36,7 +37,7 @@ pub(super) struct Link {
     pub(super) listener: Arc<Listener>,
     pub(super) record: Arc<ConnectionRecord>,
     pub(super) place: Arc<Place>,
-    session: Mutex<Session<ClusterRef>>,
+    seat: Mutex<Seat>,
     /// Produce requests at the broker.
     unsettled: AtomicUsize,
     /// The longest that one of them lets the broker take, in milliseconds.
@@ -59,13 +60,12 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(connection: Connection, runtime: Arc<Runtime>) -> (Self, TcpStream) {
         let place = runtime.shared.place(&connection.listener);
-        let cluster = runtime.shared.clusters.at(&place.name);
         let id = ConnectionId(runtime.shared.next_connection());
         let link = Self {
             listener: connection.listener,
             record: connection.record,
+            seat: Mutex::new(Seat::new(id, Arc::clone(&place.home))),
             place,
-            session: Mutex::new(Session::new(id, ClusterRef(cluster))),
             unsettled: AtomicUsize::new(0),
             timeout_ms_max: AtomicU32::new(0),
             settled: Notify::new(),
@@ -83,9 +83,19 @@ impl Link {
         (link, connection.upstream)
     }
 
-    /// Only the two pumps of the connection's one task come here: it is never contended.
-    pub(super) fn session(&self) -> MutexGuard<'_, Session<ClusterRef>> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The session, at the cluster that the connection leads to now. Only the two pumps of the connection's one task
+    /// come here: it is never contended.
+    pub(super) fn session(&self) -> MutexGuard<'_, Seat> {
+        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(TooOften) = seat.follow() {
+            self.lose_cluster();
+        }
+        seat
+    }
+
+    /// The connection leads to more clusters than can be true.
+    pub(super) fn lose_cluster(&self) {
+        self.lose_client(Outcome::Protocol, "the broker changes its cluster id too often");
     }
 
     pub(super) fn cluster(&self) -> Arc<Cluster> {
@@ -126,12 +136,6 @@ impl Link {
         if self.unsettled.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.settled.notify_waiters();
         }
-        self.wake_held();
-    }
-
-    /// Something was settled that batches may be held back for (T27).
-    pub(super) fn wake_held(&self) {
-        self.session().ledger().0.notify_settled();
     }
 
     pub(super) fn is_settled(&self) -> bool {

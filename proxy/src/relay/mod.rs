@@ -3,11 +3,14 @@
 mod budget;
 mod buffer;
 mod cluster;
+mod clusters;
 mod downlink;
 mod ending;
 mod fifo;
+mod home;
 mod link;
 mod report;
+mod seat;
 mod shared;
 mod spares;
 mod uplink;

@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use seqgate_protocol::sequencing::{Evictions, Millis, ProducerReport, TrackerLimits};
+use seqgate_protocol::session::Auth;
 
 use super::budget::Budget;
-use super::cluster::{Cluster, Clusters};
+use super::cluster::Cluster;
+use super::clusters::Clusters;
+use super::home::Home;
 use super::spares::{SPARES_BYTES_MAX, Spares};
 use crate::config::Config;
 use crate::runtime::{Listener, ProducerQuery, ProducerRow};
@@ -39,12 +42,22 @@ pub struct Shared {
 /// One listener, as far as its connections learn something for each other.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// Listeners of one `cluster_name` are one place to their clusters.
-    pub(super) name: String,
+    /// Listeners of one `cluster_name` have one.
+    pub(super) home: Arc<Home>,
     /// The number of its broker in attempts and proofs.
     pub(super) broker: u32,
     /// The broker has served a request of a connection without SASL.
     pub(super) serves_without_sasl: AtomicBool,
+}
+
+impl Place {
+    /// What the broker has told a connection may show that it asks for no SASL here (T33).
+    pub(super) fn note_served(&self, auth: &Auth) {
+        // Read first: nobody writes what everybody reads for every request.
+        if auth.is_served_without_sasl() && !self.serves_without_sasl.load(Ordering::Relaxed) {
+            self.serves_without_sasl.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Shared {
@@ -91,7 +104,8 @@ impl Shared {
             None => format!("listener {}", listener.name),
         };
         let broker = u32::try_from(places.len()).unwrap_or(u32::MAX);
-        let place = Arc::new(Place { name, broker, serves_without_sasl: AtomicBool::new(false) });
+        let home = self.clusters.home(&name);
+        let place = Arc::new(Place { home, broker, serves_without_sasl: AtomicBool::new(false) });
         places.insert(listener.name.clone(), Arc::clone(&place));
         place
     }

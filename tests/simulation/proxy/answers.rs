@@ -35,8 +35,8 @@ impl World {
     fn note_served(&mut self, at: usize) {
         let connection = &mut self.connections[at];
         // It may have ended over this answer.
-        let Some(session) = connection.session.as_mut() else { return };
-        if session.auth_mut().served() {
+        let Some(session) = connection.session.as_ref() else { return };
+        if session.auth().is_served_without_sasl() {
             self.proxies[connection.proxy].note_served();
         }
     }
@@ -50,7 +50,7 @@ impl World {
         }
         debug_assert!(pending.is_some(), "there is a proxy");
         let Settle { pending: Some(pending), asked, sent, request, correlation_id, version } = settle else { return };
-        let session = self.connections[at].session.as_ref().expect("there is a proxy");
+        let session = self.connections[at].session.as_mut().expect("there is a proxy");
         let mut gaps = Vec::new();
         let settled = session.settle(pending, &frame.bytes, Millis(self.now_ms), &mut |event| {
             if let Event::GapConfirmed { batch, partition, .. } = event {

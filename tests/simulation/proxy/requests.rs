@@ -107,7 +107,7 @@ impl World {
                 self.tally.resets += 1;
                 self.client_goes(at, true);
             }
-            Admission::Unread => self.fail(format!("a request went through unread: {request:?}")),
+            Admission::Unread | Admission::Stream(_) => self.fail(format!("a request went through unread: {request:?}")),
         }
     }
 

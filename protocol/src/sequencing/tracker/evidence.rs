@@ -34,6 +34,11 @@ impl Tracker {
         }
     }
 
+    /// The producer is in use where nothing was seen of it here: what comes first of it need not be its first (D5a).
+    pub fn note_used(&mut self, id: ProducerId) {
+        self.handed.is_used(id);
+    }
+
     /// Whether a proof that a local answer was made from still stands, at the moment the answer leaves (T22).
     #[must_use]
     pub fn still_holds(&mut self, topic: TopicRef<'_>, partition: i32, proof: &Proof, now: Millis) -> bool {

@@ -98,6 +98,13 @@ impl Tracker {
         }
     }
 
+    /// Whether a batch of this producer has to wait for one that is at the broker (T27).
+    #[must_use]
+    pub fn must_wait(&self, topic: TopicRef<'_>, partition: i32, producer: ProducerId) -> bool {
+        let at = self.topics.find(topic).and_then(|topic| self.find_entry_of(topic, partition, producer));
+        at.is_some_and(|at| self.entries[at].alone && self.entries[at].pending > 0)
+    }
+
     /// A batch of a producer without sequences: where it lands is evidence about the log, if anything is known of
     /// the partition at all.
     pub fn observe_plain(

@@ -1,13 +1,10 @@
 //! What passing answers tell.
 
-use std::sync::Arc;
-
 use seqgate_protocol::session::Learnt;
 use seqgate_protocol::wire::learn::{Fact, Learner};
 
-use super::super::cluster::ClusterRef;
 use super::super::link::Link;
-use crate::telemetry::labels::Outcome;
+use super::super::seat::TooOften;
 
 /// Feeds an answer's bytes to its learner and acts on what it tells.
 pub(super) fn learn(link: &Link, learner: &mut Learner, version: i16, bytes: &[u8]) {
@@ -19,13 +16,8 @@ pub(super) fn learn(link: &Link, learner: &mut Learner, version: i16, bytes: &[u
         &mut |fact: Fact<'_>| match session.learn(fact, version, &present, &mut |e| reporter.take(e)) {
             Learnt::Done => {}
             Learnt::ClusterId(id) => {
-                let current = Arc::clone(&session.ledger().0);
-                if let Some(other) = link.runtime.shared.clusters.identify(&link.place.name, &current, id) {
-                    if !session.switch(ClusterRef(other)) {
-                        link.lose_client(Outcome::Protocol, "the broker changes its cluster id too often");
-                    }
-                    // A batch of this connection that is held back has to ask elsewhere.
-                    current.notify_settled();
+                if let Err(TooOften) = session.be_told(id, &link.runtime.shared.clusters) {
+                    link.lose_cluster();
                 }
             }
             Learnt::Broker { host, port } => {
@@ -35,5 +27,6 @@ pub(super) fn learn(link: &Link, learner: &mut Learner, version: i16, bytes: &[u
             }
         },
     );
+    link.place.note_served(session.auth());
     reporter.finish(session.ledger());
 }

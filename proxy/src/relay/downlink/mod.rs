@@ -5,7 +5,6 @@ mod settle;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use seqgate_protocol::wire::frame::{Piece, ResponseSplitter};
 use seqgate_protocol::wire::head::ApiKey;
@@ -52,6 +51,8 @@ pub(super) struct Downlink<'a> {
     splitter: ResponseSplitter,
     buffer: Buffer,
     current: Option<Current<'a>>,
+    /// The correlation id of a request that may have no answer, while all that followed it bears the same.
+    doubted: Option<i32>,
     raw: bool,
 }
 
@@ -68,6 +69,7 @@ impl<'a> Downlink<'a> {
             splitter: ResponseSplitter::new(frame_bytes_max.saturating_mul(RESPONSE_FACTOR)),
             buffer: Buffer::new(Arc::clone(&link.runtime), Purpose::Answer),
             current: None,
+            doubted: None,
             raw: false,
         }
     }
@@ -121,7 +123,7 @@ impl<'a> Downlink<'a> {
                         // It may answer what was asked for in the same moment.
                         Ok(Read::Some) => match self.expected.try_recv() {
                             Ok(expected) => {
-                                self.current = Some(Current::Waiting(expected));
+                                self.current = Some(Current::Waiting(self.tell_apart(expected)));
                                 Ok(())
                             }
                             Err(_) => Err(DownEnd::Confused("the broker sent what nobody asked for".to_owned())),
@@ -131,8 +133,25 @@ impl<'a> Downlink<'a> {
                 }
             }
         };
-        self.current = Some(Current::Waiting(expected));
+        self.current = Some(Current::Waiting(self.tell_apart(expected)));
         Ok(())
+    }
+
+    /// What comes after a request that may have no answer, and bears the same number, cannot be told from it: its
+    /// answer is passed on, but taken for nobody's.
+    fn tell_apart(&mut self, expected: Expected<'a>) -> Expected<'a> {
+        let Some(correlation_id) = expected.correlation_id() else { return expected };
+        if !matches!(expected, Expected::Perhaps { .. }) {
+            if self.doubted != Some(correlation_id) {
+                self.doubted = None;
+                return expected;
+            }
+            if let Expected::Settle(owed) = expected {
+                self.overlook(owed);
+            }
+        }
+        self.doubted = Some(correlation_id);
+        Expected::Perhaps { correlation_id }
     }
 
     async fn take_piece(&mut self) -> Step {
@@ -213,13 +232,7 @@ impl<'a> Downlink<'a> {
     fn note_passed(&mut self, done: Option<Current<'a>>) {
         let Some(Current::Passing { api: Some(api), version, .. }) = done else { return };
         self.note_response(api);
-        let is_sasl = api == ApiKey::SASL_HANDSHAKE || api == ApiKey::SASL_AUTHENTICATE;
-        let mut session = self.link.session();
-        if !is_sasl && api != ApiKey::API_VERSIONS && session.auth_mut().served() {
-            self.link.place.serves_without_sasl.store(true, Ordering::Relaxed);
-        }
-        let is_raw = session.auth().is_raw();
-        drop(session);
+        let is_raw = self.link.session().auth().is_raw();
         if is_raw && !self.raw {
             self.raw = true;
             uplink::note_raw(self.link);

@@ -1,7 +1,5 @@
 //! Answers to produce requests: the broker's, which settle what was sent, and those made here.
 
-use std::sync::atomic::Ordering;
-
 use seqgate_protocol::session::{Local, Settled};
 use seqgate_protocol::wire::head::ApiKey;
 
@@ -22,14 +20,18 @@ impl<'a> Downlink<'a> {
             return Current::Gathering(owed);
         }
         self.splitter.pass();
-        if let Some(pending) = owed.take() {
-            let deliverable = self.link.session().overlook(*pending, self.link.runtime.shared.now());
-            self.link.note_settled();
-            if !deliverable {
-                self.link.lose_client(Outcome::Protocol, UNMERGEABLE);
-            }
-        }
+        self.overlook(owed);
         Current::Passing { api: Some(ApiKey::PRODUCE), learner: None, version: 0, prefix_left: LENGTH_BYTES }
+    }
+
+    /// What the answer says is not believed, or not read.
+    pub(super) fn overlook(&self, owed: Owed<'a>) {
+        let Some(pending) = owed.take() else { return };
+        let deliverable = self.link.session().overlook(*pending, self.link.runtime.shared.now());
+        self.link.note_settled();
+        if !deliverable {
+            self.link.lose_client(Outcome::Protocol, UNMERGEABLE);
+        }
     }
 
     /// A whole answer to a produce request.
@@ -62,9 +64,7 @@ impl<'a> Downlink<'a> {
         let mut reporter = self.link.reporter();
         let mut session = self.link.session();
         let settled = session.settle(*pending, frame, self.link.runtime.shared.now(), &mut |e| reporter.take(e));
-        if session.auth_mut().served() {
-            self.link.place.serves_without_sasl.store(true, Ordering::Relaxed);
-        }
+        self.link.place.note_served(session.auth());
         reporter.finish(session.ledger());
         drop(session);
         self.link.note_settled();

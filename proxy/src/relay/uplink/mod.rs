@@ -64,7 +64,6 @@ impl Drop for Tracked<'_> {
         if let Some(streamed) = self.streamed.take() {
             let present = self.link.present();
             self.link.session().cut_stream(streamed, &present);
-            self.link.wake_held();
         }
     }
 }
@@ -228,7 +227,7 @@ impl<'a> Uplink<'a> {
         let ends = !self.splitter.mid_frame();
         let mut frame = self.frame.take();
         if let Some(Frame::Streaming(Some(tracked), _)) = &mut frame {
-            self.track(tracked, count)?;
+            self.track(tracked, count).await?;
         }
         if !ends {
             self.buffer.release(count);
@@ -236,7 +235,7 @@ impl<'a> Uplink<'a> {
             return Ok(());
         }
         if let Some(Frame::Streaming(tracked, prefix)) = frame {
-            self.end_streamed(tracked, prefix).await?;
+            self.end_streamed(tracked, prefix.correlation_id).await?;
         } else if let Some(Frame::Passing { then_wait: true }) = frame {
             self.buffer.release(count);
             self.flush().await?;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seqgate_protocol::session::Admission;
+use seqgate_protocol::session::{Admission, Streamed};
 use seqgate_protocol::wire::head::{RequestHead, RequestPrefix};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::super::fifo::Expected;
@@ -14,6 +15,9 @@ use crate::telemetry::labels::Outcome;
 
 /// How long a batch may wait for another one to be settled (T27) before its client is reset.
 const HOLD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What of a request that is not held is taken in without a pause: some thousand partitions, if they are tiny.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// The front of a frame in which its header must end: a client id and tags are far shorter in any honest one.
 const HEADER_BYTES_MAX: usize = 4 * 1024;
@@ -28,7 +32,7 @@ impl<'a> Uplink<'a> {
         }
         self.wait_for_header(whole).await?;
         let mut reporter = self.link.reporter();
-        let session = self.link.session();
+        let mut session = self.link.session();
         let streamed = session.begin_stream(self.buffer.unread(), size, &mut |event| reporter.take(event));
         drop(session);
         self.splitter.pass();
@@ -48,10 +52,22 @@ impl<'a> Uplink<'a> {
         }
     }
 
-    /// The next bytes of a request that is not held; nothing of it may be on its way that has to wait.
-    pub(super) fn track(&self, tracked: &mut Tracked<'_>, count: usize) -> Step {
+    /// The next bytes of a request that is not held. Others have their turn between pieces: some hundred thousand
+    /// partitions fit into what may come at once.
+    pub(super) async fn track(&self, tracked: &mut Tracked<'_>, count: usize) -> Step {
+        let mut pieces = self.buffer.unread()[..count].chunks(PIECE_BYTES_MAX);
+        while let Some(piece) = pieces.next() {
+            self.track_piece(tracked, piece)?;
+            if pieces.len() > 0 {
+                yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing of a request may be on its way that has to wait.
+    fn track_piece(&self, tracked: &mut Tracked<'_>, bytes: &[u8]) -> Step {
         let Some(streamed) = &mut tracked.streamed else { return Ok(()) };
-        let bytes = &self.buffer.unread()[..count];
         let mut reporter = self.link.reporter();
         let present = self.link.present();
         let session = self.link.session();
@@ -64,9 +80,9 @@ impl<'a> Uplink<'a> {
     }
 
     /// The answer is expected before the last bytes of the request go: until then there is none.
-    pub(super) async fn end_streamed(&mut self, tracked: Option<Tracked<'a>>, prefix: RequestPrefix) -> Step {
+    pub(super) async fn end_streamed(&mut self, tracked: Option<Tracked<'a>>, correlation_id: i32) -> Step {
         let Some(streamed) = tracked.and_then(|mut tracked| tracked.streamed.take()) else {
-            return self.expect(Expected::Perhaps { correlation_id: prefix.correlation_id }).await;
+            return self.expect(Expected::Perhaps { correlation_id }).await;
         };
         let pending = self.link.session().end_stream(streamed);
         match pending {
@@ -114,6 +130,7 @@ impl<'a> Uplink<'a> {
                 self.buffer.discard(count);
                 self.expect(Expected::Local(Box::new(local))).await
             }
+            Admission::Stream(streamed) => self.stream_held(*streamed, count).await,
             Admission::Hold => {
                 Err(UpEnd::Reset(Outcome::Timeout, "a batch waited too long for the one before it (T27)"))
             }
@@ -121,6 +138,17 @@ impl<'a> Uplink<'a> {
                 Err(UpEnd::Reset(Outcome::Error, "a batch was refused that had to be acknowledged first (T27)"))
             }
         }
+    }
+
+    /// A request that could be held, but not be decided on at once.
+    async fn stream_held(&mut self, streamed: Streamed, count: usize) -> Step {
+        let mut tracked = Tracked { link: self.link, streamed: Some(streamed) };
+        self.track(&mut tracked, count).await?;
+        let correlation_id = correlation_id_of(&self.buffer.unread()[..count]);
+        self.end_streamed(Some(tracked), correlation_id).await?;
+        self.carries_batches = true;
+        self.buffer.release(count);
+        Ok(())
     }
 
     /// Writes bytes of ours.

@@ -119,7 +119,7 @@ fn observe(tracker: &mut Tracker, partition: i32, batch: &Batch) -> seqgate_prot
         Sender { connection: ConnectionId(0), broker: BROKER, acks: Acks::All, authoritative: false, tainted: false };
     let topic = TopicRef::Name(TOPIC);
     let observation = tracker.observe(topic, partition, batch, &sender, false, NOW).or_else(|_| {
-        tracker.introduce(topic, None, None);
+        tracker.introduce(topic, None, None, NOW);
         tracker.observe(topic, partition, batch, &sender, false, NOW)
     });
     observation.expect("introduced").ticket.expect("a batch in order is sent")

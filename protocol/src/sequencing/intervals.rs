@@ -2,10 +2,14 @@
 
 use std::collections::VecDeque;
 
+use super::allowance::allocated;
 use super::sequence::{BatchId, ProducerId};
 
 /// How many acknowledged intervals a partition remembers.
 const INTERVALS_MAX: usize = 64;
+
+/// Room for so many is always there.
+const INTERVALS_MIN: usize = 4;
 
 /// One acknowledged batch's place in the log, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +41,11 @@ pub(super) struct Intervals {
 }
 
 impl Intervals {
-    pub(super) const fn new() -> Self {
-        Self { newest: VecDeque::new(), highest: -1 }
+    /// What an empty one takes beside itself, in bytes.
+    pub(super) const BYTES_MIN: usize = allocated(INTERVALS_MIN * size_of::<Interval>());
+
+    pub(super) fn new() -> Self {
+        Self { newest: VecDeque::with_capacity(INTERVALS_MIN), highest: -1 }
     }
 
     pub(super) fn fit(&self, interval: &Interval) -> Fit {
@@ -61,8 +68,9 @@ impl Intervals {
         fit
     }
 
-    pub(super) fn push(&mut self, interval: Interval) {
-        if self.newest.len() == INTERVALS_MAX {
+    pub(super) fn push(&mut self, interval: Interval, may_grow: bool) {
+        let is_full = self.newest.len() == self.newest.capacity();
+        if self.newest.len() == INTERVALS_MAX || is_full && !may_grow {
             self.newest.pop_front();
         }
         self.highest = self.highest.max(interval.last);
@@ -70,12 +78,14 @@ impl Intervals {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::new();
+        self.newest.clear();
+        self.newest.shrink_to(INTERVALS_MIN);
+        self.highest = -1;
     }
 
     /// What the intervals take in memory, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.newest.capacity() * size_of::<Interval>()
+        allocated(self.newest.capacity() * size_of::<Interval>())
     }
 }
 
@@ -98,8 +108,8 @@ mod tests {
     #[test]
     fn interval_collision_is_seen_under_any_order() {
         let mut known = Intervals::new();
-        known.push(interval(100, 104, 0));
-        known.push(interval(105, 109, 5));
+        known.push(interval(100, 104, 0), true);
+        known.push(interval(105, 109, 5), true);
         assert_eq!(known.fit(&interval(110, 114, 10)), Fit::New);
         assert_eq!(known.fit(&interval(100, 104, 0)), Fit::Known);
         assert_eq!(known.fit(&interval(103, 107, 20)), Fit::Contradiction);
@@ -109,10 +119,19 @@ mod tests {
     }
 
     #[test]
+    fn without_room_to_grow_the_oldest_makes_room() {
+        let mut known = Intervals::new();
+        (0..10).for_each(|n| known.push(interval(n, n, 0), false));
+        assert_eq!((known.newest.len(), known.bytes()), (INTERVALS_MIN, Intervals::BYTES_MIN));
+        assert_eq!(known.fit(&interval(5, 5, 500)), Fit::New);
+        assert_eq!(known.fit(&interval(6, 6, 500)), Fit::Contradiction);
+    }
+
+    #[test]
     fn only_the_newest_are_remembered() {
         let mut known = Intervals::new();
         for n in 0..100 {
-            known.push(interval(n, n, i32::try_from(n).unwrap()));
+            known.push(interval(n, n, i32::try_from(n).unwrap()), true);
         }
         assert_eq!(known.newest.len(), INTERVALS_MAX);
         assert_eq!(known.fit(&interval(0, 0, 500)), Fit::New);

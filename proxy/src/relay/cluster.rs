@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use seqgate_protocol::sequencing::{Directory, Evictions, Millis, Tracker, TrackerLimits};
+use seqgate_protocol::sequencing::{Allowance, Directory, Evictions, Millis, ProducerReport, Tracker, TrackerLimits};
 use seqgate_protocol::session::Ledger;
 use tokio::sync::Notify;
 
@@ -15,6 +15,9 @@ const SHARDS: usize = 16;
 
 /// Clusters remembered by id; above, the one learnt first is forgotten.
 const CLUSTERS_MAX: usize = 64;
+
+/// Clusters that are there at all, also those that only connections know of still.
+const CLUSTERS_ALIVE_MAX: usize = 256;
 
 /// The trackers and topics of one cluster.
 #[derive(Debug)]
@@ -27,15 +30,19 @@ pub(super) struct Cluster {
     /// Connections that wait for a batch to be settled (T27), and what wakes them.
     waiting: AtomicUsize,
     settled: Notify,
+    /// As many as there are clusters.
+    _alive: Arc<()>,
 }
 
 impl Cluster {
-    pub(super) fn new(limits: TrackerLimits) -> Self {
+    fn new(limits: TrackerLimits, allowance: &Arc<Allowance>, alive: &Arc<()>) -> Self {
         let producers = Arc::default();
+        let tracker = || Tracker::sharing(limits, Arc::clone(&producers), allowance);
         Self {
+            _alive: Arc::clone(alive),
             id: OnceLock::new(),
-            shards: (0..SHARDS).map(|_| Mutex::new(Tracker::sharing(limits, Arc::clone(&producers)))).collect(),
-            directory: Mutex::default(),
+            shards: (0..SHARDS).map(|_| Mutex::new(tracker())).collect(),
+            directory: Mutex::new(Directory::sharing(allowance)),
             tainted: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             settled: Notify::new(),
@@ -79,13 +86,12 @@ impl Cluster {
         }
     }
 
-    /// Producers, bytes and evictions over all shards.
+    /// Producers and evictions over all shards.
     pub(super) fn usage(&self) -> Usage {
-        let mut usage = Usage { bytes: lock(&self.directory).bytes(), ..Usage::default() };
+        let mut usage = Usage::default();
         for shard in &self.shards {
             let tracker = lock(shard);
             usage.producers += u64::from(tracker.producers());
-            usage.bytes += tracker.bytes();
             let Evictions { limit, idle, evidence } = tracker.evictions();
             usage.evictions.limit += limit;
             usage.evictions.idle += idle;
@@ -94,8 +100,18 @@ impl Cluster {
         usage
     }
 
-    pub(super) fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Tracker>> {
-        self.shards.iter().map(lock)
+    /// Reports on its pairs until `visit` has enough. No lock is held for more than a step.
+    pub(super) fn report(&self, now: Millis, mut visit: impl FnMut(ProducerReport) -> bool) {
+        let mut goes_on = true;
+        for shard in &self.shards {
+            let mut next = Some(0);
+            while let Some(from) = next.filter(|_| goes_on) {
+                next = lock(shard).report(from, REPORT_STEPS, now, |report| {
+                    goes_on = visit(report);
+                    goes_on
+                });
+            }
+        }
     }
 
     fn shard(&self, partition: i32) -> &Mutex<Tracker> {
@@ -106,11 +122,13 @@ impl Cluster {
 /// Entries that one sweep visits per shard: some microseconds under the lock.
 const SWEEP_STEPS: u32 = 200;
 
-/// What a cluster's state takes.
+/// Places looked at under one lock while producers are listed.
+const REPORT_STEPS: u32 = 1_000;
+
+/// What is known of a cluster.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
     pub(super) producers: u64,
-    pub(super) bytes: usize,
     pub(super) evictions: Evictions,
 }
 
@@ -146,8 +164,14 @@ impl Ledger for ClusterRef {
 #[derive(Debug)]
 pub(super) struct Clusters {
     limits: TrackerLimits,
+    allowance: Arc<Allowance>,
+    alive: Arc<()>,
     known: Mutex<Known>,
 }
+
+/// More clusters than anybody has.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooMany;
 
 #[derive(Debug, Default)]
 struct Known {
@@ -158,8 +182,13 @@ struct Known {
 }
 
 impl Clusters {
-    pub(super) fn new(limits: TrackerLimits) -> Self {
-        Self { limits, known: Mutex::default() }
+    /// What is known of all of them together takes no more than `allowance`.
+    pub(super) fn new(limits: TrackerLimits, allowance: Arc<Allowance>) -> Self {
+        Self { limits, allowance, alive: Arc::default(), known: Mutex::default() }
+    }
+
+    fn cluster(&self) -> Arc<Cluster> {
+        Arc::new(Cluster::new(self.limits, &self.allowance, &self.alive))
     }
 
     /// The cluster that listeners of this place led to last.
@@ -168,35 +197,47 @@ impl Clusters {
         if let Some(cluster) = known.by_place.get(place) {
             return Arc::clone(cluster);
         }
-        let cluster = Arc::new(Cluster::new(self.limits));
+        let cluster = self.cluster();
         known.by_place.insert(place.to_owned(), Arc::clone(&cluster));
         cluster
     }
 
     /// A connection of `place`, taken to lead to `current`, was told the cluster's id. Returns the cluster that it
     /// leads to, if that is another one.
-    pub(super) fn identify(&self, place: &str, current: &Arc<Cluster>, id: &[u8]) -> Option<Arc<Cluster>> {
+    ///
+    /// # Errors
+    /// When there are more clusters than that one can be kept.
+    pub(super) fn identify(
+        &self,
+        place: &str,
+        current: &Arc<Cluster>,
+        id: &[u8],
+    ) -> Result<Option<Arc<Cluster>>, TooMany> {
         if current.id.get().is_some_and(|known| **known == *id) {
-            return None;
+            return Ok(None);
         }
         let mut known = lock(&self.known);
         let found = known.by_id.get(id).cloned();
         if found.is_none() && current.id.set(id.into()).is_ok() {
             known.remember(id, Arc::clone(current));
-            return None;
+            return Ok(None);
         }
         if current.id.get().is_some_and(|was| **was != *id) {
             // Another cluster stands where this one stood: nothing that is known of it holds (T15).
             current.end();
         }
-        let cluster = found.unwrap_or_else(|| {
-            let cluster = Arc::new(Cluster::new(self.limits));
-            cluster.id.set(id.into()).ok();
-            known.remember(id, Arc::clone(&cluster));
-            cluster
-        });
+        let cluster = match found {
+            Some(cluster) => cluster,
+            None if Arc::strong_count(&self.alive) > CLUSTERS_ALIVE_MAX => return Err(TooMany),
+            None => {
+                let cluster = self.cluster();
+                cluster.id.set(id.into()).ok();
+                known.remember(id, Arc::clone(&cluster));
+                cluster
+            }
+        };
         known.by_place.insert(place.to_owned(), Arc::clone(&cluster));
-        (!Arc::ptr_eq(&cluster, current)).then_some(cluster)
+        Ok((!Arc::ptr_eq(&cluster, current)).then_some(cluster))
     }
 
     /// Every cluster that something is known of, each once.
@@ -235,7 +276,7 @@ mod tests {
     use super::*;
 
     fn clusters() -> Clusters {
-        Clusters::new(TrackerLimits::default())
+        Clusters::new(TrackerLimits::default(), Arc::default())
     }
 
     #[test]
@@ -243,8 +284,8 @@ mod tests {
         let clusters = clusters();
         let (a, b) = (clusters.at("a"), clusters.at("b"));
         assert!(!Arc::ptr_eq(&a, &b));
-        assert!(clusters.identify("a", &a, b"X").is_none(), "a is X from now on");
-        let joined = clusters.identify("b", &b, b"X").expect("b is X as well");
+        assert!(clusters.identify("a", &a, b"X").unwrap().is_none(), "a is X from now on");
+        let joined = clusters.identify("b", &b, b"X").unwrap().expect("b is X as well");
         assert!(Arc::ptr_eq(&joined, &a));
         assert!(Arc::ptr_eq(&clusters.at("b"), &a));
     }
@@ -253,9 +294,9 @@ mod tests {
     fn another_id_leads_to_another_cluster() {
         let clusters = clusters();
         let first = clusters.at("a");
-        assert!(clusters.identify("a", &first, b"X").is_none());
-        assert!(clusters.identify("a", &first, b"X").is_none());
-        let second = clusters.identify("a", &first, b"Y").expect("another cluster");
+        assert!(clusters.identify("a", &first, b"X").unwrap().is_none());
+        assert!(clusters.identify("a", &first, b"X").unwrap().is_none());
+        let second = clusters.identify("a", &first, b"Y").unwrap().expect("another cluster");
         assert!(!Arc::ptr_eq(&first, &second));
         assert!(Arc::ptr_eq(&clusters.at("a"), &second));
     }
@@ -265,10 +306,27 @@ mod tests {
         let clusters = clusters();
         let mut current = clusters.at("a");
         for n in 0..200_u32 {
-            if let Some(next) = clusters.identify("a", &current, &n.to_be_bytes()) {
+            if let Some(next) = clusters.identify("a", &current, &n.to_be_bytes()).unwrap() {
                 current = next;
             }
         }
         assert_eq!(lock(&clusters.known).by_id.len(), CLUSTERS_MAX);
+    }
+
+    #[test]
+    fn clusters_that_connections_hold_are_bounded() {
+        let clusters = clusters();
+        let mut held = vec![clusters.at("a")];
+        let refused = (0..1000_u32).find(|n| match clusters.identify("a", held.last().unwrap(), &n.to_be_bytes()) {
+            Ok(next) => {
+                held.extend(next);
+                false
+            }
+            Err(TooMany) => true,
+        });
+        assert_eq!((refused, held.len()), (Some(256), CLUSTERS_ALIVE_MAX));
+        let last = held.pop().unwrap();
+        held.clear();
+        assert!(clusters.identify("a", &last, b"another").is_ok(), "those that nobody holds are gone");
     }
 }

@@ -31,14 +31,17 @@ impl Tracker {
     ) -> Result<Observation, UnknownTopic> {
         debug_assert!(batch.id.producer_id.is_idempotent());
         let topic = self.topics.find(topic).ok_or(UnknownTopic)?;
+        if !self.has_room_to_send_to(topic, now) {
+            return Ok(Observation::UNTRACKED);
+        }
         let Some((at, existed)) = self.entry(topic, partition, batch.id.producer_id, now) else {
-            return Ok(Observation::untracked());
+            return Ok(Observation::UNTRACKED);
         };
         self.refresh_entry(at, now);
         let entry = &mut self.entries[at];
         entry.used_s = seconds(now);
         if entry.pending >= PENDING_MAX {
-            return Ok(Observation::untracked());
+            return Ok(Observation::UNTRACKED);
         }
         let entry = &self.entries[at];
         let mut classified = self.classify(entry, batch, now);
@@ -70,6 +73,9 @@ impl Tracker {
         sender: &Sender,
         now: Millis,
     ) -> Option<Ticket> {
+        if !self.has_room_to_send(now) {
+            return None;
+        }
         let partition = self.find_partition(self.topics.find(topic)?, partition)?;
         self.refresh_partition(partition);
         let at = self.find_entry(partition, batch.id.producer_id)?;
@@ -102,7 +108,7 @@ impl Tracker {
         sender: &Sender,
         now: Millis,
     ) -> Option<Ticket> {
-        if sender.acks == Acks::None {
+        if sender.acks == Acks::None || !self.has_room_to_send(now) {
             return None;
         }
         let partition = self.find_partition(self.topics.find(topic)?, partition)?;
@@ -116,7 +122,9 @@ impl Tracker {
         let batch = Batch { id, fingerprint: Fingerprint { crc: 0, length: 0 }, transactional: false };
         let attempt = self.attempt(NOWHERE, partition, &batch, sender, now);
         self.partitions[partition].references += 1;
-        Some(self.attempts.push_alone(attempt))
+        let ticket = self.attempts.push_alone(attempt);
+        self.charge();
+        Some(ticket)
     }
 
     /// A batch that cannot be taken at its word (T29, T37), of a producer that something is known of: its range is
@@ -129,6 +137,9 @@ impl Tracker {
         sender: &Sender,
         now: Millis,
     ) -> Option<Ticket> {
+        if !self.has_room_to_send(now) {
+            return None;
+        }
         let partition = self.find_partition(self.topics.find(topic)?, partition)?;
         let at = self.find_entry(partition, batch.id.producer_id)?;
         self.refresh_partition(partition);
@@ -188,7 +199,9 @@ impl Tracker {
         }
         let entry = &mut self.entries[at];
         entry.pending += 1;
-        Some(self.attempts.push(&mut entry.attempts, attempt))
+        let ticket = self.attempts.push(&mut entry.attempts, attempt);
+        self.charge();
+        Some(ticket)
     }
 
     /// With acks=0 nothing is ever settled: consecutive ranges are kept as one.
@@ -212,6 +225,7 @@ impl Tracker {
         entry.unknown += 1;
         let _never_settled = self.attempts.push(&mut entry.attempts, Attempt { state: State::Sent, ..attempt });
         self.bound_unknowns(at);
+        self.charge();
     }
 
     fn attempt(&self, entry: u32, partition: u32, batch: &Batch, sender: &Sender, now: Millis) -> Attempt {
@@ -236,9 +250,8 @@ impl Tracker {
 }
 
 impl Observation {
-    const fn untracked() -> Self {
-        Self::of(Classified { rule: Rule::T36, expected: None, proof: None }, Passage::Free)
-    }
+    /// There is no room to track the batch (T36).
+    pub const UNTRACKED: Self = Self::of(Classified { rule: Rule::T36, expected: None, proof: None }, Passage::Free);
 
     const fn of(classified: Classified, passage: Passage) -> Self {
         let Classified { rule, expected, proof } = classified;

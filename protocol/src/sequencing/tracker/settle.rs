@@ -6,8 +6,11 @@ use super::super::entry::NO_GAP;
 use super::super::intervals::{Fit, Interval, identity};
 use super::super::sequence::SequenceRange;
 use super::super::slab::NOWHERE;
-use super::super::window::Acked;
+use super::super::window::{Acked, Growth};
 use super::{Evidence, Settlement, Tracker};
+
+/// What a window's append times take at first.
+const APPEND_TIMES_BYTES: usize = 256;
 
 impl Tracker {
     /// Ends an attempt. Every ticket is settled exactly once.
@@ -17,24 +20,30 @@ impl Tracker {
             return Settlement::default();
         };
         self.refresh_partition(attempt.partition);
-        if attempt.entry == NOWHERE {
-            return self.settle_plain(ticket, &attempt, outcome);
-        }
+        let settlement = match attempt.entry {
+            NOWHERE => self.settle_plain(ticket, &attempt, outcome),
+            _ => self.settle_of_entry(ticket, &attempt, outcome, now),
+        };
+        self.charge();
+        settlement
+    }
+
+    fn settle_of_entry(&mut self, ticket: Ticket, attempt: &Attempt, outcome: Outcome, now: Millis) -> Settlement {
         self.refresh_stamps(attempt.entry);
         let settlement = match outcome {
             Outcome::Withdrawn => {
                 if attempt.flag == Flag::NewGap {
                     self.entries[attempt.entry].gap_at = NO_GAP;
                 }
-                self.remove(ticket, &attempt);
+                self.remove(ticket, attempt);
                 Settlement::default()
             }
-            Outcome::Missing => self.unknown(ticket, &attempt, false, now),
-            Outcome::Lost => self.unknown(ticket, &attempt, true, now),
+            Outcome::Missing => self.unknown(ticket, attempt, false, now),
+            Outcome::Lost => self.unknown(ticket, attempt, true, now),
             Outcome::Answered(answer) => match answer.fate() {
-                Fate::Acked => self.acked(ticket, &attempt, &answer, now),
-                Fate::Unknown => self.doubted(ticket, &attempt, &answer, now),
-                Fate::NotAppended => self.refused(ticket, &attempt, &answer),
+                Fate::Acked => self.acked(ticket, attempt, &answer, now),
+                Fate::Unknown => self.doubted(ticket, attempt, &answer, now),
+                Fate::NotAppended => self.refused(ticket, attempt, &answer),
             },
         };
         self.drop_if_forgettable(attempt.entry);
@@ -110,8 +119,9 @@ impl Tracker {
         if entry.epoch == epoch && !entry.is_cold() {
             return;
         }
-        self.owned_bytes -= entry.window.bytes();
+        let before = entry.window.bytes();
         entry.window.clear();
+        self.owned_bytes = self.owned_bytes + entry.window.bytes() - before;
         entry.epoch = epoch;
         entry.gap_at = NO_GAP;
         let mut forgotten = 0;
@@ -133,6 +143,7 @@ impl Tracker {
         let known = entry.window.find(range);
         // An acknowledgement that proves less than what is known already takes nothing away.
         if proof || known.is_none_or(|known| !known.proof) {
+            let growth = Growth { slots: self.share.is_roomy(), append_times: self.share.has(APPEND_TIMES_BYTES) };
             let before = entry.window.bytes();
             let acked = Acked {
                 range,
@@ -142,7 +153,7 @@ impl Tracker {
                 leader_only: attempt.acks == Acks::Leader,
                 append_time: answer.log_append_time,
             };
-            entry.window.insert(acked, self.limits.window);
+            entry.window.insert(acked, self.limits.window, growth);
             self.owned_bytes = self.owned_bytes + entry.window.bytes() - before;
         }
         if proof {
@@ -259,7 +270,7 @@ impl Tracker {
         if let Some(interval) = interval_of(attempt, answer) {
             let intervals = &mut self.partitions[attempt.partition].intervals;
             let before = intervals.bytes();
-            intervals.push(interval);
+            intervals.push(interval, self.share.is_roomy());
             self.owned_bytes = self.owned_bytes + intervals.bytes() - before;
         }
     }

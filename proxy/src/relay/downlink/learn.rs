@@ -5,7 +5,7 @@ use std::sync::Arc;
 use seqgate_protocol::session::Learnt;
 use seqgate_protocol::wire::learn::{Fact, Learner};
 
-use super::super::cluster::ClusterRef;
+use super::super::cluster::{ClusterRef, TooMany};
 use super::super::link::Link;
 use crate::telemetry::labels::Outcome;
 
@@ -20,13 +20,16 @@ pub(super) fn learn(link: &Link, learner: &mut Learner, version: i16, bytes: &[u
             Learnt::Done => {}
             Learnt::ClusterId(id) => {
                 let current = Arc::clone(&session.ledger().0);
-                if let Some(other) = link.runtime.shared.clusters.identify(&link.place.name, &current, id) {
-                    if !session.switch(ClusterRef(other)) {
-                        link.lose_client(Outcome::Protocol, "the broker changes its cluster id too often");
-                    }
-                    // A batch of this connection that is held back has to ask elsewhere.
-                    current.notify_settled();
+                let switched = match link.runtime.shared.clusters.identify(&link.place.name, &current, id) {
+                    Ok(None) => return,
+                    Ok(Some(other)) => session.switch(ClusterRef(other)),
+                    Err(TooMany) => false,
+                };
+                if !switched {
+                    link.lose_client(Outcome::Protocol, "the broker changes its cluster id too often");
                 }
+                // A batch of this connection that is held back has to ask elsewhere.
+                current.notify_settled();
             }
             Learnt::Broker { host, port } => {
                 if let Ok(host) = std::str::from_utf8(host) {

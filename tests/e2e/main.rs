@@ -18,6 +18,7 @@ mod proofs;
 mod relay;
 mod sasl;
 mod scene;
+mod slow;
 mod state;
 mod support;
 mod transparency;

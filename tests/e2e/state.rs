@@ -1,12 +1,8 @@
 //! What the state of many producers takes, and what gives way when it comes to its limit.
 
+use crate::memory::{BESIDE, MIB};
 use crate::scene::{Peer, Scene, exchange};
 use crate::wire::*;
-
-const MIB: usize = 1 << 20;
-
-/// What the proxy may take beside `memory_max`: threads' stacks, what the allocator keeps free, connections.
-const BESIDE: usize = 8 * MIB;
 
 /// Batches of one request, each for a partition of its own.
 const BATCHES: i32 = 500;

@@ -1,5 +1,7 @@
 //! A session against whole frames, where scenarios cannot reach.
 
+mod memory;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -49,6 +51,7 @@ fn present() -> Present {
         broker: BrokerGeneration { broker: 1, generation: 0 },
         policy: Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false },
         serves_without_sasl: true,
+        keep_bytes_max: usize::MAX,
     }
 }
 

@@ -84,6 +84,16 @@ impl Budget {
         }
     }
 
+    /// Takes `bytes` that cannot be done without: others are refused the sooner.
+    pub(super) fn add(&self, bytes: usize) {
+        self.buffers.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    /// How much could be taken for this purpose.
+    pub(super) fn left(&self, purpose: Purpose) -> usize {
+        self.limit(purpose).saturating_sub(self.buffers())
+    }
+
     /// Gives `bytes` back.
     pub(super) fn give(&self, bytes: usize) {
         let taken = self.buffers.fetch_sub(bytes, Ordering::SeqCst);

@@ -6,6 +6,7 @@ mod cluster;
 mod downlink;
 mod ending;
 mod fifo;
+mod keep;
 mod link;
 mod report;
 mod shared;

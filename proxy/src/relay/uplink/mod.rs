@@ -18,6 +18,7 @@ pub(super) use self::raw::note_raw;
 use super::budget::Purpose;
 use super::buffer::{Buffer, Read};
 use super::fifo::{Expected, Owed, Sender};
+use super::keep::Keep;
 use super::link::Link;
 use crate::net::socket;
 use crate::runtime::DrainSignal;
@@ -57,6 +58,13 @@ enum Frame<'a> {
 struct Tracked<'a> {
     link: &'a Link,
     streamed: Option<Streamed>,
+    keep: Keep<'a>,
+}
+
+impl<'a> Tracked<'a> {
+    fn new(link: &'a Link, streamed: Streamed) -> Self {
+        Self { link, streamed: Some(streamed), keep: link.keep(0) }
+    }
 }
 
 impl Drop for Tracked<'_> {
@@ -252,6 +260,12 @@ impl<'a> Uplink<'a> {
 
     /// Before the write: an answer must not overtake its own bookkeeping. A full queue is the backpressure.
     async fn expect(&mut self, expected: Expected<'a>) -> Step {
+        if self.link.is_short_of_memory() {
+            self.flush().await?;
+            // As if the queue had room for one: those before it give their memory back.
+            let all = self.expected.reserve_many(self.expected.max_capacity());
+            drop(wanted(self.link, &self.client, all).await?.map_err(|_| UpEnd::Alone)?);
+        }
         let expected = match self.expected.try_send(expected) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Full(expected)) => expected,

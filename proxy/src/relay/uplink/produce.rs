@@ -7,7 +7,7 @@ use seqgate_protocol::session::Admission;
 use seqgate_protocol::wire::head::{RequestHead, RequestPrefix};
 use tokio::time::{Instant, timeout_at};
 
-use super::super::fifo::Expected;
+use super::super::fifo::{Expected, Ours};
 use super::{Frame, Step, Tracked, UpEnd, Uplink, wanted};
 use crate::net::socket;
 use crate::telemetry::labels::Outcome;
@@ -32,7 +32,7 @@ impl<'a> Uplink<'a> {
         let streamed = session.begin_stream(self.buffer.unread(), size, &mut |event| reporter.take(event));
         drop(session);
         self.splitter.pass();
-        let tracked = streamed.map(|streamed| Tracked { link: self.link, streamed: Some(streamed) });
+        let tracked = streamed.map(|streamed| Tracked::new(self.link, streamed));
         self.frame = Some(Frame::Streaming(tracked, prefix));
         Ok(())
     }
@@ -57,6 +57,7 @@ impl<'a> Uplink<'a> {
         let session = self.link.session();
         let go_on = session.stream(streamed, bytes, &present, &mut |event| reporter.take(event));
         reporter.finish(session.ledger());
+        tracked.keep.set(streamed.bytes());
         if go_on {
             return Ok(());
         }
@@ -104,15 +105,17 @@ impl<'a> Uplink<'a> {
                 Ok(())
             }
             Admission::Strip { frame, pending } => {
+                let _keep = self.link.keep(frame.len());
                 self.expect_settlement(pending).await?;
                 self.flush().await?;
                 self.buffer.discard(count);
                 self.send(&frame).await
             }
             Admission::Answer(local) => {
+                let ours = Ours::new(self.link, local);
                 self.flush().await?;
                 self.buffer.discard(count);
-                self.expect(Expected::Local(Box::new(local))).await
+                self.expect(Expected::Local(Box::new(ours))).await
             }
             Admission::Hold => {
                 Err(UpEnd::Reset(Outcome::Timeout, "a batch waited too long for the one before it (T27)"))

@@ -16,7 +16,6 @@ fn ask_without_reading(scene: &mut Scene, client: &Peer, request: &[u8]) -> usiz
     let taken = stuff(client, &request.repeat(1_000), ENDLESS);
     assert!(taken < 64 * MIB, "{taken} bytes were taken from the client");
     let grown = scene.resident_bytes().saturating_sub(before);
-    println!("{taken} bytes taken, {grown} bytes more resident");
     assert!(grown < BESIDE, "{grown} bytes");
     scene.use_the_one_beside();
     taken.div_ceil(request.len())
@@ -79,7 +78,6 @@ fn answers_that_wait_for_many_clients_stay_within_the_memory() {
         assert!(taken < 64 * MIB, "{taken} bytes were taken from the client");
     }
     let (buffers, grown) = (scene.metric("buffer_bytes"), scene.resident_bytes().saturating_sub(before));
-    println!("{buffers} bytes of buffers, {grown} bytes more resident");
     assert!(buffers <= 12 * MIB as u64, "{buffers} bytes of buffers");
     assert!(grown <= 16 * MIB + BESIDE, "{grown} bytes");
     scene.use_the_one_beside();

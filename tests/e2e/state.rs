@@ -24,7 +24,6 @@ fn a_hundred_thousand_producers_stay_within_the_smallest_memory() {
         acknowledge_each(&mut client, &mut served, "t", first..first + i64::from(BATCHES), 0);
     }
     let (state, grown) = (scene.metric("tracker_bytes"), scene.resident_bytes().saturating_sub(before));
-    println!("{state} bytes of state, {grown} bytes more resident");
     assert!(grown <= 16 * MIB + BESIDE, "{grown} bytes");
     assert!(state <= 9 * MIB as u64, "three quarters of what is not kept for spare blocks: {state}");
     assert!(scene.metric("evictions_total{reason=\"limit\"}") > 50_000);

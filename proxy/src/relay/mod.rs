@@ -3,6 +3,7 @@
 mod budget;
 mod buffer;
 mod cluster;
+mod clusters;
 mod downlink;
 mod ending;
 mod fifo;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use seqgate_protocol::sequencing::{Allowance, Evictions, Millis, ProducerReport, TrackerLimits};
 
 use super::budget::Budget;
-use super::cluster::{Cluster, Clusters};
+use super::cluster::Cluster;
+use super::clusters::Clusters;
 use super::spares::{SPARES_BYTES_MAX, Spares};
 use crate::config::Config;
 use crate::runtime::{Listener, ProducerQuery, ProducerRow};

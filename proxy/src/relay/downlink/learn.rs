@@ -5,7 +5,8 @@ use std::sync::Arc;
 use seqgate_protocol::session::Learnt;
 use seqgate_protocol::wire::learn::{Fact, Learner};
 
-use super::super::cluster::{ClusterRef, TooMany};
+use super::super::cluster::ClusterRef;
+use super::super::clusters::TooMany;
 use super::super::link::Link;
 use crate::telemetry::labels::Outcome;
 

@@ -7,18 +7,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use seqgate_protocol::session::{Pending, Streamed};
+use seqgate_protocol::session::Pending;
 use seqgate_protocol::wire::frame::{self, FrameError, Piece, RequestSplitter};
 use seqgate_protocol::wire::head::{ApiKey, RequestHead, RequestPrefix};
 use seqgate_protocol::wire::learn::Learner;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::error::TrySendError;
 
+use self::produce::Tracked;
 pub(super) use self::raw::note_raw;
 use super::budget::Purpose;
 use super::buffer::{Buffer, Read};
 use super::fifo::{Expected, Owed, Sender};
-use super::keep::Keep;
 use super::link::Link;
 use crate::net::socket;
 use crate::runtime::DrainSignal;
@@ -52,29 +52,6 @@ enum Frame<'a> {
     Streaming(Option<Tracked<'a>>, RequestPrefix),
     /// A produce request that is held whole.
     Gathering,
-}
-
-/// A request that has begun to pass. Dropped before its end, it was cut off.
-struct Tracked<'a> {
-    link: &'a Link,
-    streamed: Option<Streamed>,
-    keep: Keep<'a>,
-}
-
-impl<'a> Tracked<'a> {
-    fn new(link: &'a Link, streamed: Streamed) -> Self {
-        Self { link, streamed: Some(streamed), keep: link.keep(0) }
-    }
-}
-
-impl Drop for Tracked<'_> {
-    fn drop(&mut self) {
-        if let Some(streamed) = self.streamed.take() {
-            let present = self.link.present();
-            self.link.session().cut_stream(streamed, &present);
-            self.link.wake_held();
-        }
-    }
 }
 
 /// The pump from the client to the broker.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seqgate_protocol::session::Admission;
+use seqgate_protocol::session::{Admission, Streamed};
 use seqgate_protocol::wire::head::{RequestHead, RequestPrefix};
 use tokio::time::{Instant, timeout_at};
 
 use super::super::fifo::{Expected, Ours};
-use super::{Frame, Step, Tracked, UpEnd, Uplink, wanted};
+use super::super::keep::Keep;
+use super::super::link::Link;
+use super::{Frame, Step, UpEnd, Uplink, wanted};
 use crate::net::socket;
 use crate::telemetry::labels::Outcome;
 
@@ -17,6 +19,29 @@ const HOLD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The front of a frame in which its header must end: a client id and tags are far shorter in any honest one.
 const HEADER_BYTES_MAX: usize = 4 * 1024;
+
+/// A request that has begun to pass. Dropped before its end, it was cut off.
+pub(super) struct Tracked<'a> {
+    link: &'a Link,
+    streamed: Option<Streamed>,
+    keep: Keep<'a>,
+}
+
+impl<'a> Tracked<'a> {
+    fn new(link: &'a Link, streamed: Streamed) -> Self {
+        Self { link, streamed: Some(streamed), keep: link.keep(0) }
+    }
+}
+
+impl Drop for Tracked<'_> {
+    fn drop(&mut self) {
+        if let Some(streamed) = self.streamed.take() {
+            let present = self.link.present();
+            self.link.session().cut_stream(streamed, &present);
+            self.link.wake_held();
+        }
+    }
+}
 
 impl<'a> Uplink<'a> {
     pub(super) async fn begin_produce(&mut self, size: u32, prefix: RequestPrefix) -> Step {

@@ -68,7 +68,7 @@ fn tracker_bytes(admin: SocketAddr) -> f64 {
 }
 
 /// Connections that have said hello and say no more, both their sides counted; returns the bounds that are broken.
-pub(crate) fn idle(count: usize) -> Option<String> {
+pub(crate) fn idle(count: usize) -> Vec<String> {
     let relay = Relay::seqgate(env!("CARGO_BIN_EXE_seqgate"), greeting(), "dedupe");
     // The first one pays for what all of them share.
     let first = hello(&relay);
@@ -77,7 +77,7 @@ pub(crate) fn idle(count: usize) -> Option<String> {
     open.extend((0..count).map(|_| hello(&relay)));
     let each = relay.resident().saturating_sub(before) as f64 / count as f64;
     println!("{count} idle connections: {:.1} KiB resident each", each / 1024.0);
-    above("resident bytes per idle connection", each, CONNECTION_BYTES_MAX)
+    above("resident bytes per idle connection", each, CONNECTION_BYTES_MAX).into_iter().collect()
 }
 
 /// ApiVersions v0, as a client begins; waits for the answer.

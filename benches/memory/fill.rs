@@ -20,6 +20,9 @@ const PRODUCERS_OF_A_TOPIC: u32 = 10;
 /// Operations of each kind that is tried once there are a million pairs.
 const TRIED: u32 = 2_000;
 
+/// As the proxy's timer does.
+const SWEEP_STEPS: u32 = 200;
+
 /// Later than any time to live and any idle pair.
 const LATER: Millis = Millis(NOW.0 + 1_000_000_000);
 
@@ -113,7 +116,7 @@ fn operate(trackers: &mut Trackers) -> Vec<String> {
             tracker.hand_out(ProducerId::new(i64::from(n)), ProducerEpoch::new(0));
         }),
         trackers.each("end_cluster", 1, |tracker, _| tracker.end_cluster()),
-        trackers.each("sweep", TRIED, |tracker, _| tracker.sweep(1_000, LATER)),
+        trackers.each("sweep", TRIED, |tracker, _| tracker.sweep(SWEEP_STEPS, LATER)),
     ];
     found.into_iter().flatten().collect()
 }
@@ -136,7 +139,7 @@ pub(crate) fn many_topics(topics: u32) -> Vec<String> {
     let mut broken: Vec<String> = learning.judge().into_iter().collect();
     broken.extend(trackers.each("link", topics, |tracker, n| tracker.link(name(n).as_bytes(), id(n))));
     broken.extend(trackers.each("end_topic", topics / 2, |tracker, n| tracker.end_topic(TopicRef::Id(id(n)))));
-    broken.extend(trackers.each("sweep", topics / 50, |tracker, _| tracker.sweep(1_000, NOW)));
+    broken.extend(trackers.each("sweep", topics / 50, |tracker, _| tracker.sweep(SWEEP_STEPS, NOW)));
     broken.extend(trackers.observing.judge());
     broken.extend(trackers.settling.judge());
     broken

@@ -10,7 +10,8 @@ use super::slab::NOWHERE;
 /// Enough that a million keys in one index leave at most some 16,000 to move when a table grows.
 const TABLES: usize = 64;
 
-/// A table's first size. Tables grow by half: doubled, they would be more empty than full on average.
+/// A table's first size. Tables grow by an eighth: doubled, they would be more empty than full on average, and a
+/// million keys take as much as they have slots.
 const SLOTS_MIN: usize = 8;
 
 /// From keys, which live with the values, to places in a slab.
@@ -109,8 +110,8 @@ impl Table {
     }
 
     fn insert(&mut self, hash: u32, at: u32) {
-        // A quarter stays empty: probes stay short, and always end.
-        if (self.len + 1) * 4 > self.slots.len() * 3 {
+        // Three sixteenths stay empty: probes stay short, and always end.
+        if (self.len + 1) * 16 > self.slots.len() * 13 {
             self.grow();
         }
         self.len += 1;
@@ -144,7 +145,7 @@ impl Table {
     }
 
     fn grow(&mut self) {
-        let size = (self.slots.len() / 2 * 3).max(SLOTS_MIN);
+        let size = (self.slots.len() + self.slots.len() / 8).max(SLOTS_MIN);
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; size].into_boxed_slice());
         for slot in old.iter().filter(|slot| slot.at != NOWHERE) {
             self.put(*slot);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::allowance::allocated;
-use super::sequence::{BatchId, ProducerId};
+use super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence};
 
 /// How many acknowledged intervals a partition remembers.
 const INTERVALS_MAX: usize = 64;
@@ -16,8 +16,30 @@ const INTERVALS_MIN: usize = 4;
 pub(super) struct Interval {
     pub(super) first: i64,
     pub(super) last: i64,
-    /// Absent for producers without sequences: no two of their batches are the same one.
-    pub(super) batch: Option<BatchId>,
+    pub(super) batch: Identity,
+}
+
+/// Which batch it is; its length is that of its interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    producer: ProducerId,
+    base: Sequence,
+    epoch: ProducerEpoch,
+}
+
+impl Identity {
+    pub(super) const fn of(batch: BatchId) -> Self {
+        Self { producer: batch.producer_id, base: batch.range.first, epoch: batch.epoch }
+    }
+}
+
+impl Interval {
+    /// Of producers without sequences no two batches are the same one.
+    fn is_of_same_batch(&self, other: &Self) -> bool {
+        self.batch.producer.is_idempotent()
+            && self.batch == other.batch
+            && self.last - self.first == other.last - other.first
+    }
 }
 
 /// How a new interval stands to the remembered ones.
@@ -56,7 +78,7 @@ impl Intervals {
         }
         let mut fit = Fit::New;
         for known in &self.newest {
-            let same_batch = interval.batch.is_some() && interval.batch == known.batch;
+            let same_batch = interval.is_of_same_batch(known);
             let same_place = interval.first == known.first && interval.last == known.last;
             let apart = interval.first > known.last || interval.last < known.first;
             match (same_batch, same_place, apart) {
@@ -89,20 +111,32 @@ impl Intervals {
     }
 }
 
-/// Not tied to one batch: producers without sequences send no two that are the same.
-pub(super) fn identity(batch: BatchId) -> Option<BatchId> {
-    (batch.producer_id != ProducerId::new(-1)).then_some(batch)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::sequence::{ProducerEpoch, SequenceRange};
+    use super::super::sequence::SequenceRange;
     use super::*;
 
     fn interval(first: i64, last: i64, base: i32) -> Interval {
         let range = SequenceRange::from_wire(base, i32::try_from(last - first).unwrap()).unwrap();
         let batch = BatchId { producer_id: ProducerId::new(7), epoch: ProducerEpoch::new(0), range };
-        Interval { first, last, batch: Some(batch) }
+        Interval { first, last, batch: Identity::of(batch) }
+    }
+
+    fn nobodys(at: i64) -> Interval {
+        let batch = Identity { producer: ProducerId::new(-1), ..interval(at, at, 0).batch };
+        Interval { batch, ..interval(at, at, 0) }
+    }
+
+    #[test]
+    fn an_interval_takes_32_bytes() {
+        assert_eq!(size_of::<Interval>(), 32);
+    }
+
+    #[test]
+    fn batches_without_a_producer_are_never_the_same() {
+        let mut known = Intervals::new();
+        known.push(nobodys(104), true);
+        assert_eq!(known.fit(&nobodys(104)), Fit::Contradiction);
     }
 
     #[test]
@@ -115,7 +149,7 @@ mod tests {
         assert_eq!(known.fit(&interval(103, 107, 20)), Fit::Contradiction);
         assert_eq!(known.fit(&interval(90, 94, 0)), Fit::Contradiction);
         assert_eq!(known.fit(&interval(90, 94, 30)), Fit::New);
-        assert_eq!(known.fit(&Interval { batch: None, ..interval(104, 104, 0) }), Fit::Contradiction);
+        assert_eq!(known.fit(&nobodys(104)), Fit::Contradiction);
     }
 
     #[test]

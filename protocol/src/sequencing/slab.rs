@@ -4,7 +4,7 @@
 use super::allowance::allocated;
 
 /// Values per chunk, and so the most that one growth step has to prepare.
-const CHUNK: usize = 64;
+const CHUNK: usize = 128;
 
 /// No place: the end of a list of places.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -247,14 +247,14 @@ mod tests {
         let mut slab = Slab::new();
         let places: Vec<u32> = (0..6400).map(|n| slab.insert(n)).collect();
         let full = slab.bytes();
-        for at in &places[64..] {
+        for at in &places[CHUNK..] {
             slab.remove(*at);
         }
-        assert_eq!((slab.held, slab.present_from(2 * 64 + 5)), (2, slab.places()));
+        assert_eq!((slab.held, slab.present_from(2 * CHUNK as u32 + 5)), (2, slab.places()));
         assert!(slab.bytes() < full / 8, "{} of {full}", slab.bytes());
         // Up and down at the edge of a chunk, nothing is given back and taken again.
         let before = slab.bytes();
-        let again: Vec<u32> = (0..64).map(|n| slab.insert(n)).collect();
+        let again: Vec<u32> = (0..CHUNK as u32).map(|n| slab.insert(n)).collect();
         assert_eq!((slab.growth() > 0, slab.bytes()), (true, before));
         again.into_iter().for_each(|at| assert!(slab.remove(at).is_some()));
         assert_eq!(slab.bytes(), before);

@@ -199,8 +199,11 @@ impl Tracker {
         }
         let entry = &mut self.entries[at];
         entry.pending += 1;
+        let grows = self.attempts.growth() > 0;
         let ticket = self.attempts.push(&mut entry.attempts, attempt);
-        self.charge();
+        if grows {
+            self.charge();
+        }
         Some(ticket)
     }
 

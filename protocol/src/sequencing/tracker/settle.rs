@@ -3,7 +3,7 @@
 use super::super::answer::{Answer, ErrorCode, Fate};
 use super::super::attempts::{Acks, Attempt, Flag, Millis, Outcome, State, Ticket};
 use super::super::entry::NO_GAP;
-use super::super::intervals::{Fit, Interval, identity};
+use super::super::intervals::{Fit, Identity, Interval};
 use super::super::sequence::SequenceRange;
 use super::super::slab::NOWHERE;
 use super::super::window::{Acked, Growth};
@@ -19,12 +19,16 @@ impl Tracker {
             debug_assert!(false, "a ticket is settled once");
             return Settlement::default();
         };
+        let before = (self.owned_bytes, self.attempts.bytes());
         self.refresh_partition(attempt.partition);
         let settlement = match attempt.entry {
             NOWHERE => self.settle_plain(ticket, &attempt, outcome),
             _ => self.settle_of_entry(ticket, &attempt, outcome, now),
         };
-        self.charge();
+        // As a rule nothing has come or gone.
+        if before != (self.owned_bytes, self.attempts.bytes()) {
+            self.charge();
+        }
         settlement
     }
 
@@ -143,7 +147,8 @@ impl Tracker {
         let known = entry.window.find(range);
         // An acknowledgement that proves less than what is known already takes nothing away.
         if proof || known.is_none_or(|known| !known.proof) {
-            let growth = Growth { slots: self.share.is_roomy(), append_times: self.share.has(APPEND_TIMES_BYTES) };
+            let append_times = answer.log_append_time == -1 || self.share.has(APPEND_TIMES_BYTES);
+            let growth = Growth { slots: self.share.is_roomy(), append_times };
             let before = entry.window.bytes();
             let acked = Acked {
                 range,
@@ -289,5 +294,5 @@ fn interval_of(attempt: &Attempt, answer: &Answer) -> Option<Interval> {
         return None;
     }
     let last = answer.base_offset.checked_add(i64::from(attempt.batch.id.range.len()) - 1)?;
-    Some(Interval { first: answer.base_offset, last, batch: identity(attempt.batch.id) })
+    Some(Interval { first: answer.base_offset, last, batch: Identity::of(attempt.batch.id) })
 }

@@ -56,8 +56,11 @@ fn main() -> ExitCode {
     if let Some(at) = args.iter().position(|arg| arg == CASE) {
         let (_, run) = CASES.iter().find(|(name, _)| *name == args[at + 1]).expect("a case");
         let broken = run(if smoke { &SMOKE } else { &FULL });
+        if smoke || broken.is_empty() {
+            return ExitCode::SUCCESS;
+        }
         broken.iter().for_each(|what| println!("  BROKEN {what}"));
-        return if smoke || broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return ExitCode::FAILURE;
     }
     let holds = |case: &str| (0..TRIES).any(|_| run(case, smoke));
     let broken: Vec<&str> = CASES.iter().map(|(name, _)| *name).filter(|name| !holds(name)).collect();

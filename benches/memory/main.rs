@@ -39,13 +39,16 @@ const FULL: Scale = Scale { producers: 1_000, topics: 100_000, connections: 2_00
 const SMOKE: Scale = Scale { producers: 2, topics: 200, connections: 20 };
 
 /// What is run, each in a process of its own: what one has given back is not there for the next.
-const CASES: [(&str, fn(&Scale) -> Vec<String>); 5] = [
+const CASES: [(&str, Case); 5] = [
     ("one-tracker", |scale| fill::one_topic(1, scale.producers)),
     ("16-trackers", |scale| fill::one_topic(16, scale.producers)),
     ("many-topics", |scale| fill::many_topics(scale.topics)),
     ("binary", |scale| binary::pairs(scale.producers)),
     ("idle", |scale| binary::idle(scale.connections)),
 ];
+
+/// Returns the bounds that it breaks.
+type Case = fn(&Scale) -> Vec<String>;
 
 /// The argument by which this program, started again, runs one case.
 const CASE: &str = "--case";

@@ -110,8 +110,8 @@ impl Table {
     }
 
     fn insert(&mut self, hash: u32, at: u32) {
-        // Three sixteenths stay empty: probes stay short, and always end.
-        if (self.len + 1) * 16 > self.slots.len() * 13 {
+        // An eighth stays empty: probes stay short, and always end.
+        if (self.len + 1) * 8 > self.slots.len() * 7 {
             self.grow();
         }
         self.len += 1;

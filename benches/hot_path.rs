@@ -88,7 +88,7 @@ fn parse(c: &mut Criterion) {
 /// One pair, in order, acknowledged at once; the window has its default 32 batches and is full.
 fn track_hot(c: &mut Criterion) {
     let mut tracker = Tracker::new(TrackerLimits::default());
-    tracker.introduce(TopicRef::Name(TOPIC), None, None);
+    tracker.introduce(TopicRef::Name(TOPIC), None, None, NOW);
     let (mut sequence, mut offset) = (0, 0);
     for _ in 0..100 {
         step(&mut tracker, (0, 7), next(&mut sequence), &mut offset);
@@ -102,7 +102,7 @@ fn track_hot(c: &mut Criterion) {
 fn track_many(c: &mut Criterion) {
     let pairs = if is_smoke_test() { PAIRS_SMOKE } else { PAIRS };
     let mut tracker = Tracker::new(TrackerLimits { window: 5, ..TrackerLimits::default() });
-    tracker.introduce(TopicRef::Name(TOPIC), None, None);
+    tracker.introduce(TopicRef::Name(TOPIC), None, None, NOW);
     let mut sequences = vec![0; pairs as usize];
     let mut offsets = vec![0; PARTITIONS as usize];
     let mut turn = |pair: u32| {

@@ -16,9 +16,14 @@ pub(crate) struct Relay {
 impl Relay {
     /// The real binary in front of `upstream`.
     pub(crate) fn seqgate(binary: &str, upstream: SocketAddr, mode: &str) -> Self {
+        Self::seqgate_with(binary, upstream, mode, &[])
+    }
+
+    /// As `seqgate`, with more arguments.
+    pub(crate) fn seqgate_with(binary: &str, upstream: SocketAddr, mode: &str, args: &[&str]) -> Self {
         let upstream = upstream.to_string();
         let mut command = Command::new(binary);
-        command.args(["run", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--mode", mode]);
+        command.args(["run", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--mode", mode]).args(args);
         Self::spawn(&mut command)
     }
 

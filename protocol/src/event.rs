@@ -43,6 +43,8 @@ pub enum Unread {
     SaslRaw,
     /// A produce frame above the limit for holding: its batches are tracked and never answered here.
     TooLarge,
+    /// There is no memory to note down what it carries.
+    Memory,
 }
 
 impl Unread {
@@ -54,6 +56,7 @@ impl Unread {
             Self::Undecodable => "undecodable",
             Self::SaslRaw => "sasl_raw",
             Self::TooLarge => "too_large",
+            Self::Memory => "memory",
         }
     }
 

@@ -23,6 +23,8 @@ mod proofs;
 mod relay;
 mod sasl;
 mod scene;
+mod slow;
+mod state;
 mod support;
 mod transparency;
 mod watch;

@@ -8,10 +8,13 @@ use crate::scene::{Peer, Scene, exchange};
 use crate::support::{REQUEST, RESPONSE};
 use crate::wire::*;
 
-const MIB: usize = 1 << 20;
+pub(crate) const MIB: usize = 1 << 20;
+
+/// What the proxy may take beside `memory_max`: threads' stacks, what the allocator keeps free, connections.
+pub(crate) const BESIDE: usize = 8 * MIB;
 
 /// Writes until nothing more goes, or `most` bytes have gone.
-fn stuff(peer: &Peer, bytes: &[u8], most: usize) -> usize {
+pub(crate) fn stuff(peer: &Peer, bytes: &[u8], most: usize) -> usize {
     peer.0.set_nonblocking(true).unwrap();
     let (mut sent, mut refused) = (0, 0);
     while sent < most && refused < 10_000 {
@@ -66,6 +69,7 @@ fn a_broker_that_reads_nothing_holds_the_client_back_not_memory() {
 #[test]
 fn frames_that_stay_unfinished_keep_nobody_from_being_served() {
     let scene = Scene::with("[limits]\nmemory_max = \"16MiB\"\nhold_bytes_max = \"2MiB\"");
+    let before = scene.resident_bytes();
     let large = |base| produce_one(1, batch_of(7, 0, base, &[Bytes::from(vec![b'x'; 2 * MIB - 200])]));
     assert!((MIB..=2 * MIB).contains(&large(0).len()));
     let mut halves: Vec<_> = (1..100).map(|base| (scene.pair(), large(base))).collect();
@@ -74,6 +78,8 @@ fn frames_that_stay_unfinished_keep_nobody_from_being_served() {
     }
     scene.wait_for("as many requests", || scene.metric("requests_total{api=\"Produce\"}") == 99);
     assert!(scene.metric("buffer_bytes") <= 16 * MIB as u64);
+    let grown = scene.resident_bytes().saturating_sub(before);
+    assert!(grown <= 16 * MIB + BESIDE, "{grown} bytes");
     // Whoever comes now is served all the same.
     let (mut client, mut served) = scene.pair();
     exchange(&mut client, &mut served, &REQUEST, &RESPONSE);

@@ -78,6 +78,7 @@ impl World {
             broker: BrokerGeneration { broker: 1, generation: self.generation },
             policy: Policy { mode: self.mode, mixed: self.mixed, authoritative: true },
             serves_without_sasl: true,
+            keep_bytes_max: usize::MAX,
         }
     }
 

@@ -127,6 +127,7 @@ impl World {
             broker: BrokerGeneration { broker, generation },
             policy: self.policy,
             serves_without_sasl: self.serves_without_sasl,
+            keep_bytes_max: usize::MAX,
         };
         Ok((connection, present))
     }

@@ -144,7 +144,13 @@ impl Play {
 
     fn present(&self) -> Present {
         let broker = BrokerGeneration { broker: 0, generation: self.generation };
-        Present { now: Millis(self.now), broker, policy: self.policy, serves_without_sasl: true }
+        Present {
+            now: Millis(self.now),
+            broker,
+            policy: self.policy,
+            serves_without_sasl: true,
+            keep_bytes_max: usize::MAX,
+        }
     }
 
     fn send(&mut self, on: usize, frame: Vec<u8>) {

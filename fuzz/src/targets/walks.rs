@@ -57,7 +57,7 @@ pub fn produce_request(data: &[u8]) {
 /// Entries of a body that comes `step` bytes at a time; `None` when it is refused or cut off.
 fn streamed(version: i16, body: &[u8], step: usize) -> Option<Vec<Entry>> {
     let mut walk = ProduceWalk::new(version, u32::try_from(body.len()).ok()?)?;
-    let (mut at, mut there, mut entries, mut topic) = (0, 0, Vec::new(), OwnedTopic::Name(Box::default()));
+    let (mut at, mut there, mut entries, mut topic) = (0, 0, Vec::new(), OwnedTopic::Name(std::sync::Arc::default()));
     loop {
         match walk.step(body.get(at..there.max(at)).unwrap_or_default()).ok()? {
             Step::More(needed) => {

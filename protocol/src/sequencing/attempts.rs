@@ -223,8 +223,13 @@ impl Attempts {
         self.slab.len()
     }
 
+    /// What one more adds to what they take, in bytes.
+    pub(super) const fn growth(&self) -> usize {
+        self.slab.growth()
+    }
+
     /// What they take in memory, in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(super) const fn bytes(&self) -> usize {
         self.slab.bytes()
     }
 }

@@ -2,15 +2,17 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
-
+use super::allowance::allocated;
+use super::index::Index;
 use super::sequence::{ProducerEpoch, ProducerId};
+use super::slab::Slab;
 
 /// How many are remembered. An entry that has not been held against a forgotten one counts as ended by it.
 const HANDED_MAX: usize = 16_384;
 
 #[derive(Clone, Copy, Debug)]
 struct Handed {
+    id: ProducerId,
     serial: u32,
     epoch: ProducerEpoch,
     /// The lowest epoch that it was handed out with: a later, higher one does not take back what that has ended.
@@ -21,9 +23,10 @@ struct Handed {
 
 /// An `InitProducerId` answer hands out an id that nobody else has: what was known under it, at its epoch or above,
 /// belongs to a cluster that is no more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct HandedOut {
-    by_id: HashMap<ProducerId, Handed>,
+    handed: Slab<Handed>,
+    by_id: Index,
     order: VecDeque<(ProducerId, u32)>,
     serial: u32,
     /// Everything up to this serial may be forgotten.
@@ -33,13 +36,19 @@ pub(super) struct HandedOut {
 }
 
 impl HandedOut {
-    pub(super) fn add(&mut self, id: ProducerId, epoch: ProducerEpoch) {
-        self.insert(id, epoch, true);
+    pub(super) fn new() -> Self {
+        Self { handed: Slab::new(), by_id: Index::new(), order: VecDeque::new(), serial: 0, floor: 0, used: 0 }
+    }
+
+    /// `may_grow`: otherwise the oldest makes room.
+    pub(super) fn add(&mut self, id: ProducerId, epoch: ProducerEpoch, may_grow: bool) {
+        self.insert(Handed { id, serial: 0, epoch, lowest: epoch, fresh: true }, may_grow);
     }
 
     /// As if the id had been handed out anew, but it is in use: its entries start from nothing.
-    pub(super) fn end(&mut self, id: ProducerId) {
-        self.insert(id, ProducerEpoch::new(i16::MIN), false);
+    pub(super) fn end(&mut self, id: ProducerId, may_grow: bool) {
+        let epoch = ProducerEpoch::new(i16::MIN);
+        self.insert(Handed { id, serial: 0, epoch, lowest: epoch, fresh: false }, may_grow);
     }
 
     /// How many were handed out so far.
@@ -55,23 +64,23 @@ impl HandedOut {
         if seen < self.floor || seen == u32::MAX {
             return true;
         }
-        self.by_id.get(&id).is_some_and(|handed| handed.serial > seen && epoch >= handed.lowest)
+        self.get(id).is_some_and(|handed| handed.serial > seen && epoch >= handed.lowest)
     }
 
     /// Whether `id` was handed out with `epoch` and is not known to have been used.
     pub(super) fn is_fresh(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
-        self.by_id.get(&id).is_some_and(|handed| handed.fresh && handed.serial > self.used && handed.epoch == epoch)
+        self.get(id).is_some_and(|handed| handed.fresh && handed.serial > self.used && handed.epoch == epoch)
     }
 
     /// Whether `id` was handed out, and something known of it was dropped since.
     pub(super) fn was_used(&self, id: ProducerId) -> bool {
-        self.by_id.get(&id).is_some_and(|handed| !handed.fresh || handed.serial <= self.used)
+        self.get(id).is_some_and(|handed| !handed.fresh || handed.serial <= self.used)
     }
 
     /// Something known of `id` was evicted or dropped.
     pub(super) fn is_used(&mut self, id: ProducerId) {
-        if let Some(handed) = self.by_id.get_mut(&id) {
-            handed.fresh = false;
+        if let Some(at) = self.find(id) {
+            self.handed[at].fresh = false;
         }
     }
 
@@ -80,25 +89,43 @@ impl HandedOut {
         self.used = self.serial;
     }
 
-    /// What it takes in memory, in bytes.
+    /// What it takes in memory, in bytes; no step makes it more than twice as large.
     pub(super) fn bytes(&self) -> usize {
-        self.by_id.allocation_size() + self.order.capacity() * size_of::<(ProducerId, u32)>()
+        let order = allocated(self.order.capacity() * size_of::<(ProducerId, u32)>());
+        self.handed.bytes() + self.by_id.bytes() + order
     }
 
-    fn insert(&mut self, id: ProducerId, epoch: ProducerEpoch, fresh: bool) {
+    fn find(&self, id: ProducerId) -> Option<u32> {
+        self.by_id.find(&id, |at| self.handed[at].id == id)
+    }
+
+    fn get(&self, id: ProducerId) -> Option<&Handed> {
+        Some(&self.handed[self.find(id)?])
+    }
+
+    fn insert(&mut self, handed: Handed, may_grow: bool) {
         // After 2^32 of them nothing is held as proven any more, until the next start: everything is forwarded.
         self.serial = self.serial.saturating_add(1);
-        let serial = self.serial;
-        let lowest = self.by_id.get(&id).map_or(epoch, |known| known.lowest.min(epoch));
-        self.by_id.insert(id, Handed { serial, epoch, lowest, fresh });
+        let (id, serial) = (handed.id, self.serial);
+        let is_full = self.order.len() == self.order.capacity() || self.handed.growth() > 0;
+        if self.order.len() == HANDED_MAX || is_full && !may_grow {
+            self.forget_oldest();
+        }
+        let lowest = self.get(id).map_or(handed.lowest, |known| known.lowest.min(handed.lowest));
+        let handed = Handed { serial, lowest, ..handed };
+        match self.find(id) {
+            Some(at) => self.handed[at] = handed,
+            None => self.by_id.insert(&id, self.handed.insert(handed)),
+        }
         self.order.push_back((id, serial));
-        if self.order.len() > HANDED_MAX
-            && let Some((oldest, serial)) = self.order.pop_front()
-        {
-            self.floor = self.floor.max(serial);
-            if self.by_id.get(&oldest).is_some_and(|handed| handed.serial == serial) {
-                self.by_id.remove(&oldest);
-            }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((oldest, serial)) = self.order.pop_front() else { return };
+        self.floor = self.floor.max(serial);
+        if let Some(at) = self.find(oldest).filter(|at| self.handed[*at].serial == serial) {
+            self.handed.remove(at);
+            self.by_id.remove(&oldest, at);
         }
     }
 }
@@ -112,8 +139,8 @@ mod tests {
 
     #[test]
     fn what_was_known_below_the_handed_out_epoch_stays() {
-        let mut handed = HandedOut::default();
-        handed.add(ID, ProducerEpoch::new(3));
+        let mut handed = HandedOut::new();
+        handed.add(ID, ProducerEpoch::new(3), true);
         assert!(!handed.has_ended(ID, ProducerEpoch::new(2), 0));
         assert!(handed.has_ended(ID, ProducerEpoch::new(3), 0));
         assert!(!handed.has_ended(ID, ProducerEpoch::new(3), 1), "held against it already");
@@ -121,27 +148,39 @@ mod tests {
 
     #[test]
     fn a_second_hand_out_does_not_hide_the_first() {
-        let mut handed = HandedOut::default();
-        handed.add(ID, ZERO);
-        handed.add(ID, ProducerEpoch::new(1));
+        let mut handed = HandedOut::new();
+        handed.add(ID, ZERO, true);
+        handed.add(ID, ProducerEpoch::new(1), true);
         assert!(handed.has_ended(ID, ZERO, 0));
     }
 
     #[test]
     fn a_forgotten_id_counts_as_ended() {
-        let mut handed = HandedOut::default();
+        let mut handed = HandedOut::new();
         for n in 0..20_000 {
-            handed.add(ProducerId::new(n), ZERO);
+            handed.add(ProducerId::new(n), ZERO, true);
         }
-        assert_eq!(handed.by_id.len(), HANDED_MAX);
+        assert_eq!(handed.handed.len() as usize, HANDED_MAX);
         assert!(handed.has_ended(ProducerId::new(1_000_000), ZERO, 5));
         assert!(!handed.has_ended(ProducerId::new(1_000_000), ZERO, 19_000));
     }
 
     #[test]
+    fn without_room_to_grow_the_oldest_is_forgotten() {
+        let mut handed = HandedOut::new();
+        (0..100).for_each(|n| handed.add(ProducerId::new(n), ZERO, true));
+        let bytes = handed.bytes();
+        (100..10_000).for_each(|n| handed.add(ProducerId::new(n), ZERO, false));
+        // Tables of the index fill a little differently.
+        assert!(handed.bytes() <= bytes + 1024, "{} and {bytes}", handed.bytes());
+        assert!(handed.has_ended(ID, ZERO, 7), "forgotten, and so counted as ended");
+        assert!(!handed.has_ended(ID, ZERO, 9_990));
+    }
+
+    #[test]
     fn an_id_is_fresh_until_something_of_it_is_dropped() {
-        let mut handed = HandedOut::default();
-        handed.add(ID, ZERO);
+        let mut handed = HandedOut::new();
+        handed.add(ID, ZERO, true);
         assert!(handed.is_fresh(ID, ZERO));
         assert!(!handed.is_fresh(ID, ProducerEpoch::new(1)));
         handed.is_used(ID);

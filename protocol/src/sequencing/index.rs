@@ -4,12 +4,14 @@ use std::hash::{BuildHasher, Hash};
 
 use hashbrown::DefaultHashBuilder;
 
+use super::allowance::allocated;
 use super::slab::NOWHERE;
 
 /// Enough that a million keys in one index leave at most some 16,000 to move when a table grows.
 const TABLES: usize = 64;
 
-/// A table's first size; sizes are powers of two.
+/// A table's first size. Tables grow by an eighth: doubled, they would be more empty than full on average, and a
+/// million keys take as much as they have slots.
 const SLOTS_MIN: usize = 8;
 
 /// From keys, which live with the values, to places in a slab.
@@ -18,36 +20,53 @@ const SLOTS_MIN: usize = 8;
 /// general table keeps its tags apart. With a million entries that is what a look is made of.
 #[derive(Debug)]
 pub(super) struct Index {
+    /// None before the first key.
     tables: Box<[Table]>,
     hasher: DefaultHashBuilder,
+    len: u32,
+    bytes: usize,
 }
 
 impl Index {
     pub(super) fn new() -> Self {
-        Self { tables: (0..TABLES).map(|_| Table::default()).collect(), hasher: DefaultHashBuilder::default() }
+        Self { tables: Box::default(), hasher: DefaultHashBuilder::default(), len: 0, bytes: 0 }
     }
 
     /// The place whose key `is_key` recognises.
     pub(super) fn find(&self, key: &impl Hash, is_key: impl FnMut(u32) -> bool) -> Option<u32> {
         let (table, hash) = self.locate(key);
-        self.tables[table].find(hash, is_key)
+        self.tables.get(table)?.find(hash, is_key)
     }
 
     /// Adds a key that is not in the index yet.
     pub(super) fn insert(&mut self, key: &impl Hash, at: u32) {
+        if self.tables.is_empty() {
+            self.tables = (0..TABLES).map(|_| Table::default()).collect();
+            self.bytes = TABLES * size_of::<Table>();
+        }
         let (table, hash) = self.locate(key);
-        self.tables[table].insert(hash, at);
+        let table = &mut self.tables[table];
+        let before = table.bytes();
+        table.insert(hash, at);
+        self.bytes = self.bytes + table.bytes() - before;
+        self.len += 1;
     }
 
-    /// Removes the key that leads to `at`.
+    /// Removes the key that leads to `at`, if there is one.
     pub(super) fn remove(&mut self, key: &impl Hash, at: u32) {
         let (table, hash) = self.locate(key);
-        self.tables[table].remove(hash, at);
+        if self.tables.get_mut(table).is_some_and(|table| table.remove(hash, at)) {
+            self.len -= 1;
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// What the tables take in memory, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.tables.iter().map(|table| table.slots.len() * size_of::<Slot>() + size_of::<Table>()).sum()
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the halves of a hash are taken on purpose")]
@@ -91,22 +110,22 @@ impl Table {
     }
 
     fn insert(&mut self, hash: u32, at: u32) {
-        // A quarter stays empty: probes stay short, and always end.
-        if (self.len + 1) * 4 > self.slots.len() * 3 {
+        // An eighth stays empty: probes stay short, and always end.
+        if (self.len + 1) * 8 > self.slots.len() * 7 {
             self.grow();
         }
         self.len += 1;
         self.put(Slot { hash, at });
     }
 
-    fn remove(&mut self, hash: u32, at: u32) {
+    fn remove(&mut self, hash: u32, at: u32) -> bool {
         if self.slots.is_empty() {
-            return;
+            return false;
         }
         let mut hole = self.home(hash);
         while self.slots[hole].at != at {
             if self.slots[hole].at == NOWHERE {
-                return;
+                return false;
             }
             hole = self.after(hole);
         }
@@ -122,10 +141,11 @@ impl Table {
             next = self.after(next);
         }
         self.slots[hole] = EMPTY;
+        true
     }
 
     fn grow(&mut self) {
-        let size = (self.slots.len() * 2).max(SLOTS_MIN);
+        let size = (self.slots.len() + self.slots.len() / 8).max(SLOTS_MIN);
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; size].into_boxed_slice());
         for slot in old.iter().filter(|slot| slot.at != NOWHERE) {
             self.put(*slot);
@@ -140,17 +160,23 @@ impl Table {
         self.slots[here] = slot;
     }
 
+    fn bytes(&self) -> usize {
+        allocated(size_of_val(&*self.slots))
+    }
+
+    /// The hash's part of the table: sizes are no powers of two.
     const fn home(&self, hash: u32) -> usize {
-        hash as usize & (self.slots.len() - 1)
+        ((hash as u64 * self.slots.len() as u64) >> 32) as usize
     }
 
     const fn after(&self, here: usize) -> usize {
-        (here + 1) & (self.slots.len() - 1)
+        let next = here + 1;
+        if next == self.slots.len() { 0 } else { next }
     }
 
     /// Steps forward from `from` to `to`.
     const fn distance(&self, from: usize, to: usize) -> usize {
-        to.wrapping_sub(from) & (self.slots.len() - 1)
+        if to >= from { to - from } else { to + self.slots.len() - from }
     }
 }
 
@@ -183,6 +209,7 @@ mod tests {
             let mut table = Table::default();
             let mut model: HashMap<u32, u32> = HashMap::new();
             for (hash, at, adds) in steps {
+                let hash = hash << 28;
                 match (adds, model.get(&at).copied()) {
                     (true, None) => {
                         model.insert(at, hash);

@@ -2,18 +2,44 @@
 
 use std::collections::VecDeque;
 
-use super::sequence::{BatchId, ProducerId};
+use super::allowance::allocated;
+use super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence};
 
 /// How many acknowledged intervals a partition remembers.
 const INTERVALS_MAX: usize = 64;
+
+/// Room for so many is always there.
+const INTERVALS_MIN: usize = 4;
 
 /// One acknowledged batch's place in the log, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interval {
     pub(super) first: i64,
     pub(super) last: i64,
-    /// Absent for producers without sequences: no two of their batches are the same one.
-    pub(super) batch: Option<BatchId>,
+    pub(super) batch: Identity,
+}
+
+/// Which batch it is; its length is that of its interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    producer: ProducerId,
+    base: Sequence,
+    epoch: ProducerEpoch,
+}
+
+impl Identity {
+    pub(super) const fn of(batch: BatchId) -> Self {
+        Self { producer: batch.producer_id, base: batch.range.first, epoch: batch.epoch }
+    }
+}
+
+impl Interval {
+    /// Of producers without sequences no two batches are the same one.
+    fn is_of_same_batch(&self, other: &Self) -> bool {
+        self.batch.producer.is_idempotent()
+            && self.batch == other.batch
+            && self.last - self.first == other.last - other.first
+    }
 }
 
 /// How a new interval stands to the remembered ones.
@@ -37,8 +63,11 @@ pub(super) struct Intervals {
 }
 
 impl Intervals {
-    pub(super) const fn new() -> Self {
-        Self { newest: VecDeque::new(), highest: -1 }
+    /// What an empty one takes beside itself, in bytes.
+    pub(super) const BYTES_MIN: usize = allocated(INTERVALS_MIN * size_of::<Interval>());
+
+    pub(super) fn new() -> Self {
+        Self { newest: VecDeque::with_capacity(INTERVALS_MIN), highest: -1 }
     }
 
     /// `is_new`: the batch was not acknowledged before, as far as its producer's sequences tell.
@@ -49,7 +78,7 @@ impl Intervals {
         }
         let mut fit = Fit::New;
         for known in &self.newest {
-            let same_batch = interval.batch.is_some() && interval.batch == known.batch;
+            let same_batch = interval.is_of_same_batch(known);
             let same_place = interval.first == known.first && interval.last == known.last;
             let apart = interval.first > known.last || interval.last < known.first;
             match (same_batch, same_place, apart) {
@@ -66,8 +95,9 @@ impl Intervals {
         self.newest.iter().any(|known| known.first < offset && offset <= known.last)
     }
 
-    pub(super) fn push(&mut self, interval: Interval) {
-        if self.newest.len() == INTERVALS_MAX {
+    pub(super) fn push(&mut self, interval: Interval, may_grow: bool) {
+        let is_full = self.newest.len() == self.newest.capacity();
+        if self.newest.len() == INTERVALS_MAX || is_full && !may_grow {
             self.newest.pop_front();
         }
         self.highest = self.highest.max(interval.last);
@@ -75,49 +105,72 @@ impl Intervals {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::new();
+        self.newest.clear();
+        self.newest.shrink_to(INTERVALS_MIN);
+        self.highest = -1;
     }
 
     /// What the intervals take in memory, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.newest.capacity() * size_of::<Interval>()
+        allocated(self.newest.capacity() * size_of::<Interval>())
     }
-}
-
-/// Not tied to one batch: producers without sequences send no two that are the same.
-pub(super) fn identity(batch: BatchId) -> Option<BatchId> {
-    (batch.producer_id != ProducerId::new(-1)).then_some(batch)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::sequence::{ProducerEpoch, SequenceRange};
+    use super::super::sequence::SequenceRange;
     use super::*;
 
     fn interval(first: i64, last: i64, base: i32) -> Interval {
         let range = SequenceRange::from_wire(base, i32::try_from(last - first).unwrap()).unwrap();
         let batch = BatchId { producer_id: ProducerId::new(7), epoch: ProducerEpoch::new(0), range };
-        Interval { first, last, batch: Some(batch) }
+        Interval { first, last, batch: Identity::of(batch) }
+    }
+
+    fn nobodys(at: i64) -> Interval {
+        let batch = Identity { producer: ProducerId::new(-1), ..interval(at, at, 0).batch };
+        Interval { batch, ..interval(at, at, 0) }
+    }
+
+    #[test]
+    fn an_interval_takes_32_bytes() {
+        assert_eq!(size_of::<Interval>(), 32);
+    }
+
+    #[test]
+    fn batches_without_a_producer_are_never_the_same() {
+        let mut known = Intervals::new();
+        known.push(nobodys(104), true);
+        assert_eq!(known.fit(&nobodys(104), false), Fit::Contradiction);
     }
 
     #[test]
     fn interval_collision_is_seen_under_any_order() {
         let mut known = Intervals::new();
-        known.push(interval(100, 104, 0));
-        known.push(interval(105, 109, 5));
+        known.push(interval(100, 104, 0), true);
+        known.push(interval(105, 109, 5), true);
         assert_eq!(known.fit(&interval(110, 114, 10), false), Fit::New);
         assert_eq!(known.fit(&interval(100, 104, 0), false), Fit::Known);
         assert_eq!(known.fit(&interval(103, 107, 20), false), Fit::Contradiction);
         assert_eq!(known.fit(&interval(90, 94, 0), false), Fit::Contradiction);
         assert_eq!(known.fit(&interval(90, 94, 30), false), Fit::New);
-        assert_eq!(known.fit(&Interval { batch: None, ..interval(104, 104, 0) }, false), Fit::Contradiction);
+        assert_eq!(known.fit(&nobodys(104), false), Fit::Contradiction);
+    }
+
+    #[test]
+    fn without_room_to_grow_the_oldest_makes_room() {
+        let mut known = Intervals::new();
+        (0..10).for_each(|n| known.push(interval(n, n, 0), false));
+        assert_eq!((known.newest.len(), known.bytes()), (INTERVALS_MIN, Intervals::BYTES_MIN));
+        assert_eq!(known.fit(&interval(5, 5, 500), false), Fit::New);
+        assert_eq!(known.fit(&interval(6, 6, 500), false), Fit::Contradiction);
     }
 
     #[test]
     fn a_batch_that_was_acknowledged_before_is_compared_wherever_it_stands() {
         let mut known = Intervals::new();
-        known.push(interval(100, 104, 0));
-        known.push(interval(105, 109, 5));
+        known.push(interval(100, 104, 0), true);
+        known.push(interval(105, 109, 5), true);
         assert_eq!(known.fit(&interval(500, 504, 0), false), Fit::Contradiction);
         assert_eq!(known.fit(&interval(500, 504, 10), true), Fit::New);
     }
@@ -125,7 +178,7 @@ mod tests {
     #[test]
     fn a_batch_does_not_begin_inside_another() {
         let mut known = Intervals::new();
-        known.push(interval(100, 104, 0));
+        known.push(interval(100, 104, 0), true);
         assert!(!known.are_cut_by(100) && known.are_cut_by(101) && known.are_cut_by(104) && !known.are_cut_by(105));
     }
 
@@ -133,7 +186,7 @@ mod tests {
     fn only_the_newest_are_remembered() {
         let mut known = Intervals::new();
         for n in 0..100 {
-            known.push(interval(n, n, i32::try_from(n).unwrap()));
+            known.push(interval(n, n, i32::try_from(n).unwrap()), true);
         }
         assert_eq!(known.newest.len(), INTERVALS_MAX);
         assert_eq!(known.fit(&interval(0, 0, 500), false), Fit::New);

@@ -2,6 +2,7 @@
 //!
 //! Knows batches, not bytes: nothing here imports `wire`.
 
+mod allowance;
 mod answer;
 mod attempts;
 mod directory;
@@ -9,6 +10,7 @@ mod entry;
 mod handed;
 mod index;
 mod intervals;
+mod retired;
 mod sequence;
 mod slab;
 mod topic;
@@ -17,6 +19,7 @@ mod tracker;
 mod verdict;
 mod window;
 
+pub use allowance::Allowance;
 pub use answer::{Answer, ErrorCode};
 pub use attempts::{Acks, Batch, BrokerGeneration, ConnectionId, Millis, Outcome, Sender, Ticket};
 pub use directory::{Directory, Learned};

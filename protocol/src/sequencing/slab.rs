@@ -1,7 +1,10 @@
-//! Values in numbered places that stay where they are: growing allocates one more chunk and moves nothing.
+//! Values in numbered places that stay where they are: growing adds one chunk and moves nothing, and a chunk that has
+//! become empty is given back.
+
+use super::allowance::allocated;
 
 /// Values per chunk, and so the most that one growth step has to prepare.
-const CHUNK: usize = 1024;
+const CHUNK: usize = 128;
 
 /// No place: the end of a list of places.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -9,51 +12,100 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 #[derive(Debug)]
 enum Place<T> {
     Taken(T),
-    Free { next: u32 },
+    /// `next` is the next free place of the same chunk.
+    Free {
+        next: u32,
+    },
+}
+
+/// What is known of a chunk beside its values, so that those who look for one meet only these.
+#[derive(Debug)]
+struct Chunk {
+    free: u32,
+    len: u32,
+    /// The next chunk of the list that this one is in.
+    next: u32,
 }
 
 /// A slab of values addressed by `u32`.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
-    chunks: Vec<Vec<Place<T>>>,
-    free: u32,
+    /// `None`: given back.
+    places: Vec<Option<Box<[Place<T>; CHUNK]>>>,
+    chunks: Vec<Chunk>,
+    /// The first chunk with a free place; some on the list may have been given back.
+    open: u32,
+    /// The first of those that were given back and are on no other list.
+    gone: u32,
+    /// Chunks that are there.
+    held: usize,
+    /// Those of them that are empty: one is kept, for a slab that goes up and down.
+    empty: u32,
     len: u32,
+    bytes: usize,
 }
 
 impl<T> Slab<T> {
     pub(super) const fn new() -> Self {
-        Self { chunks: Vec::new(), free: NOWHERE, len: 0 }
+        Self {
+            places: Vec::new(),
+            chunks: Vec::new(),
+            open: NOWHERE,
+            gone: NOWHERE,
+            held: 0,
+            empty: 0,
+            len: 0,
+            bytes: 0,
+        }
     }
 
     /// Puts `value` into a free place.
     pub(super) fn insert(&mut self, value: T) -> u32 {
+        if self.is_full() {
+            self.add_chunk();
+        }
+        // A chunk that was given back while it was open is on the list still.
+        while self.places[self.open as usize].is_none() {
+            let here = self.open as usize;
+            self.open = self.chunks[here].next;
+            self.chunks[here].next = self.gone;
+            self.gone = here as u32;
+        }
+        let here = self.open as usize;
+        let chunk = &mut self.chunks[here];
+        let places = self.places[here].as_mut().expect("skipped above when it is not there");
+        let at = chunk.free;
+        let Place::Free { next } = places[at as usize] else { unreachable!("the free list holds only free places") };
+        places[at as usize] = Place::Taken(value);
+        self.empty -= u32::from(chunk.len == 0);
+        chunk.free = next;
+        chunk.len += 1;
+        if next == NOWHERE {
+            self.open = chunk.next;
+        }
         self.len += 1;
-        if self.free != NOWHERE {
-            let at = self.free;
-            let place = &mut self.chunks[at as usize / CHUNK][at as usize % CHUNK];
-            let Place::Free { next } = *place else { unreachable!("the free list holds only free places") };
-            self.free = next;
-            *place = Place::Taken(value);
-            return at;
-        }
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
-        }
-        let before = (self.chunks.len() - 1) * CHUNK;
-        let chunk = self.chunks.last_mut().expect("pushed above");
-        chunk.push(Place::Taken(value));
-        u32::try_from(before + chunk.len() - 1).expect("limits keep slabs below 2^32 places")
+        here as u32 * CHUNK as u32 + at
     }
 
     /// Takes the value at `at` out; the place may be given to another value.
     pub(super) fn remove(&mut self, at: u32) -> Option<T> {
-        let place = self.chunks.get_mut(at as usize / CHUNK)?.get_mut(at as usize % CHUNK)?;
-        if matches!(place, Place::Free { .. }) {
+        let (here, place) = (at as usize / CHUNK, at as usize % CHUNK);
+        let places = self.places.get_mut(here)?.as_mut()?;
+        if matches!(places[place], Place::Free { .. }) {
             return None;
         }
-        let taken = std::mem::replace(place, Place::Free { next: self.free });
-        self.free = at;
+        let chunk = &mut self.chunks[here];
+        let taken = std::mem::replace(&mut places[place], Place::Free { next: chunk.free });
+        if chunk.free == NOWHERE {
+            chunk.next = self.open;
+            self.open = here as u32;
+        }
+        chunk.free = place as u32;
+        chunk.len -= 1;
         self.len -= 1;
+        if chunk.len == 0 {
+            self.note_empty(here);
+        }
         match taken {
             Place::Taken(value) => Some(value),
             Place::Free { .. } => None,
@@ -61,14 +113,14 @@ impl<T> Slab<T> {
     }
 
     pub(super) fn get(&self, at: u32) -> Option<&T> {
-        match self.chunks.get(at as usize / CHUNK)?.get(at as usize % CHUNK)? {
+        match &self.places.get(at as usize / CHUNK)?.as_ref()?[at as usize % CHUNK] {
             Place::Taken(value) => Some(value),
             Place::Free { .. } => None,
         }
     }
 
     pub(super) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
-        match self.chunks.get_mut(at as usize / CHUNK)?.get_mut(at as usize % CHUNK)? {
+        match &mut self.places.get_mut(at as usize / CHUNK)?.as_mut()?[at as usize % CHUNK] {
             Place::Taken(value) => Some(value),
             Place::Free { .. } => None,
         }
@@ -79,16 +131,76 @@ impl<T> Slab<T> {
         self.len
     }
 
-    /// One more than the highest place ever used.
+    /// One more than the highest place ever used, or more.
     pub(super) fn places(&self) -> u32 {
-        let last = self.chunks.last().map_or(0, Vec::len);
-        let full = self.chunks.len().saturating_sub(1) * CHUNK;
-        u32::try_from(full + last).expect("limits keep slabs below 2^32 places")
+        u32::try_from(self.places.len() * CHUNK).expect("limits keep slabs below 2^32 places")
+    }
+
+    /// The first place from `at` on whose chunk is there; `at` itself as a rule.
+    pub(super) fn present_from(&self, at: u32) -> u32 {
+        let (from, is_there) = (at as usize / CHUNK, |chunk: &Option<_>| chunk.is_some());
+        match self.places.get(from..).and_then(|rest| rest.iter().position(is_there)) {
+            Some(0) => at,
+            Some(skipped) => ((from + skipped) * CHUNK) as u32,
+            None => self.places(),
+        }
+    }
+
+    /// What the next insertion adds to what the places take.
+    pub(super) const fn growth(&self) -> usize {
+        if self.is_full() { Self::CHUNK_BYTES } else { 0 }
     }
 
     /// What the places take in memory, in bytes; what their values own elsewhere is not in it.
-    pub(super) fn bytes(&self) -> usize {
-        self.chunks.len() * CHUNK * size_of::<Place<T>>() + self.chunks.capacity() * size_of::<Vec<Place<T>>>()
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// All values.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        (0..self.places()).filter_map(|at| self.get(at))
+    }
+
+    const CHUNK_BYTES: usize = allocated(size_of::<[Place<T>; CHUNK]>());
+
+    const fn is_full(&self) -> bool {
+        self.len as usize == self.held * CHUNK
+    }
+
+    fn add_chunk(&mut self) {
+        let here = self.gone;
+        let here = if here == NOWHERE {
+            self.places.push(None);
+            self.chunks.push(Chunk { free: NOWHERE, len: 0, next: NOWHERE });
+            self.places.len() - 1
+        } else {
+            self.gone = self.chunks[here as usize].next;
+            here as usize
+        };
+        let last = CHUNK as u32 - 1;
+        let free = |at| Place::Free { next: if at == last { NOWHERE } else { at + 1 } };
+        self.places[here] = Some(Box::new(std::array::from_fn(|at| free(at as u32))));
+        self.chunks[here] = Chunk { free: 0, len: 0, next: self.open };
+        self.open = u32::try_from(here).expect("limits keep slabs below 2^32 places");
+        self.held += 1;
+        self.empty += 1;
+        self.count();
+    }
+
+    fn note_empty(&mut self, here: usize) {
+        if self.empty == 0 {
+            self.empty = 1;
+            return;
+        }
+        self.places[here] = None;
+        self.held -= 1;
+        self.count();
+    }
+
+    fn count(&mut self) {
+        let tables = self.places.capacity() * size_of::<Option<Box<T>>>() + self.chunks.capacity() * size_of::<Chunk>();
+        self.bytes = self.held * Self::CHUNK_BYTES + tables;
     }
 }
 
@@ -108,6 +220,9 @@ impl<T> std::ops::IndexMut<u32> for Slab<T> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -125,6 +240,46 @@ mod tests {
         assert_eq!(slab.get(places[1500]), None);
         assert_eq!(slab.insert(7), places[1500]);
         assert_eq!(slab[places[2999]], 2999);
-        assert_eq!(slab.places(), 3000);
+    }
+
+    #[test]
+    fn what_is_empty_is_given_back_but_for_one_chunk() {
+        let mut slab = Slab::new();
+        let places: Vec<u32> = (0..6400).map(|n| slab.insert(n)).collect();
+        let full = slab.bytes();
+        for at in &places[CHUNK..] {
+            slab.remove(*at);
+        }
+        assert_eq!((slab.held, slab.present_from(2 * CHUNK as u32 + 5)), (2, slab.places()));
+        assert!(slab.bytes() < full / 8, "{} of {full}", slab.bytes());
+        // Up and down at the edge of a chunk, nothing is given back and taken again.
+        let before = slab.bytes();
+        let again: Vec<u32> = (0..CHUNK as u32).map(|n| slab.insert(n)).collect();
+        assert_eq!((slab.growth() > 0, slab.bytes()), (true, before));
+        again.into_iter().for_each(|at| assert!(slab.remove(at).is_some()));
+        assert_eq!(slab.bytes(), before);
+    }
+
+    proptest! {
+        /// In waves, so that chunks fill, empty and come back.
+        #[test]
+        fn a_slab_agrees_with_a_map(waves in prop::collection::vec((0_usize..300, 0_usize..300), 0..12)) {
+            let (mut slab, mut model, mut order) = (Slab::new(), HashMap::new(), Vec::new());
+            for (n, (added, removed)) in waves.into_iter().enumerate() {
+                for value in 0..added {
+                    let at = slab.insert((n, value));
+                    prop_assert_eq!(model.insert(at, (n, value)), None);
+                    order.push(at);
+                }
+                for _ in 0..removed.min(order.len()) {
+                    let at = order.swap_remove(order.len() * 7 / 11 % order.len());
+                    prop_assert_eq!(slab.remove(at), model.remove(&at));
+                }
+                prop_assert_eq!(slab.len() as usize, model.len());
+                for at in 0..slab.places() {
+                    prop_assert_eq!(slab.get(at), model.get(&at));
+                }
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The topics that something is known of, each with one place, however a request names it.
 
-use hashbrown::HashMap;
-
+use super::allowance::allocated;
+use super::index::Index;
 use super::slab::Slab;
 use super::topic::{TopicId, TopicRef};
 
@@ -38,8 +38,8 @@ impl Topic {
 #[derive(Debug)]
 pub(super) struct Topics {
     slab: Slab<Topic>,
-    by_name: HashMap<Box<[u8]>, u32>,
-    by_id: HashMap<TopicId, u32>,
+    by_name: Index,
+    by_id: Index,
     name_bytes: usize,
     /// How many have an id only.
     unnamed: u32,
@@ -59,8 +59,8 @@ impl Topics {
     pub(super) fn new() -> Self {
         Self {
             slab: Slab::new(),
-            by_name: HashMap::new(),
-            by_id: HashMap::new(),
+            by_name: Index::new(),
+            by_id: Index::new(),
             name_bytes: 0,
             unnamed: 0,
             retirements: 0,
@@ -69,8 +69,8 @@ impl Topics {
 
     pub(super) fn find(&self, topic: TopicRef<'_>) -> Option<u32> {
         match topic {
-            TopicRef::Name(name) => self.by_name.get(name).copied(),
-            TopicRef::Id(id) => self.by_id.get(&id).copied(),
+            TopicRef::Name(name) => self.find_name(name),
+            TopicRef::Id(id) => self.find_id(id),
         }
     }
 
@@ -82,23 +82,27 @@ impl Topics {
         &mut self.slab[at]
     }
 
+    /// What a topic that is not here yet adds to what they take, in bytes.
+    pub(super) const fn growth(&self) -> usize {
+        self.slab.growth() + TOPIC_NAME_BYTES_MAX
+    }
+
     /// Gives a topic a place; `name` and `id` are as far as they are known, at least one of them.
     pub(super) fn insert(&mut self, name: Option<&[u8]>, id: Option<TopicId>) -> u32 {
         if let (Some(name), Some(id)) = (name, id) {
-            self.link(name, id);
+            self.link(name, id, true);
         }
-        let known = name.and_then(|n| self.by_name.get(n)).or_else(|| id.and_then(|i| self.by_id.get(&i)));
+        let known = name.and_then(|name| self.find_name(name)).or_else(|| self.find_id(id?));
         if let Some(at) = known {
-            return *at;
+            return at;
         }
-        let at = self.slab.insert(Topic { name: name.map(Into::into), id, stamp: 0, partitions: 0, retired: false });
-        self.unnamed += u32::from(name.is_none());
+        let at = self.slab.insert(Topic { name: None, id: None, stamp: 0, partitions: 0, retired: false });
+        self.unnamed += 1;
         if let Some(name) = name {
-            self.name_bytes += 2 * name.len();
-            self.by_name.insert(name.into(), at);
+            self.give_name(at, name);
         }
         if let Some(id) = id {
-            self.by_id.insert(id, at);
+            self.give_id(at, id);
         }
         at
     }
@@ -106,9 +110,10 @@ impl Topics {
     /// Takes in that `name` and `id` are one topic.
     ///
     /// What was known under the name without an id may belong to another incarnation: its proofs end. What was
-    /// known under both, not knowing that they are one, is dropped.
-    pub(super) fn link(&mut self, name: &[u8], id: TopicId) {
-        match (self.by_name.get(name).copied(), self.by_id.get(&id).copied()) {
+    /// known under both, not knowing that they are one, is dropped, and so is what was known under an id for whose name
+    /// there is no room: `may_grow` says.
+    pub(super) fn link(&mut self, name: &[u8], id: TopicId, may_grow: bool) {
+        match (self.find_name(name), self.find_id(id)) {
             (None, None) => {}
             (Some(a), Some(b)) if a == b => {}
             (Some(a), Some(b)) => {
@@ -118,17 +123,11 @@ impl Topics {
             (Some(at), None) if self.slab[at].id.is_some() => self.retire(at),
             (Some(at), None) => {
                 let topic = &mut self.slab[at];
-                topic.id = Some(id);
                 topic.stamp = topic.stamp.wrapping_add(1);
-                self.by_id.insert(id, at);
+                self.give_id(at, id);
             }
-            (None, Some(at)) if self.slab[at].name.is_some() => self.retire(at),
-            (None, Some(at)) => {
-                self.slab[at].name = Some(name.into());
-                self.unnamed -= 1;
-                self.name_bytes += 2 * name.len();
-                self.by_name.insert(name.into(), at);
-            }
+            (None, Some(at)) if self.slab[at].name.is_some() || !may_grow => self.retire(at),
+            (None, Some(at)) => self.give_name(at, name),
         }
     }
 
@@ -152,7 +151,7 @@ impl Topics {
         if let Some(topic) = self.slab.remove(at) {
             self.unmap(at, topic.name.as_deref(), topic.id);
             self.unnamed -= u32::from(topic.name.is_none());
-            self.name_bytes -= topic.name.map_or(0, |name| 2 * name.len());
+            self.name_bytes -= topic.name.map_or(0, |name| allocated(name.len()));
         }
     }
 
@@ -179,20 +178,36 @@ impl Topics {
     }
 
     /// What the topics take in memory, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.slab.bytes() + self.name_bytes + self.by_name.allocation_size() + self.by_id.allocation_size()
+    pub(super) const fn bytes(&self) -> usize {
+        self.slab.bytes() + self.name_bytes + self.by_name.bytes() + self.by_id.bytes()
+    }
+
+    fn find_name(&self, name: &[u8]) -> Option<u32> {
+        self.by_name.find(&name, |at| self.slab[at].name.as_deref() == Some(name))
+    }
+
+    fn find_id(&self, id: TopicId) -> Option<u32> {
+        self.by_id.find(&id, |at| self.slab[at].id == Some(id))
+    }
+
+    fn give_name(&mut self, at: u32, name: &[u8]) {
+        self.slab[at].name = Some(name.into());
+        self.unnamed -= 1;
+        self.name_bytes += allocated(name.len());
+        self.by_name.insert(&name, at);
+    }
+
+    fn give_id(&mut self, at: u32, id: TopicId) {
+        self.slab[at].id = Some(id);
+        self.by_id.insert(&id, at);
     }
 
     fn unmap(&mut self, at: u32, name: Option<&[u8]>, id: Option<TopicId>) {
-        if let Some(name) = name
-            && self.by_name.get(name) == Some(&at)
-        {
-            self.by_name.remove(name);
+        if let Some(name) = name {
+            self.by_name.remove(&name, at);
         }
-        if let Some(id) = id
-            && self.by_id.get(&id) == Some(&at)
-        {
-            self.by_id.remove(&id);
+        if let Some(id) = id {
+            self.by_id.remove(&id, at);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::allowance::allocated;
 use super::sequence::{Sequence, SequenceRange};
 
 /// What is compared beside the range before a batch is taken for the one that was acknowledged.
@@ -67,17 +68,29 @@ pub(super) struct Window {
     append_times: Option<Box<VecDeque<i64>>>,
 }
 
-/// The first allocation: with the newest, as many batches as the broker remembers
+/// Room that every window has: with the newest, for as many batches as the broker remembers
 /// (`ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
 const OLDER_MIN: usize = 4;
 
+/// Beyond which least size a window may grow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Growth {
+    /// By slots for more ranges, up to so many in all; otherwise the oldest makes room.
+    pub(super) slots: bool,
+    /// By append times; a range whose append time finds no place is acknowledged, but cannot be answered for.
+    pub(super) append_times: bool,
+}
+
 impl Default for Window {
     fn default() -> Self {
-        Self { newest: ABSENT, older: VecDeque::new(), append_times: None }
+        Self { newest: ABSENT, older: VecDeque::with_capacity(OLDER_MIN), append_times: None }
     }
 }
 
 impl Window {
+    /// What an empty one takes beside itself, in bytes.
+    pub(super) const BYTES_MIN: usize = allocated(OLDER_MIN * size_of::<Slot>());
+
     pub(super) fn is_empty(&self) -> bool {
         self.newest.is_absent()
     }
@@ -107,7 +120,12 @@ impl Window {
     }
 
     /// Adds a range, or replaces what is known of the same one; the oldest makes room.
-    pub(super) fn insert(&mut self, acked: Acked, slots_max: usize) {
+    pub(super) fn insert(&mut self, mut acked: Acked, slots_max: usize, growth: Growth) {
+        if self.append_times.is_none() && acked.append_time != -1 && !growth.append_times {
+            acked.append_time = -1;
+            acked.proof = false;
+        }
+        let slots_max = if growth.slots { slots_max } else { slots_max.min(self.older.capacity() + 1) };
         if let Some(at) = self.place_of(acked.range) {
             *self.slot_mut(at) = Slot::from(acked);
             self.set_append_time(at, acked.append_time);
@@ -144,13 +162,19 @@ impl Window {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        self.newest = ABSENT;
+        self.older.clear();
+        self.older.shrink_to(OLDER_MIN);
+        self.append_times = None;
     }
 
     /// What the slots take in memory beside the window itself, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let times = self.append_times.as_ref().map_or(0, |t| t.capacity() * size_of::<i64>() + size_of_val(&**t));
-        self.older.capacity() * size_of::<Slot>() + times
+        let of_times = |times: &VecDeque<i64>| {
+            allocated(times.capacity() * size_of::<i64>()) + allocated(size_of::<VecDeque<i64>>())
+        };
+        let times = self.append_times.as_deref().map_or(0, of_times);
+        allocated(self.older.capacity() * size_of::<Slot>()) + times
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Acked> + '_ {
@@ -212,7 +236,7 @@ impl Window {
             return;
         }
         if self.older.len() == self.older.capacity() {
-            let target = (self.older.len() * 2).clamp(OLDER_MIN, slots_max.saturating_sub(1).max(OLDER_MIN));
+            let target = (self.older.len() * 2).min(slots_max.saturating_sub(1));
             self.older.reserve_exact(target - self.older.len());
         }
         if at == self.len() {
@@ -259,67 +283,4 @@ impl From<Acked> for Slot {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn acked(base: i32, delta: i32, base_offset: i64) -> Acked {
-        Acked {
-            range: SequenceRange::from_wire(base, delta).unwrap(),
-            base_offset,
-            fingerprint: Fingerprint { crc: 1, length: 100 },
-            proof: true,
-            leader_only: false,
-            append_time: -1,
-        }
-    }
-
-    #[test]
-    fn the_oldest_range_makes_room() {
-        let mut window = Window::default();
-        for n in 0..8 {
-            window.insert(acked(n, 0, i64::from(n)), 5);
-        }
-        assert!(window.find(SequenceRange::from_wire(2, 0).unwrap()).is_none());
-        assert_eq!(window.find(SequenceRange::from_wire(3, 0).unwrap()).unwrap().base_offset, 3);
-        assert_eq!(window.expected(), Sequence::new(8));
-    }
-
-    #[test]
-    fn a_late_answer_takes_its_place_and_does_not_rewind() {
-        let mut window = Window::default();
-        window.insert(acked(5, 4, 105), 5);
-        window.insert(acked(0, 4, 100), 5);
-        assert_eq!(window.expected(), Sequence::new(10));
-        assert_eq!(window.iter().map(|a| a.base_offset).collect::<Vec<_>>(), [100, 105]);
-    }
-
-    #[test]
-    fn a_full_window_takes_nothing_older_than_its_oldest() {
-        let mut window = Window::default();
-        for n in 10..15 {
-            window.insert(acked(n, 0, i64::from(n)), 5);
-        }
-        window.insert(acked(3, 0, 3), 5);
-        assert!(window.find(SequenceRange::from_wire(3, 0).unwrap()).is_none());
-        assert!(window.find(SequenceRange::from_wire(10, 0).unwrap()).is_some());
-    }
-
-    #[test]
-    fn append_times_stay_with_their_ranges() {
-        let mut window = Window::default();
-        window.insert(acked(0, 0, 0), 5);
-        window.insert(Acked { append_time: 77, ..acked(2, 0, 2) }, 5);
-        window.insert(acked(1, 0, 1), 5);
-        let times: Vec<i64> = window.iter().map(|a| a.append_time).collect();
-        assert_eq!(times, [-1, -1, 77]);
-        for n in 3..7 {
-            window.insert(acked(n, 0, i64::from(n)), 5);
-        }
-        assert_eq!(window.find(SequenceRange::from_wire(2, 0).unwrap()).unwrap().append_time, 77);
-    }
-
-    #[test]
-    fn a_slot_takes_24_bytes() {
-        assert_eq!(size_of::<Slot>(), 24);
-    }
-}
+mod tests;

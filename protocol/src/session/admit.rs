@@ -1,12 +1,13 @@
 //! A produce request on its way to the broker.
 
+use super::keep::{CLAIMS_MIN, answer_bytes, names_bytes, strip_bytes};
 use super::observe::{Manner, Observed};
-use super::{Admission, Claim, Claims, Kept, Ledger, Local, Mixed, Mode, Pending, Present, Report, Session, Stripped};
+use super::{Admission, Claim, Claims, Ledger, Local, Mixed, Mode, Pending, Present, Report, Session, Stripped};
 use crate::event::{Action, Event, Unread};
-use crate::sequencing::{Acks, Outcome, Passage, Proof};
+use crate::sequencing::{Acks, Outcome, Passage};
 use crate::wire::frame::LENGTH_BYTES;
 use crate::wire::head::RequestHead;
-use crate::wire::produce::{self, AnswerEntry, OwnedTopic, ProduceEntry, ProduceRequest};
+use crate::wire::produce::{self, ProduceEntry, ProduceRequest};
 
 /// The oldest version whose answers are made here: before it, batches have no producer id by the book (KIP-98).
 const ANSWERED_VERSION_MIN: i16 = 3;
@@ -42,6 +43,9 @@ impl<L: Ledger> Session<L> {
         if held && self.must_still_wait(&body, present) {
             return Admission::Hold;
         }
+        if body.partitions > CLAIMS_MIN && body.partitions * size_of::<Claim>() > present.keep_bytes_max {
+            return self.unread(Unread::Memory, report);
+        }
         let acks = Acks::from_wire(body.acks);
         let correlation_id = head.prefix.correlation_id;
         let request = Request { frame, version, correlation_id, body, acks };
@@ -62,12 +66,16 @@ impl<L: Ledger> Session<L> {
 
     /// A frame that goes through unread may append what nobody here has seen.
     fn unread(&mut self, why: Unread, report: &mut impl Report) -> Admission {
+        self.unread = true;
+        report(self.taint_by(why));
+        Admission::Unread
+    }
+
+    pub(super) fn taint_by(&self, why: Unread) -> Event<'static> {
         if why.taints() {
             self.ledger().taint();
         }
-        self.unread = true;
-        report(Event::Unread(why));
-        Admission::Unread
+        Event::Unread(why)
     }
 
     fn observe_all(&self, request: &Request<'_>, held: bool, present: &Present, observed: &mut Vec<Observed>) {
@@ -104,10 +112,13 @@ impl<L: Ledger> Session<L> {
         }
         let proven = observed.iter().filter(|observed| observed.proof.is_some()).count();
         if proven > 0 && self.may_answer(request, observed, present) {
-            if proven == observed.len() {
+            let names = names_bytes(&request.body, observed);
+            if proven == observed.len() && answer_bytes(proven, names) <= present.keep_bytes_max {
                 return self.answer(request, observed, present, report);
             }
-            if present.policy.mixed == Mixed::Strip
+            if proven < observed.len()
+                && present.policy.mixed == Mixed::Strip
+                && strip_bytes(request.frame.len(), proven, observed.len(), names) <= present.keep_bytes_max
                 && let Some(stripped) = self.strip(request, observed, present, report)
             {
                 return stripped;
@@ -197,24 +208,6 @@ impl<L: Ledger> Session<L> {
         stripped.sent.sort_unstable();
         let pending = self.pending(request, observed, Some(Box::new(stripped)));
         Some(Admission::Strip { frame, pending })
-    }
-
-    /// Notes down what a duplicate is answered with.
-    fn keep(&self, out: &mut Stripped, entry: &ProduceEntry<'_>, proof: Proof, acks: Acks, present: &Present) {
-        let topic = OwnedTopic::from(entry.topic);
-        let partition = entry.partition;
-        out.answers.push(AnswerEntry {
-            topic: topic.clone(),
-            partition,
-            error: 0,
-            base_offset: proof.base_offset,
-            log_append_time: proof.log_append_time,
-            log_start_offset: proof.log_start_offset,
-        });
-        out.kept.push(Kept { topic, partition, proof });
-        let sender = self.sender(acks, present);
-        let producer = proof.batch.producer_id;
-        self.ledger().tracker(partition, |tracker| tracker.answered(entry.topic, partition, producer, &sender));
     }
 
     fn forward(

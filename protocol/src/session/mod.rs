@@ -2,6 +2,7 @@
 
 mod admit;
 mod auth;
+mod keep;
 mod learn;
 mod observe;
 mod settle;
@@ -82,6 +83,9 @@ pub struct Present {
     pub policy: Policy,
     /// Whether this listener's broker has served a request of a connection without SASL (T33).
     pub serves_without_sasl: bool,
+    /// Bytes that may be kept of a request until its answer has gone. One that would take more is forwarded instead of
+    /// answered, and passes unread if not even its batches can be noted down.
+    pub keep_bytes_max: usize,
 }
 
 /// One batch's ticket, with what finds it in a response.

@@ -139,8 +139,8 @@ impl<L: Ledger> Session<L> {
         let observation = ledger.tracker(partition, observe).unwrap_or_else(|UnknownTopic| {
             let (name, id) = self.other_name(topic);
             ledger.tracker(partition, |tracker| {
-                tracker.introduce(topic, name.as_deref(), id);
-                observe(tracker).unwrap_or_else(|UnknownTopic| unreachable!("it was introduced under the same lock"))
+                tracker.introduce(topic, name.as_deref(), id, present.now);
+                observe(tracker).unwrap_or(Observation::UNTRACKED)
             })
         });
         if observation.rule == Rule::T36 {

@@ -1,5 +1,8 @@
 //! A produce request too large to be held: its batches are tracked while it passes.
 
+use std::sync::Arc;
+
+use super::keep::CLAIMS_MIN;
 use super::observe::{Manner, Observed};
 use super::{Claim, Claims, Ledger, Pending, Present, Report, Session};
 use crate::event::{Action, Event, Unread};
@@ -49,9 +52,8 @@ impl<L: Ledger> Session<L> {
             Some((head, ProduceWalk::new(head.prefix.api_version, body_bytes)?))
         });
         let Some((head, walk)) = walk else {
-            self.ledger().taint();
             self.unread = true;
-            report(Event::Unread(Unread::Undecodable));
+            report(self.taint_by(Unread::Undecodable));
             return None;
         };
         report(Event::Unread(Unread::TooLarge));
@@ -65,7 +67,7 @@ impl<L: Ledger> Session<L> {
             skip: 4 + head.body_at as u64,
             acks: Acks::All,
             timeout_ms: 0,
-            topic: OwnedTopic::Name(Box::default()),
+            topic: OwnedTopic::Name(Arc::default()),
             claims: Vec::new(),
             unclaimed: Some(Vec::new()),
             stopped: false,
@@ -158,8 +160,7 @@ impl<L: Ledger> Session<L> {
                 }
                 Err(_) => {
                     streamed.walk = None;
-                    self.ledger().taint();
-                    report(Event::Unread(Unread::Undecodable));
+                    report(self.taint_by(Unread::Undecodable));
                 }
             }
         }
@@ -208,12 +209,25 @@ impl<L: Ledger> Session<L> {
             Some(claim) => streamed.claims.push(claim),
             None => streamed.note_unclaimed((self.topic_hash(entry.topic), entry.partition)),
         }
+        if streamed.claims.len() > CLAIMS_MIN && streamed.bytes() > present.keep_bytes_max {
+            // Nothing more of it is noted down; what is may stand in it again.
+            (streamed.walk, streamed.unclaimed) = (None, None);
+            report(self.taint_by(Unread::Memory));
+        }
         let authoritative = self.sender(streamed.acks, present).authoritative;
         report(Event::Batch(observed.event(entry, Action::Forwarded, authoritative)));
     }
 }
 
 impl Streamed {
+    /// What is noted down of it so far, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.claims.capacity() * size_of::<Claim>()
+            + self.unclaimed.as_ref().map_or(0, Vec::capacity) * size_of::<(u64, i32)>()
+            + self.carry.capacity()
+    }
+
     fn note_unclaimed(&mut self, place: (u64, i32)) {
         match &mut self.unclaimed {
             Some(unclaimed) if unclaimed.len() < UNCLAIMED_MAX => unclaimed.push(place),

@@ -1,6 +1,7 @@
 //! A session against whole frames, where scenarios cannot reach.
 
 mod ledgers;
+mod memory;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -70,6 +71,7 @@ fn present() -> Present {
         broker: BrokerGeneration { broker: 1, generation: 0 },
         policy: Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false },
         serves_without_sasl: true,
+        keep_bytes_max: usize::MAX,
     }
 }
 
@@ -100,7 +102,12 @@ fn synthesised_response_vN_golden() {
         let ledger = Memory::new();
         let mut session = session(&ledger);
         let topic = crate::sequencing::TopicId(GOLDEN_TOPIC_ID);
-        ledger.0.0.borrow_mut().introduce(crate::sequencing::TopicRef::Id(topic), Some(b"t"), Some(topic));
+        ledger.0.0.borrow_mut().introduce(
+            crate::sequencing::TopicRef::Id(topic),
+            Some(b"t"),
+            Some(topic),
+            Millis(1000),
+        );
         // The proof comes by another version, whose answer has a log start.
         let Admission::Forward(Some(pending)) = admit(&mut session, &request(9)) else { panic!("v{version}") };
         let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 9).map(|(_, text)| hex(text));
@@ -209,7 +216,7 @@ fn a_topic_deleted_by_id_is_gone_under_its_name_too() {
     let id = crate::sequencing::TopicId(GOLDEN_TOPIC_ID);
     ledger.directory(|directory| directory.learn(b"t", id));
     // Whoever introduced it had looked the id up a moment too early.
-    ledger.each_tracker(|tracker| tracker.introduce(crate::sequencing::TopicRef::Name(b"t"), None, None));
+    ledger.each_tracker(|tracker| tracker.introduce(crate::sequencing::TopicRef::Name(b"t"), None, None, Millis(1000)));
     let Admission::Forward(Some(pending)) = admit(&mut session, &request(9)) else { panic!("forwarded") };
     let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 9).map(|(_, text)| hex(text)).expect("v9");
     session.settle(pending, &golden, Millis(1000), &mut |_: Event<'_>| {});

@@ -1,7 +1,9 @@
 //! One account of all memory that clients and brokers can make the proxy hold.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use seqgate_protocol::sequencing::Allowance;
 use tokio::sync::Notify;
 
 /// Counts the bytes of buffers against what the state leaves of the limit.
@@ -12,7 +14,8 @@ use tokio::sync::Notify;
 pub(super) struct Budget {
     max: usize,
     buffers: AtomicUsize,
-    state: AtomicUsize,
+    /// What the state takes, which is bounded by itself.
+    state: Arc<Allowance>,
     waiting: AtomicUsize,
     freed: Notify,
 }
@@ -46,22 +49,21 @@ impl Purpose {
 const BUFFERS_SHARE: usize = 4;
 
 impl Budget {
-    pub(super) fn new(max: usize) -> Self {
-        Self {
-            max,
-            buffers: AtomicUsize::new(0),
-            state: AtomicUsize::new(0),
-            waiting: AtomicUsize::new(0),
-            freed: Notify::new(),
-        }
+    pub(super) fn new(max: usize, state: Arc<Allowance>) -> Self {
+        Self { max, buffers: AtomicUsize::new(0), state, waiting: AtomicUsize::new(0), freed: Notify::new() }
     }
 
     /// Takes `bytes` if they are there for this purpose.
     pub(super) fn try_take(&self, bytes: usize, purpose: Purpose) -> bool {
-        let room = self.max.saturating_sub(self.state.load(Ordering::Relaxed)).max(self.max / BUFFERS_SHARE);
-        let limit = room / 16 * purpose.sixteenths();
+        let limit = self.limit(purpose);
         let fits = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= limit);
         self.buffers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits).is_ok()
+    }
+
+    /// What buffers may take in all when this is what for.
+    fn limit(&self, purpose: Purpose) -> usize {
+        let room = self.max.saturating_sub(self.state.taken()).max(self.max / BUFFERS_SHARE);
+        room / 16 * purpose.sixteenths()
     }
 
     /// Takes `bytes` as soon as they are there; until then, nothing is read. Cancelled, it takes none.
@@ -82,6 +84,16 @@ impl Budget {
         }
     }
 
+    /// Takes `bytes` that cannot be done without: others are refused the sooner.
+    pub(super) fn add(&self, bytes: usize) {
+        self.buffers.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    /// How much could be taken for this purpose.
+    pub(super) fn left(&self, purpose: Purpose) -> usize {
+        self.limit(purpose).saturating_sub(self.buffers())
+    }
+
     /// Gives `bytes` back.
     pub(super) fn give(&self, bytes: usize) {
         let taken = self.buffers.fetch_sub(bytes, Ordering::SeqCst);
@@ -94,9 +106,8 @@ impl Budget {
         self.buffers.load(Ordering::Relaxed)
     }
 
-    /// Takes in what the state has come to.
-    pub(super) fn set_state(&self, bytes: usize) {
-        self.state.store(bytes, Ordering::SeqCst);
+    /// The state may have become smaller.
+    pub(super) fn note_state(&self) {
         self.wake();
     }
 
@@ -125,7 +136,20 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
+    use seqgate_protocol::sequencing::Directory;
+
     use super::*;
+
+    fn budget(max: usize) -> Budget {
+        Budget::new(max, Arc::default())
+    }
+
+    /// Twice as much as the state takes, until that is dropped.
+    fn half_full() -> (Budget, Directory) {
+        let allowance = Arc::default();
+        let state = Directory::sharing(&allowance);
+        (Budget::new(2 * state.bytes(), allowance), state)
+    }
 
     async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
         tokio::select! {
@@ -137,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_fit_waits_until_something_is_given_back() {
-        let budget = Budget::new(160);
+        let budget = budget(160);
         assert!(budget.try_take(100, Purpose::Least));
         assert!(!budget.try_take(100, Purpose::Least));
         let taken = budget.take(100);
@@ -150,18 +174,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_state_that_shrinks_wakes_who_waits() {
-        let budget = Budget::new(160);
-        budget.set_state(80);
-        let taken = budget.take(100);
+        let (budget, state) = half_full();
+        let taken = budget.take(state.bytes() * 3 / 2);
         tokio::pin!(taken);
         assert!(poll_once(taken.as_mut()).await.is_none());
-        budget.set_state(0);
+        drop(state);
+        budget.note_state();
         taken.await;
     }
 
     #[tokio::test]
     async fn who_gives_up_waiting_is_not_waited_for() {
-        let budget = Budget::new(160);
+        let budget = budget(160);
         assert!(budget.try_take(160, Purpose::Least));
         assert!(poll_once(budget.take(1)).await.is_none());
         assert_eq!((budget.waiting.load(Ordering::SeqCst), budget.buffers()), (0, 160));
@@ -169,7 +193,7 @@ mod tests {
 
     #[test]
     fn frames_that_are_held_leave_room_to_read_and_to_answer() {
-        let budget = Budget::new(160);
+        let budget = budget(160);
         assert!(budget.try_take(80, Purpose::Hold) && !budget.try_take(1, Purpose::Hold));
         assert!(budget.try_take(40, Purpose::Request) && !budget.try_take(1, Purpose::Request));
         assert!(budget.try_take(20, Purpose::Answer) && !budget.try_take(1, Purpose::Answer));
@@ -178,9 +202,13 @@ mod tests {
 
     #[test]
     fn a_large_state_leaves_a_share_to_the_buffers() {
-        let budget = Budget::new(640);
-        budget.set_state(1_000);
-        assert!(budget.try_take(160, Purpose::Least));
+        let allowance = Arc::default();
+        let states: Vec<_> = (0..100).map(|_| Directory::sharing(&allowance)).collect();
+        assert!(allowance.taken() > 6_400);
+        let budget = Budget::new(6_400, allowance);
+        assert!(budget.try_take(1_600, Purpose::Least));
         assert!(!budget.try_take(1, Purpose::Least));
+        drop(states);
+        assert!(budget.try_take(4_800, Purpose::Least));
     }
 }

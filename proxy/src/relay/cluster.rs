@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use seqgate_protocol::sequencing::{Directory, Evictions, Millis, Tracker, TrackerLimits};
+use seqgate_protocol::sequencing::{Allowance, Directory, Evictions, Millis, ProducerReport, Tracker, TrackerLimits};
 use seqgate_protocol::session::Ledger;
 use tokio::sync::Notify;
 
@@ -16,22 +16,26 @@ const SHARDS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Cluster {
     /// Set when it is first seen in an answer.
-    id: OnceLock<Box<[u8]>>,
+    pub(super) id: OnceLock<Box<[u8]>>,
     shards: Box<[Mutex<Tracker>]>,
     directory: Mutex<Directory>,
     tainted: AtomicBool,
     /// Connections that wait for a batch to be settled (T27), and what wakes them.
     waiting: AtomicUsize,
     settled: Notify,
+    /// As many as there are clusters.
+    _alive: Arc<()>,
 }
 
 impl Cluster {
-    pub(super) fn new(limits: TrackerLimits) -> Self {
+    pub(super) fn new(limits: TrackerLimits, allowance: &Arc<Allowance>, alive: &Arc<()>) -> Self {
         let producers = Arc::default();
+        let tracker = || Tracker::sharing(limits, Arc::clone(&producers), allowance);
         Self {
+            _alive: Arc::clone(alive),
             id: OnceLock::new(),
-            shards: (0..SHARDS).map(|_| Mutex::new(Tracker::sharing(limits, Arc::clone(&producers)))).collect(),
-            directory: Mutex::default(),
+            shards: (0..SHARDS).map(|_| Mutex::new(tracker())).collect(),
+            directory: Mutex::new(Directory::sharing(allowance)),
             tainted: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             settled: Notify::new(),
@@ -111,13 +115,12 @@ impl Cluster {
         }
     }
 
-    /// Producers, bytes and evictions over all shards.
+    /// Producers and evictions over all shards.
     pub(super) fn usage(&self) -> Usage {
-        let mut usage = Usage { bytes: lock(&self.directory).bytes(), ..Usage::default() };
+        let mut usage = Usage::default();
         for shard in &self.shards {
             let tracker = lock(shard);
             usage.producers += u64::from(tracker.producers());
-            usage.bytes += tracker.bytes();
             let Evictions { limit, idle, evidence } = tracker.evictions();
             usage.evictions.limit += limit;
             usage.evictions.idle += idle;
@@ -126,8 +129,18 @@ impl Cluster {
         usage
     }
 
-    pub(super) fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Tracker>> {
-        self.shards.iter().map(lock)
+    /// Reports on its pairs until `visit` has enough. No lock is held for more than a step.
+    pub(super) fn report(&self, now: Millis, mut visit: impl FnMut(ProducerReport) -> bool) {
+        let mut goes_on = true;
+        for shard in &self.shards {
+            let mut next = Some(0);
+            while let Some(from) = next.filter(|_| goes_on) {
+                next = lock(shard).report(from, REPORT_STEPS, now, |report| {
+                    goes_on = visit(report);
+                    goes_on
+                });
+            }
+        }
     }
 
     fn shard(&self, partition: i32) -> &Mutex<Tracker> {
@@ -141,11 +154,13 @@ const INHERIT_STEPS: u32 = 1_000;
 /// Entries that one sweep visits per shard: some microseconds under the lock.
 const SWEEP_STEPS: u32 = 200;
 
-/// What a cluster's state takes.
+/// Places looked at under one lock while producers are listed.
+const REPORT_STEPS: u32 = 1_000;
+
+/// What is known of a cluster.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Usage {
     pub(super) producers: u64,
-    pub(super) bytes: usize,
     pub(super) evictions: Evictions,
 }
 

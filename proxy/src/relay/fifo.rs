@@ -6,6 +6,7 @@ use seqgate_protocol::session::{Local, Pending};
 use seqgate_protocol::wire::head::ApiKey;
 use tokio::sync::mpsc;
 
+use super::keep::Keep;
 use super::link::Link;
 
 /// The answer that comes next.
@@ -35,7 +36,7 @@ pub(super) enum Expected<'a> {
     /// The broker's to a produce request.
     Settle(Owed<'a>),
     /// Ours.
-    Local(Box<Local>),
+    Local(Box<Ours<'a>>),
 }
 
 /// Where the uplink notes what comes next.
@@ -57,12 +58,29 @@ impl Expected<'_> {
     }
 }
 
+/// What a slot takes beside what is in it.
+const SLOT_BYTES: usize = size_of::<Expected<'_>>();
+
+/// An answer made here, and the memory it takes until it has gone.
+#[derive(Debug)]
+pub(super) struct Ours<'a> {
+    pub(super) local: Local,
+    _keep: Keep<'a>,
+}
+
+impl<'a> Ours<'a> {
+    pub(super) fn new(link: &'a Link, local: Local) -> Self {
+        Self { _keep: link.keep(SLOT_BYTES + local.bytes()), local }
+    }
+}
+
 /// A produce request at the broker. Dropped unanswered, in whatever way the connection ends, it is settled as lost:
 /// no ticket stays open.
 #[derive(Debug)]
 pub(super) struct Owed<'a> {
     link: &'a Link,
     pending: Option<Box<Pending>>,
+    _keep: Keep<'a>,
     /// When the request was read.
     pub(super) since: Instant,
 }
@@ -70,7 +88,7 @@ pub(super) struct Owed<'a> {
 impl<'a> Owed<'a> {
     pub(super) fn new(link: &'a Link, pending: Pending, since: Instant) -> Self {
         link.note_unsettled(&pending);
-        Self { link, pending: Some(Box::new(pending)), since }
+        Self { link, _keep: link.keep(SLOT_BYTES + pending.bytes()), pending: Some(Box::new(pending)), since }
     }
 
     /// Hands out what is to be settled; the caller settles it, and notes that it did.

@@ -43,6 +43,8 @@ pub(super) struct Link {
     /// The longest that one of them lets the broker take, in milliseconds.
     timeout_ms_max: AtomicU32,
     settled: Notify,
+    /// Bytes that requests keep until their answers have gone.
+    pub(super) kept: AtomicUsize,
     /// The client's side, until it is reset. A pump holds another handle for as long as it uses it.
     client: Mutex<Option<Arc<TcpStream>>>,
     /// The client is not written to any more.
@@ -69,6 +71,7 @@ impl Link {
             unsettled: AtomicUsize::new(0),
             timeout_ms_max: AtomicU32::new(0),
             settled: Notify::new(),
+            kept: AtomicUsize::new(0),
             client: Mutex::new(Some(Arc::new(connection.client))),
             client_gone: AtomicBool::new(false),
             why_gone: OnceLock::new(),
@@ -118,6 +121,7 @@ impl Link {
             broker: BrokerGeneration { broker: self.place.broker, generation: self.listener.upstream.generation() },
             policy: Policy { mode, mixed, authoritative: config.sequencing.authoritative },
             serves_without_sasl: self.place.serves_without_sasl.load(Ordering::Relaxed),
+            keep_bytes_max: self.keep_bytes_left(),
         }
     }
 

@@ -8,6 +8,7 @@ mod downlink;
 mod ending;
 mod fifo;
 mod home;
+mod keep;
 mod link;
 mod report;
 mod seat;

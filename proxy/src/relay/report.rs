@@ -122,6 +122,7 @@ fn label_of(why: Unread) -> Passthrough {
         Unread::Undecodable => Passthrough::Undecodable,
         Unread::SaslRaw => Passthrough::SaslRaw,
         Unread::TooLarge => Passthrough::TooLarge,
+        Unread::Memory => Passthrough::Memory,
     }
 }
 

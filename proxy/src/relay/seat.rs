@@ -7,7 +7,7 @@ use seqgate_protocol::sequencing::ConnectionId;
 use seqgate_protocol::session::Session;
 
 use super::cluster::{Cluster, ClusterRef};
-use super::clusters::Clusters;
+use super::clusters::{Clusters, TooMany};
 use super::home::Home;
 
 /// A session that leads where its home does until the connection itself is told an id (T15).
@@ -49,7 +49,8 @@ impl Seat {
             return Ok(());
         }
         self.is_told = true;
-        self.lead_to(clusters.identify(&self.home, &current, id))?;
+        let cluster = clusters.identify(&self.home, &current, id).map_err(|TooMany| TooOften)?;
+        self.lead_to(cluster)?;
         // A batch of this connection that is held back has to ask elsewhere.
         current.notify_settled();
         Ok(())
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn who_was_told_an_id_does_not_follow_what_others_are_told() {
-        let clusters = Clusters::new(TrackerLimits::default());
+        let clusters = Clusters::new(TrackerLimits::default(), Arc::default());
         let home = clusters.home("a");
         let [mut told, mut other, mut silent] = [1, 2, 3].map(|id| Seat::new(ConnectionId(id), Arc::clone(&home)));
         let leads_to = |seat: &mut Seat, id: &[u8]| {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use seqgate_protocol::sequencing::{Evictions, Millis, ProducerReport, TrackerLimits};
+use seqgate_protocol::sequencing::{Allowance, Evictions, Millis, ProducerReport, TrackerLimits};
 use seqgate_protocol::session::Auth;
 
 use super::budget::Budget;
@@ -23,13 +23,16 @@ use crate::telemetry::metrics::Metrics;
 const GAP_WARNINGS: u32 = 10;
 const GAP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Places looked at under one lock while producers are listed.
-const REPORT_STEPS: u32 = 1_000;
+/// Of four parts of the memory that is not spare, so many are for the state; buffers have the rest, and what the state
+/// does not take.
+const STATE_QUARTERS: usize = 3;
 
 /// What connections share.
 #[derive(Debug)]
 pub struct Shared {
     pub(super) clusters: Clusters,
+    /// What the clusters may take.
+    allowance: Arc<Allowance>,
     pub(super) budget: Budget,
     pub(super) spares: Spares,
     pub(super) gap_warnings: Limiter,
@@ -69,10 +72,13 @@ impl Shared {
             proof_ttl_ms: millis(config.sequencing.proof_ttl),
             idle_ms_max: millis(config.sequencing.producer_expiration),
         };
+        // What lies spare is memory too.
+        let memory_max = config.limits.memory_max.saturating_sub(SPARES_BYTES_MAX);
+        let allowance = Arc::new(Allowance::new(memory_max / 4 * STATE_QUARTERS));
         Self {
-            clusters: Clusters::new(limits),
-            // What lies spare is memory too.
-            budget: Budget::new(config.limits.memory_max.saturating_sub(SPARES_BYTES_MAX)),
+            clusters: Clusters::new(limits, Arc::clone(&allowance)),
+            budget: Budget::new(memory_max, Arc::clone(&allowance)),
+            allowance,
             spares: Spares::default(),
             gap_warnings: Limiter::new(GAP_WARNINGS, GAP_INTERVAL),
             started: Instant::now(),
@@ -123,16 +129,16 @@ impl Shared {
     pub fn publish(&self, metrics: &Metrics) {
         // Held throughout: of two counts at a time the older one must not come last.
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut producers, mut bytes, mut evictions) = (0, 0, Evictions::default());
+        let (mut producers, mut evictions) = (0, Evictions::default());
         for cluster in self.clusters.all() {
             let usage = cluster.usage();
             producers += usage.producers;
-            bytes += usage.bytes;
             evictions.limit += usage.evictions.limit;
             evictions.idle += usage.evictions.idle;
             evictions.evidence += usage.evictions.evidence;
         }
-        self.budget.set_state(bytes);
+        self.budget.note_state();
+        let bytes = self.allowance.taken();
         metrics.tracked_producers.set(producers.cast_signed());
         metrics.tracker_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         metrics.buffer_bytes.set(i64::try_from(self.budget.buffers()).unwrap_or(i64::MAX));
@@ -160,17 +166,12 @@ fn count(metrics: &Metrics, seen: Evictions, counted: &mut Evictions) {
 
 fn list(cluster: &Cluster, query: &ProducerQuery, now: Millis, rows: &mut Vec<ProducerRow>) {
     let limit = query.limit.min(ProducerQuery::LIMIT_MAX);
-    for tracker in cluster.shards() {
-        let mut next = Some(0);
-        while let Some(from) = next {
-            next = tracker.report(from, REPORT_STEPS, now, |report| {
-                if rows.len() < limit && is_selected(&report, query) {
-                    rows.push(row_of(report));
-                }
-                rows.len() < limit
-            });
+    cluster.report(now, |report| {
+        if rows.len() < limit && is_selected(&report, query) {
+            rows.push(row_of(report));
         }
-    }
+        rows.len() < limit
+    });
 }
 
 fn is_selected(report: &ProducerReport, query: &ProducerQuery) -> bool {

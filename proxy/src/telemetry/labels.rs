@@ -112,6 +112,8 @@ label! {
         SaslRaw = "sasl_raw",
         /// A request above `hold_bytes_max`.
         TooLarge = "too_large",
+        /// A request for whose batches there is no memory.
+        Memory = "memory",
         /// A feature that is not judged here.
         Unsupported = "unsupported",
     }

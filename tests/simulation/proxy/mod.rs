@@ -73,6 +73,7 @@ impl Proxy {
             broker: BrokerGeneration { broker: broker as u32, generation: self.generations[broker] },
             policy: self.policy,
             serves_without_sasl: self.serves_without_sasl,
+            keep_bytes_max: usize::MAX,
         }
     }
 

@@ -17,20 +17,25 @@ impl Tracker {
         if let Some(at) = self.topics.find(topic) {
             self.topics.retire(at);
             self.handed.are_used();
+            self.charge();
         }
     }
 
     /// Metadata says that `name` and `id` are one topic.
     pub fn link(&mut self, name: &[u8], id: TopicId) {
+        let has_room = self.share.has(name.len());
         let before = self.topics.retirements();
-        self.topics.link(name, id);
+        self.topics.link(name, id, has_room);
         self.note_retirements(before);
+        self.charge();
     }
 
     /// An `InitProducerId` answer handed this producer id out.
     pub fn hand_out(&mut self, id: ProducerId, epoch: ProducerEpoch) {
         if id.is_idempotent() {
-            self.handed.add(id, epoch);
+            let may_grow = self.handed_may_grow();
+            self.handed.add(id, epoch, may_grow);
+            self.charge();
         }
     }
 
@@ -59,8 +64,9 @@ impl Tracker {
     pub(super) fn end_partition(&mut self, at: u32) {
         let partition = &mut self.partitions[at];
         partition.stamp = partition.stamp.wrapping_add(1);
-        self.owned_bytes -= partition.intervals.bytes();
+        let before = partition.intervals.bytes();
         partition.intervals.clear();
+        self.owned_bytes = self.owned_bytes + partition.intervals.bytes() - before;
         partition.log_start = -1;
         self.evictions.evidence += 1;
     }
@@ -105,8 +111,9 @@ impl Tracker {
         let entry = &mut self.entries[at];
         if entry.handed_serial != serial || serial == u32::MAX {
             if !entry.is_cold() && self.handed.has_ended(entry.producer, entry.epoch, entry.handed_serial) {
-                self.owned_bytes -= entry.window.bytes();
+                let before = entry.window.bytes();
                 entry.make_new();
+                self.owned_bytes = self.owned_bytes + entry.window.bytes() - before;
                 self.evictions.evidence += 1;
             }
             entry.handed_serial = serial;
@@ -166,8 +173,9 @@ impl Tracker {
     /// Makes an entry know nothing.
     pub(super) fn make_cold(&mut self, at: u32) {
         let entry = &mut self.entries[at];
-        self.owned_bytes -= entry.window.bytes();
+        let before = entry.window.bytes();
         entry.make_cold();
+        self.owned_bytes = self.owned_bytes + entry.window.bytes() - before;
         self.handed.is_used(entry.producer);
     }
 }

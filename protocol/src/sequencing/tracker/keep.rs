@@ -6,7 +6,9 @@ use super::super::attempts::{Attempt, Millis, State};
 use super::super::entry::Entry;
 use super::super::intervals::Intervals;
 use super::super::sequence::ProducerId;
+use super::super::topic::{TopicId, TopicRef};
 use super::super::topics::Twins;
+use super::super::window::Window;
 use super::{Partition, Tracker};
 
 /// How many entries are looked at for the longest idle one.
@@ -18,7 +20,70 @@ const OWN_SHARE: u32 = 64;
 /// How many entries one operation visits at most.
 const STEPS_MAX: u32 = 1_000;
 
+/// How many entries make room for one new one at most: what they own is less than what a new chunk takes.
+const EVICTED_MAX: u32 = 32;
+
 impl Tracker {
+    /// Gives a topic a place, with its other name where that is known: `name` for one named by id, `id` for one
+    /// named by name. Without room for it, it has none.
+    pub fn introduce(&mut self, topic: TopicRef<'_>, name: Option<&[u8]>, id: Option<TopicId>, now: Millis) {
+        if !self.make_room(|tracker| tracker.topics.growth(), now) {
+            return;
+        }
+        let before = self.topics.retirements();
+        match topic {
+            TopicRef::Name(own) => self.topics.insert(Some(own), id),
+            TopicRef::Id(own) => self.topics.insert(name, Some(own)),
+        };
+        self.note_retirements(before);
+        self.charge();
+    }
+
+    /// Takes in what the state has come to.
+    pub(super) fn charge(&mut self) {
+        self.share.set(self.bytes());
+    }
+
+    /// Whether more ids may be remembered as handed out than are now.
+    pub(super) fn handed_may_grow(&self) -> bool {
+        self.share.is_roomy() && self.share.has(self.handed.bytes())
+    }
+
+    /// Whether there is room to grow by so much; the longest idle make it.
+    pub(super) fn make_room(&mut self, growth: impl Fn(&Self) -> usize, now: Millis) -> bool {
+        for _ in 0..EVICTED_MAX {
+            if self.share.has(growth(self)) {
+                return true;
+            }
+            if !self.evict_one(now) {
+                return false;
+            }
+        }
+        self.share.has(growth(self))
+    }
+
+    /// Whether one more batch can be noted as sent. Ask before anything is looked up: it may be evicted for it.
+    pub(super) fn has_room_to_send(&mut self, now: Millis) -> bool {
+        self.attempts.growth() == 0 || self.make_room(|tracker| tracker.attempts.growth(), now)
+    }
+
+    /// As `has_room_to_send`, once the topic has been looked up: it is there afterwards if there is room.
+    pub(super) fn has_room_to_send_to(&mut self, topic: u32, now: Millis) -> bool {
+        self.attempts.growth() == 0 || self.holding(topic, |tracker| tracker.has_room_to_send(now))
+    }
+
+    /// Keeps the topic from being taken away by an eviction, and lets go of it when there is no room.
+    fn holding(&mut self, topic: u32, has_room: impl FnOnce(&mut Self) -> bool) -> bool {
+        self.topics.get_mut(topic).partitions += 1;
+        let has_room = has_room(self);
+        if has_room {
+            self.topics.get_mut(topic).partitions -= 1;
+        } else {
+            self.release_topic(topic);
+        }
+        has_room
+    }
+
     /// The partition's place, made if need be, with evidence against its topic or cluster taken in.
     pub(super) fn partition(&mut self, topic: u32, index: i32) -> u32 {
         if let Some(at) = self.find_partition(topic, index) {
@@ -26,7 +91,7 @@ impl Tracker {
             return at;
         }
         self.topics.get_mut(topic).partitions += 1;
-        let at = self.partitions.insert(Partition {
+        let partition = Partition {
             topic,
             index,
             stamp: 0,
@@ -35,37 +100,51 @@ impl Tracker {
             log_start: -1,
             intervals: Intervals::new(),
             references: 0,
-        });
+        };
+        self.owned_bytes += partition.intervals.bytes();
+        let at = self.partitions.insert(partition);
         self.partition_index.insert(&(topic, index), at);
         at
     }
 
-    /// The entry's place, made if need be, with its partition fresh; `None` when the limit is reached and nothing can
-    /// be evicted. The second value says whether it was there before.
+    /// The entry's place, made if need be, with its partition fresh; `None` when a limit is reached and nothing can be
+    /// evicted. The second value says whether it was there before.
     pub(super) fn entry(&mut self, topic: u32, index: i32, producer: ProducerId, now: Millis) -> Option<(u32, bool)> {
         if let Some(at) = self.find_entry_of(topic, index, producer) {
             self.refresh_partition(self.entries[at].partition);
             return Some((at, true));
         }
-        let partition = self.partition(topic, index);
-        // Held first: eviction must not take the partition away.
-        self.partitions[partition].references += 1;
-        if self.is_full() && !self.evict_one(now) {
-            self.release_partition(partition);
+        if !self.has_room_for_entry(topic, index, now) {
             return None;
         }
+        let partition = self.partition(topic, index);
+        self.partitions[partition].references += 1;
         let has_twins = self.separate_twins(partition, producer);
         let stamp = self.partitions[partition].stamp;
-        let at = self.entries.insert(Entry::new(partition, producer, stamp, self.handed.serial()));
+        let mut entry = Entry::new(partition, producer, stamp, self.handed.serial());
         if has_twins {
-            self.entries[at].note_twin();
+            entry.note_twin();
         }
         if self.handed.was_used(producer) {
-            self.entries[at].note_partial();
+            entry.note_partial();
         }
+        self.owned_bytes += entry.window.bytes();
+        let at = self.entries.insert(entry);
         self.producers.fetch_add(1, Ordering::Relaxed);
         self.entry_index.insert(&(topic, index, producer), at);
+        self.charge();
         Some((at, false))
+    }
+
+    fn has_room_for_entry(&mut self, topic: u32, index: i32, now: Millis) -> bool {
+        let growth = |tracker: &Self| {
+            let partition = match tracker.find_partition(topic, index) {
+                Some(_) => 0,
+                None => tracker.partitions.growth() + Intervals::BYTES_MIN,
+            };
+            tracker.entries.growth() + Window::BYTES_MIN + partition
+        };
+        self.holding(topic, |tracker| (!tracker.is_full() || tracker.evict_one(now)) && tracker.make_room(growth, now))
     }
 
     /// Whether a new entry has to make room for itself. A small share of the limit is each tracker's own, so that one
@@ -92,6 +171,7 @@ impl Tracker {
                 self.drop_entry(at);
             }
         }
+        self.charge();
     }
 
     /// Drops the entry if nothing is known and nothing is open of its producer.
@@ -124,10 +204,14 @@ impl Tracker {
         let Some(partition) = self.partitions.remove(at) else { return };
         self.owned_bytes -= partition.intervals.bytes();
         self.partition_index.remove(&(partition.topic, partition.index), at);
-        let topic = self.topics.get_mut(partition.topic);
+        self.release_topic(partition.topic);
+    }
+
+    fn release_topic(&mut self, at: u32) {
+        let topic = self.topics.get_mut(at);
         topic.partitions -= 1;
         if topic.partitions == 0 {
-            self.topics.remove(partition.topic);
+            self.topics.remove(at);
         }
     }
 
@@ -152,6 +236,7 @@ impl Tracker {
         let Some((at, _)) = longest else { return false };
         self.evictions.limit += 1;
         self.drop_entry(at);
+        self.charge();
         true
     }
 
@@ -167,11 +252,11 @@ impl Tracker {
     }
 
     fn next_place(&mut self) -> u32 {
-        if self.hand >= self.entries.places() {
-            self.hand = 0;
+        let mut at = self.entries.present_from(self.hand);
+        if at >= self.entries.places() {
+            at = self.entries.present_from(0);
         }
-        let at = self.hand;
-        self.hand += 1;
+        self.hand = at + 1;
         at
     }
 
@@ -186,7 +271,8 @@ impl Tracker {
         };
         let has_twins = found.as_ref().is_none_or(|entries| !entries.is_empty());
         if has_twins {
-            self.handed.end(producer);
+            let may_grow = self.handed_may_grow();
+            self.handed.end(producer, may_grow);
         }
         for at in found.unwrap_or_default() {
             self.entries[at].note_twin();

@@ -4,6 +4,7 @@ mod classify;
 mod evidence;
 mod keep;
 mod observe;
+mod report;
 mod settle;
 mod unknown;
 
@@ -13,17 +14,19 @@ mod tests;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use super::attempts::{Attempts, Millis, Ticket};
+use super::allowance::{Allowance, Share};
+use super::attempts::{Attempts, Ticket};
 use super::entry::Entry;
 use super::handed::HandedOut;
 use super::index::Index;
 use super::intervals::Intervals;
 use super::sequence::{BatchId, ProducerId, Sequence};
 use super::slab::Slab;
-use super::topic::{TopicId, TopicRef};
+use super::topic::TopicRef;
 use super::topics::Topics;
 use super::verdict::Rule;
 use super::window::Fingerprint;
+pub use report::ProducerReport;
 
 /// What bounds a tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub struct TrackerLimits {
     /// Acknowledged ranges remembered per producer and partition, 5 or more.
     pub window: usize,
     /// (Producer id, partition) pairs, over all trackers that share a count; above, the longest idle one of the
-    /// tracker makes room.
+    /// tracker makes room, as it does when their bytes come to what is allowed.
     pub producers_max: u32,
     /// How long the proofs of a producer and partition hold after the newest of them, in milliseconds.
     pub proof_ttl_ms: u64,
@@ -119,7 +122,7 @@ pub struct Settlement {
 /// Counts of what made room or was dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evictions {
-    /// By `producers_max`.
+    /// By `producers_max`, or by the bytes that the state may take.
     pub limit: u64,
     /// By idleness.
     pub idle: u64,
@@ -162,7 +165,9 @@ pub struct Tracker {
     cluster_stamp: u32,
     /// Where the search for idle entries goes on.
     hand: u32,
+    /// What windows and intervals own.
     owned_bytes: usize,
+    share: Share,
     evictions: Evictions,
 }
 
@@ -173,18 +178,19 @@ impl Tracker {
     /// When a limit is 0, or the window is smaller than the five batches that a broker remembers.
     #[must_use]
     pub fn new(limits: TrackerLimits) -> Self {
-        Self::sharing(limits, Arc::default())
+        Self::sharing(limits, Arc::default(), &Arc::default())
     }
 
-    /// An empty tracker of several that `producers_max` bounds together; `producers` is what they count in.
+    /// An empty tracker of several that `producers_max` bounds together; `producers` is what they count in, and
+    /// `allowance` what they and those of other clusters may take.
     ///
     /// # Panics
     /// As [`new`](Self::new).
     #[must_use]
-    pub fn sharing(limits: TrackerLimits, producers: Arc<AtomicU32>) -> Self {
+    pub fn sharing(limits: TrackerLimits, producers: Arc<AtomicU32>, allowance: &Arc<Allowance>) -> Self {
         assert!(limits.window >= 5, "a broker remembers five batches");
         assert!(limits.producers_max > 0 && limits.proof_ttl_ms > 0, "limits are positive");
-        Self {
+        let mut tracker = Self {
             limits,
             topics: Topics::new(),
             partitions: Slab::new(),
@@ -193,28 +199,20 @@ impl Tracker {
             producers,
             entry_index: Index::new(),
             attempts: Attempts::new(),
-            handed: HandedOut::default(),
+            handed: HandedOut::new(),
             cluster_stamp: 0,
             hand: 0,
             owned_bytes: 0,
+            share: Share::new(allowance),
             evictions: Evictions::default(),
-        }
-    }
-
-    /// Gives a topic a place, with its other name where that is known: `name` for one named by id, `id` for one
-    /// named by name.
-    pub fn introduce(&mut self, topic: TopicRef<'_>, name: Option<&[u8]>, id: Option<TopicId>) {
-        let before = self.topics.retirements();
-        match topic {
-            TopicRef::Name(own) => self.topics.insert(Some(own), id),
-            TopicRef::Id(own) => self.topics.insert(name, Some(own)),
         };
-        self.note_retirements(before);
+        tracker.charge();
+        tracker
     }
 
     /// What was known of a retired topic's producers is not found any more: whatever comes next of them is not their
     /// first batch.
-    fn note_retirements(&mut self, before: u32) {
+    pub(super) fn note_retirements(&mut self, before: u32) {
         if self.topics.retirements() != before {
             self.handed.are_used();
         }
@@ -249,7 +247,8 @@ impl Tracker {
     /// What the tracker takes in memory, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.entries.bytes()
+        size_of::<Self>()
+            + self.entries.bytes()
             + self.entry_index.bytes()
             + self.partitions.bytes()
             + self.partition_index.bytes()
@@ -278,74 +277,5 @@ impl Tracker {
             let partition = &self.partitions[entry.partition];
             entry.producer == producer && partition.topic == topic && partition.index == index
         })
-    }
-}
-
-/// What the admin port shows of one pair.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProducerReport {
-    /// The topic's name, where it is known.
-    pub topic: Option<Box<[u8]>>,
-    /// The topic's id, where it is known.
-    pub topic_id: Option<TopicId>,
-    /// The partition.
-    pub partition: i32,
-    /// The producer id.
-    pub producer_id: ProducerId,
-    /// The epoch of what was acknowledged; absent while nothing was.
-    pub epoch: Option<i16>,
-    /// The sequence that comes next.
-    pub expected: Option<Sequence>,
-    /// The base offset of the newest acknowledged range, or -1.
-    pub base_offset: i64,
-    /// How many acknowledged ranges are remembered.
-    pub acknowledged: usize,
-    /// How many of them are proofs.
-    pub proofs: usize,
-    /// How many batches are in flight.
-    pub pending: u16,
-    /// How many are of unknown outcome.
-    pub unknown: u16,
-    /// Milliseconds since the last batch.
-    pub idle_ms: u64,
-}
-
-impl Tracker {
-    /// Reports on the pairs at up to `steps` places from `from` on; returns where to go on, until there is no more.
-    pub fn report(
-        &self,
-        from: u32,
-        steps: u32,
-        now: Millis,
-        mut visit: impl FnMut(ProducerReport) -> bool,
-    ) -> Option<u32> {
-        let end = from.saturating_add(steps).min(self.entries.places());
-        for at in from..end {
-            let Some(entry) = self.entries.get(at) else { continue };
-            if !visit(self.report_of(entry, now)) {
-                return None;
-            }
-        }
-        (end < self.entries.places()).then_some(end)
-    }
-
-    fn report_of(&self, entry: &Entry, now: Millis) -> ProducerReport {
-        let partition = &self.partitions[entry.partition];
-        let topic = self.topics.get(partition.topic);
-        let proofs_hold = !self.proofs_have_ended(entry, partition, now);
-        ProducerReport {
-            topic: topic.name.clone(),
-            topic_id: topic.id,
-            partition: partition.index,
-            producer_id: entry.producer,
-            epoch: (!entry.is_cold()).then_some(entry.epoch.get()),
-            expected: entry.window.expected(),
-            base_offset: entry.window.newest().map_or(-1, |newest| newest.base_offset),
-            acknowledged: entry.window.iter().count(),
-            proofs: if proofs_hold { entry.window.iter().filter(|acked| acked.proof).count() } else { 0 },
-            pending: entry.pending,
-            unknown: entry.unknown,
-            idle_ms: now.0.saturating_sub(u64::from(entry.used_s) * 1000),
-        }
     }
 }

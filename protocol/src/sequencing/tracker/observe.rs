@@ -32,14 +32,17 @@ impl Tracker {
     ) -> Result<Observation, UnknownTopic> {
         debug_assert!(batch.id.producer_id.is_idempotent());
         let topic = self.topics.find(topic).ok_or(UnknownTopic)?;
+        if !self.has_room_to_send_to(topic, now) {
+            return Ok(Observation::UNTRACKED);
+        }
         let Some((at, existed)) = self.entry(topic, partition, batch.id.producer_id, now) else {
-            return Ok(Observation::untracked());
+            return Ok(Observation::UNTRACKED);
         };
         self.refresh_entry(at, now);
         let entry = &mut self.entries[at];
         entry.used_s = seconds(now);
         if entry.pending >= PENDING_MAX {
-            return Ok(Observation::untracked());
+            return Ok(Observation::UNTRACKED);
         }
         let entry = &self.entries[at];
         let mut classified = self.classify(entry, batch, now);
@@ -55,7 +58,10 @@ impl Tracker {
         }
         // The retry of the one in flight is not the next one.
         let is_retry = classified.rule == Rule::D10;
-        let passage = if is_retry { Passage::Free } else { self.passage(at, batch, sender, held) };
+        let passage = match self.passage(at, batch, sender, held) {
+            Passage::Hold if is_retry => Passage::Free,
+            passage => passage,
+        };
         if passage != Passage::Free {
             return Ok(Observation { proof: None, ..Observation::of(classified, passage) });
         }
@@ -76,6 +82,9 @@ impl Tracker {
         sender: &Sender,
         now: Millis,
     ) -> Option<Ticket> {
+        if !self.has_room_to_send(now) {
+            return None;
+        }
         let partition = self.find_partition(self.topics.find(topic)?, partition)?;
         self.refresh_partition(partition);
         let at = self.find_entry(partition, batch.id.producer_id)?;
@@ -115,7 +124,7 @@ impl Tracker {
         sender: &Sender,
         now: Millis,
     ) -> Option<Ticket> {
-        if sender.acks == Acks::None {
+        if sender.acks == Acks::None || !self.has_room_to_send(now) {
             return None;
         }
         let partition = self.find_partition(self.topics.find(topic)?, partition)?;
@@ -129,7 +138,9 @@ impl Tracker {
         let batch = Batch { id, fingerprint: Fingerprint { crc: 0, length: 0 }, transactional: false };
         let attempt = self.attempt(NOWHERE, partition, &batch, sender, now);
         self.partitions[partition].references += 1;
-        Some(self.attempts.push_alone(attempt))
+        let ticket = self.attempts.push_alone(attempt);
+        self.charge();
+        Some(ticket)
     }
 
     /// A batch that cannot be taken at its word (T29, T37), of a producer that something is known of: its range is
@@ -144,6 +155,9 @@ impl Tracker {
     ) -> Option<Ticket> {
         // Whatever comes next of it is not its first.
         self.handed.is_used(batch.id.producer_id);
+        if !self.has_room_to_send(now) {
+            return None;
+        }
         let partition = self.find_partition(self.topics.find(topic)?, partition)?;
         let at = self.find_entry(partition, batch.id.producer_id)?;
         self.refresh_partition(partition);
@@ -204,7 +218,12 @@ impl Tracker {
         }
         let entry = &mut self.entries[at];
         entry.pending += 1;
-        Some(self.attempts.push(&mut entry.attempts, attempt))
+        let grows = self.attempts.growth() > 0;
+        let ticket = self.attempts.push(&mut entry.attempts, attempt);
+        if grows {
+            self.charge();
+        }
+        Some(ticket)
     }
 
     /// With acks=0 nothing is ever settled: consecutive ranges are kept as one.
@@ -228,6 +247,7 @@ impl Tracker {
         entry.unknown += 1;
         let _never_settled = self.attempts.push(&mut entry.attempts, Attempt { state: State::Sent, ..attempt });
         self.bound_unknowns(at);
+        self.charge();
     }
 
     fn attempt(&self, entry: u32, partition: u32, batch: &Batch, sender: &Sender, now: Millis) -> Attempt {
@@ -252,9 +272,8 @@ impl Tracker {
 }
 
 impl Observation {
-    const fn untracked() -> Self {
-        Self::of(Classified { rule: Rule::T36, expected: None, proof: None }, Passage::Free)
-    }
+    /// There is no room to track the batch (T36).
+    pub const UNTRACKED: Self = Self::of(Classified { rule: Rule::T36, expected: None, proof: None }, Passage::Free);
 
     const fn of(classified: Classified, passage: Passage) -> Self {
         let Classified { rule, expected, proof } = classified;

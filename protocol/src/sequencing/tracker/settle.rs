@@ -3,11 +3,14 @@
 use super::super::answer::{Answer, ErrorCode, Fate};
 use super::super::attempts::{Acks, Attempt, Flag, Millis, Outcome, State, Ticket};
 use super::super::entry::NO_GAP;
-use super::super::intervals::{Fit, Interval, identity};
+use super::super::intervals::{Fit, Identity, Interval};
 use super::super::sequence::SequenceRange;
 use super::super::slab::NOWHERE;
-use super::super::window::Acked;
+use super::super::window::{Acked, Growth};
 use super::{Evidence, Settlement, Tracker};
+
+/// What a window's append times take at first.
+const APPEND_TIMES_BYTES: usize = 256;
 
 impl Tracker {
     /// Ends an attempt. Every ticket is settled exactly once.
@@ -16,25 +19,35 @@ impl Tracker {
             debug_assert!(false, "a ticket is settled once");
             return Settlement::default();
         };
+        let before = (self.owned_bytes, self.attempts.bytes());
         self.refresh_partition(attempt.partition);
-        if attempt.entry == NOWHERE {
-            return self.settle_plain(ticket, &attempt, outcome);
+        let settlement = match attempt.entry {
+            NOWHERE => self.settle_plain(ticket, &attempt, outcome),
+            _ => self.settle_of_entry(ticket, &attempt, outcome, now),
+        };
+        // As a rule nothing has come or gone.
+        if before != (self.owned_bytes, self.attempts.bytes()) {
+            self.charge();
         }
+        settlement
+    }
+
+    fn settle_of_entry(&mut self, ticket: Ticket, attempt: &Attempt, outcome: Outcome, now: Millis) -> Settlement {
         self.refresh_stamps(attempt.entry);
         let settlement = match outcome {
             Outcome::Withdrawn => {
                 if attempt.flag == Flag::NewGap {
                     self.entries[attempt.entry].gap_at = NO_GAP;
                 }
-                self.remove(ticket, &attempt);
+                self.remove(ticket, attempt);
                 Settlement::default()
             }
-            Outcome::Missing => self.unknown(ticket, &attempt, false, now),
-            Outcome::Lost => self.unknown(ticket, &attempt, true, now),
+            Outcome::Missing => self.unknown(ticket, attempt, false, now),
+            Outcome::Lost => self.unknown(ticket, attempt, true, now),
             Outcome::Answered(answer) => match answer.fate() {
-                Fate::Acked => self.acked(ticket, &attempt, &answer, now),
-                Fate::Unknown => self.doubted(ticket, &attempt, &answer, now),
-                Fate::NotAppended => self.refused(ticket, &attempt, &answer),
+                Fate::Acked => self.acked(ticket, attempt, &answer, now),
+                Fate::Unknown => self.doubted(ticket, attempt, &answer, now),
+                Fate::NotAppended => self.refused(ticket, attempt, &answer),
             },
         };
         self.drop_if_forgettable(attempt.entry);
@@ -114,8 +127,9 @@ impl Tracker {
         if entry.epoch == epoch && !entry.is_cold() {
             return;
         }
-        self.owned_bytes -= entry.window.bytes();
+        let before = entry.window.bytes();
         entry.enter_epoch(epoch);
+        self.owned_bytes = self.owned_bytes + entry.window.bytes() - before;
         let mut forgotten = 0;
         self.attempts.remove_where(
             &mut entry.attempts,
@@ -140,6 +154,8 @@ impl Tracker {
         let (was_proof, proof) = (proof, proof && is_certain);
         // An acknowledgement that proves less than what is known already takes nothing away.
         if was_proof || known.is_none_or(|known| !known.proof) {
+            let append_times = answer.log_append_time == -1 || self.share.has(APPEND_TIMES_BYTES);
+            let growth = Growth { slots: self.share.is_roomy(), append_times };
             let before = entry.window.bytes();
             let acked = Acked {
                 range,
@@ -149,7 +165,7 @@ impl Tracker {
                 leader_only: attempt.acks == Acks::Leader,
                 append_time: answer.log_append_time,
             };
-            entry.window.insert(acked, self.limits.window);
+            entry.window.insert(acked, self.limits.window, growth);
             self.owned_bytes = self.owned_bytes + entry.window.bytes() - before;
         }
         if proof {
@@ -269,7 +285,7 @@ impl Tracker {
         if let Some(interval) = interval_of(attempt, answer) {
             let intervals = &mut self.partitions[attempt.partition].intervals;
             let before = intervals.bytes();
-            intervals.push(interval);
+            intervals.push(interval, self.share.is_roomy());
             self.owned_bytes = self.owned_bytes + intervals.bytes() - before;
         }
     }
@@ -288,5 +304,5 @@ fn interval_of(attempt: &Attempt, answer: &Answer) -> Option<Interval> {
         return None;
     }
     let last = answer.base_offset.checked_add(i64::from(attempt.batch.id.range.len()) - 1)?;
-    Some(Interval { first: answer.base_offset, last, batch: identity(attempt.batch.id) })
+    Some(Interval { first: answer.base_offset, last, batch: Identity::of(attempt.batch.id) })
 }

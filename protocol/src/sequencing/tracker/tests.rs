@@ -3,12 +3,13 @@
 mod alone;
 mod bounds;
 mod evidence;
+mod memory;
 mod topics;
 
 use super::super::answer::{Answer, ErrorCode};
 use super::super::attempts::{Acks, Batch, BrokerGeneration, ConnectionId, Millis, Outcome, Sender, Ticket};
 use super::super::sequence::{BatchId, ProducerEpoch, ProducerId, SequenceRange};
-use super::super::topic::TopicRef;
+use super::super::topic::{TopicId, TopicRef};
 use super::super::verdict::Rule;
 use super::super::window::Fingerprint;
 use super::*;
@@ -69,7 +70,7 @@ impl Tracker {
         sender: &Sender,
         now: Millis,
     ) -> Observation {
-        self.introduce(topic, None, None);
+        self.introduce(topic, None, None, now);
         self.observe(topic, partition, batch, sender, false, now).unwrap()
     }
 

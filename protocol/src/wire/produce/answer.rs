@@ -1,15 +1,17 @@
 //! Writes produce responses of our own.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 
 use super::layout::Layout;
 use crate::sequencing::{TopicId, TopicRef};
 
-/// A topic that outlives the frame that named it.
+/// A topic that outlives the frame that named it; clones share the name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OwnedTopic {
     /// By name, up to v12.
-    Name(Box<[u8]>),
+    Name(Arc<[u8]>),
     /// By id, from v13 on.
     Id(TopicId),
 }

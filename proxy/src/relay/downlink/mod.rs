@@ -94,8 +94,8 @@ impl<'a> Downlink<'a> {
         }
         match self.current.take() {
             None => Ok(()),
-            Some(Current::Waiting(Expected::Local(local))) => {
-                self.deliver_local(&local).await;
+            Some(Current::Waiting(Expected::Local(ours))) => {
+                self.deliver_local(&ours.local).await;
                 Ok(())
             }
             current => {

@@ -43,6 +43,7 @@ impl<'a> Downlink<'a> {
         match settled {
             Settled::Unchanged => self.buffer.release(count),
             Settled::Merged(frame) => {
+                let _keep = self.link.keep(frame.len());
                 self.flush().await;
                 self.buffer.discard(count);
                 self.deliver(&frame).await;

@@ -7,13 +7,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use seqgate_protocol::session::{Pending, Streamed};
+use seqgate_protocol::session::Pending;
 use seqgate_protocol::wire::frame::{self, FrameError, Piece, RequestSplitter};
 use seqgate_protocol::wire::head::{ApiKey, RequestHead, RequestPrefix};
 use seqgate_protocol::wire::learn::Learner;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::error::TrySendError;
 
+use self::produce::Tracked;
 pub(super) use self::raw::note_raw;
 use super::budget::Purpose;
 use super::buffer::{Buffer, Read};
@@ -51,21 +52,6 @@ enum Frame<'a> {
     Streaming(Option<Tracked<'a>>, RequestPrefix),
     /// A produce request that is held whole.
     Gathering,
-}
-
-/// A request that has begun to pass. Dropped before its end, it was cut off.
-struct Tracked<'a> {
-    link: &'a Link,
-    streamed: Option<Streamed>,
-}
-
-impl Drop for Tracked<'_> {
-    fn drop(&mut self) {
-        if let Some(streamed) = self.streamed.take() {
-            let present = self.link.present();
-            self.link.session().cut_stream(streamed, &present);
-        }
-    }
 }
 
 /// The pump from the client to the broker.
@@ -251,6 +237,12 @@ impl<'a> Uplink<'a> {
 
     /// Before the write: an answer must not overtake its own bookkeeping. A full queue is the backpressure.
     async fn expect(&mut self, expected: Expected<'a>) -> Step {
+        if self.link.is_short_of_memory() {
+            self.flush().await?;
+            // As if the queue had room for one: those before it give their memory back.
+            let all = self.expected.reserve_many(self.expected.max_capacity());
+            drop(wanted(self.link, &self.client, all).await?.map_err(|_| UpEnd::Alone)?);
+        }
         let expected = match self.expected.try_send(expected) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Full(expected)) => expected,

@@ -8,8 +8,10 @@ use seqgate_protocol::wire::head::{RequestHead, RequestPrefix};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::fifo::Expected;
-use super::{Frame, Step, Tracked, UpEnd, Uplink, wanted};
+use super::super::fifo::{Expected, Ours};
+use super::super::keep::Keep;
+use super::super::link::Link;
+use super::{Frame, Step, UpEnd, Uplink, wanted};
 use crate::net::socket;
 use crate::telemetry::labels::Outcome;
 
@@ -21,6 +23,28 @@ const PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// The front of a frame in which its header must end: a client id and tags are far shorter in any honest one.
 const HEADER_BYTES_MAX: usize = 4 * 1024;
+
+/// A request that has begun to pass. Dropped before its end, it was cut off.
+pub(super) struct Tracked<'a> {
+    link: &'a Link,
+    streamed: Option<Streamed>,
+    keep: Keep<'a>,
+}
+
+impl<'a> Tracked<'a> {
+    fn new(link: &'a Link, streamed: Streamed) -> Self {
+        Self { link, streamed: Some(streamed), keep: link.keep(0) }
+    }
+}
+
+impl Drop for Tracked<'_> {
+    fn drop(&mut self) {
+        if let Some(streamed) = self.streamed.take() {
+            let present = self.link.present();
+            self.link.session().cut_stream(streamed, &present);
+        }
+    }
+}
 
 impl<'a> Uplink<'a> {
     pub(super) async fn begin_produce(&mut self, size: u32, prefix: RequestPrefix) -> Step {
@@ -36,7 +60,7 @@ impl<'a> Uplink<'a> {
         let streamed = session.begin_stream(self.buffer.unread(), size, &mut |event| reporter.take(event));
         drop(session);
         self.splitter.pass();
-        let tracked = streamed.map(|streamed| Tracked { link: self.link, streamed: Some(streamed) });
+        let tracked = streamed.map(|streamed| Tracked::new(self.link, streamed));
         self.frame = Some(Frame::Streaming(tracked, prefix));
         Ok(())
     }
@@ -73,6 +97,7 @@ impl<'a> Uplink<'a> {
         let session = self.link.session();
         let go_on = session.stream(streamed, bytes, &present, &mut |event| reporter.take(event));
         reporter.finish(session.ledger());
+        tracked.keep.set(streamed.bytes());
         if go_on {
             return Ok(());
         }
@@ -120,15 +145,17 @@ impl<'a> Uplink<'a> {
                 Ok(())
             }
             Admission::Strip { frame, pending } => {
+                let _keep = self.link.keep(frame.len());
                 self.expect_settlement(pending).await?;
                 self.flush().await?;
                 self.buffer.discard(count);
                 self.send(&frame).await
             }
             Admission::Answer(local) => {
+                let ours = Ours::new(self.link, local);
                 self.flush().await?;
                 self.buffer.discard(count);
-                self.expect(Expected::Local(Box::new(local))).await
+                self.expect(Expected::Local(Box::new(ours))).await
             }
             Admission::Stream(streamed) => self.stream_held(*streamed, count).await,
             Admission::Hold => {
@@ -142,7 +169,7 @@ impl<'a> Uplink<'a> {
 
     /// A request that could be held, but not be decided on at once.
     async fn stream_held(&mut self, streamed: Streamed, count: usize) -> Step {
-        let mut tracked = Tracked { link: self.link, streamed: Some(streamed) };
+        let mut tracked = Tracked::new(self.link, streamed);
         self.track(&mut tracked, count).await?;
         let correlation_id = correlation_id_of(&self.buffer.unread()[..count]);
         self.end_streamed(Some(tracked), correlation_id).await?;

@@ -48,9 +48,9 @@ fn an_idle_pair_with_an_unknown_outcome_is_swept() {
     let limits = TrackerLimits::default();
     let mut tracker = with(limits);
     tracker.give(&batch(1, 0, 0, 1), said(7, 42));
-    tracker.sweep(10, after(1000));
+    tracker.sweep(100, after(1000));
     assert_eq!(tracker.producers(), 1);
-    tracker.sweep(10, after(limits.idle_ms_max + 2000));
+    tracker.sweep(100, after(limits.idle_ms_max + 2000));
     assert!(tracker.is_empty(), "{tracker:?}");
     assert_eq!(tracker.evictions().idle, 1);
 }
@@ -89,7 +89,7 @@ fn consecutive_ranges_without_an_answer_are_kept_as_one() {
         tracker.look(T, 0, &batch(2, 0, 7 * n, 5), &quiet, NOW);
     }
     assert!(tracker.open_attempts() <= 65);
-    tracker.sweep(10, after(TrackerLimits::default().idle_ms_max + 2000));
+    tracker.sweep(100, after(TrackerLimits::default().idle_ms_max + 2000));
     assert!(tracker.is_empty());
 }
 
@@ -128,7 +128,7 @@ fn a_batch_without_a_producer_leaves_nothing() {
     assert_eq!(tracker.observe_plain(T, 0, 3, &sender(), NOW), None, "nothing is known of the partition");
     tracker.give(&batch(1, 0, 0, 1), ok(0));
     let ticket = tracker.observe_plain(T, 0, 3, &sender(), NOW).unwrap();
-    tracker.sweep(10, after(TrackerLimits::default().idle_ms_max + 2000));
+    tracker.sweep(100, after(TrackerLimits::default().idle_ms_max + 2000));
     assert_eq!(tracker.producers(), 0);
     tracker.settle(ticket, Outcome::Lost, NOW);
     assert!(tracker.is_empty());
@@ -138,8 +138,8 @@ fn a_batch_without_a_producer_leaves_nothing() {
 fn trackers_that_share_a_count_are_bounded_together() {
     let limits = TrackerLimits { producers_max: 3, ..TrackerLimits::default() };
     let producers = std::sync::Arc::default();
-    let mut one = Tracker::sharing(limits, std::sync::Arc::clone(&producers));
-    let mut two = Tracker::sharing(limits, producers);
+    let mut one = Tracker::sharing(limits, std::sync::Arc::clone(&producers), &Arc::default());
+    let mut two = Tracker::sharing(limits, producers, &Arc::default());
     let send = |tracker: &mut Tracker, producer| {
         let sent = tracker.look(T, 0, &batch(producer, 0, 0, 1), &sender(), NOW);
         tracker.settle(sent.ticket.unwrap(), ok(producer), NOW);

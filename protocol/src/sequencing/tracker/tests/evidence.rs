@@ -185,7 +185,7 @@ fn a_waiting_answer_does_not_outlive_the_time_of_its_proof() {
 #[test]
 fn what_a_broker_doubts_under_a_name_is_doubted_under_its_new_id_as_well() {
     let mut tracker = tracker();
-    tracker.introduce(T, None, Some(TopicId([1; 16])));
+    tracker.introduce(T, None, Some(TopicId([1; 16])), NOW);
     let before = tracker.send_one(&batch(8, 0, 0, 5));
     tracker.link(b"t", TopicId([2; 16]));
     tracker.give(&batch(7, 0, 0, 5), ok(100));

@@ -21,7 +21,7 @@ fn acknowledge(tracker: &mut Tracker, topic: TopicRef<'_>, batch: &Batch, offset
 #[test]
 fn one_entry_serves_both_forms_of_a_linked_topic() {
     let mut tracker = tracker();
-    tracker.introduce(T, None, Some(A));
+    tracker.introduce(T, None, Some(A), NOW);
     acknowledge(&mut tracker, T, &batch(7, 0, 0, 5), 100);
     assert_eq!(rule_at(&mut tracker, TopicRef::Id(A), &batch(7, 0, 0, 5)), Rule::D12);
     assert_eq!(tracker.producers(), 1);
@@ -49,7 +49,7 @@ fn a_name_that_is_learnt_later_keeps_the_proofs_of_its_id() {
 #[test]
 fn another_id_for_a_name_leaves_nothing_of_the_old_one() {
     let mut tracker = tracker();
-    tracker.introduce(T, None, Some(A));
+    tracker.introduce(T, None, Some(A), NOW);
     acknowledge(&mut tracker, T, &batch(7, 0, 0, 5), 100);
     tracker.link(b"t", B);
     assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 0, 5)), Rule::D5);
@@ -91,7 +91,7 @@ fn a_producer_under_both_forms_proves_nothing_until_they_are_known_to_be_one() {
     };
     assert!(!is_proven(&mut tracker, T, 10) && !is_proven(&mut tracker, TopicRef::Id(A), 5));
     tracker.link(b"t", A);
-    tracker.introduce(T, None, Some(A));
+    tracker.introduce(T, None, Some(A), NOW);
     acknowledge(&mut tracker, T, &batch(7, 0, 15, 5), 115);
     assert!(is_proven(&mut tracker, TopicRef::Id(A), 15));
 }
@@ -117,7 +117,7 @@ fn a_producer_that_began_with_an_unreadable_request_leaves_nothing_out() {
 #[test]
 fn a_ticket_is_for_one_topic_only() {
     let mut tracker = tracker();
-    tracker.introduce(T, None, Some(A));
+    tracker.introduce(T, None, Some(A), NOW);
     let ticket = tracker.send_one(&batch(7, 0, 0, 5));
     assert!(tracker.is_for(ticket, T) && tracker.is_for(ticket, TopicRef::Id(A)));
     assert!(!tracker.is_for(ticket, TopicRef::Name(b"u")) && !tracker.is_for(ticket, TopicRef::Id(B)));

@@ -1,0 +1,134 @@
+//! What trackers may take in memory together, and what gives way first.
+
+use super::*;
+use crate::sequencing::entry::Entry;
+use crate::sequencing::window::Window;
+
+const KIB: usize = 1024;
+
+fn allowing(kib: usize) -> (Tracker, Arc<Allowance>) {
+    let allowance = Arc::new(Allowance::new(kib * KIB));
+    (sharing(&allowance), allowance)
+}
+
+fn sharing(allowance: &Arc<Allowance>) -> Tracker {
+    Tracker::sharing(TrackerLimits::default(), Arc::default(), allowance)
+}
+
+/// Has a batch acknowledged; whether it was tracked.
+fn acknowledge(tracker: &mut Tracker, producer: i64, base: i32, second: u64) -> bool {
+    let now = after(second * 1000);
+    let sent = tracker.look(T, 0, &batch(producer, 0, base, 1), &sender(), now);
+    let Some(ticket) = sent.ticket else { return false };
+    tracker.settle(ticket, ok(i64::from(base) * 1_000_000 + producer), now);
+    true
+}
+
+#[test]
+fn the_longest_idle_make_room_when_memory_is_short() {
+    let (mut tracker, allowance) = allowing(256);
+    for n in 0..10_000 {
+        assert!(acknowledge(&mut tracker, n, 0, n.cast_unsigned()));
+        assert!(allowance.taken() <= 256 * KIB, "{} after {n}", allowance.taken());
+    }
+    assert_eq!(allowance.taken(), tracker.bytes());
+    assert!(tracker.producers() as usize * (size_of::<Entry>() + Window::BYTES_MIN) > 128 * KIB, "most of it is used");
+    assert_eq!(tracker.evictions().limit, 10_000 - u64::from(tracker.producers()));
+    let at_the_end = |tracker: &mut Tracker, n| tracker.look(T, 0, &batch(n, 0, 0, 1), &sender(), after(10_000_000));
+    assert_eq!(at_the_end(&mut tracker, 9_999).rule, Rule::D12);
+    assert_eq!(at_the_end(&mut tracker, 5).rule, Rule::D5);
+}
+
+#[test]
+fn what_is_in_flight_is_never_evicted_for_memory() {
+    let (mut tracker, allowance) = allowing(256);
+    let mut tickets = Vec::new();
+    let mut refused = 0;
+    for n in 0..10_000 {
+        match tracker.look(T, 0, &batch(n, 0, 0, 1), &sender(), NOW) {
+            Observation { ticket: Some(ticket), .. } => tickets.push(ticket),
+            Observation { rule, .. } => refused += u32::from(rule == Rule::T36),
+        }
+    }
+    assert_eq!((tracker.evictions().limit, refused as usize), (0, 10_000 - tickets.len()));
+    assert!(allowance.taken() <= 256 * KIB, "{}", allowance.taken());
+    for (ticket, offset) in tickets.into_iter().zip(0..) {
+        tracker.settle(ticket, ok(offset), NOW);
+        assert!(allowance.taken() <= 256 * KIB, "{}", allowance.taken());
+    }
+    assert!(acknowledge(&mut tracker, 10_000, 0, 1), "there is room again");
+}
+
+#[test]
+fn windows_stop_growing_before_others_are_kept_out() {
+    let (mut tracker, allowance) = allowing(256);
+    let mut seconds = 0;
+    for base in 0..20 {
+        for n in 0..400 {
+            seconds += 1;
+            assert!(acknowledge(&mut tracker, n, base, seconds));
+        }
+    }
+    assert_eq!((tracker.producers(), tracker.evictions().limit), (400, 0));
+    assert!(allowance.taken() <= 256 * KIB, "{}", allowance.taken());
+    let remembered = tracker.entries.iter().map(|entry| entry.window.iter().count());
+    let (mut least, mut most) = (usize::MAX, 0);
+    remembered.for_each(|count| (least, most) = (least.min(count), most.max(count)));
+    assert!(least >= 5 && most < 20, "{least} to {most}");
+}
+
+#[test]
+fn names_of_topics_count() {
+    let (mut tracker, allowance) = allowing(512);
+    for n in 0..10_000 {
+        let name = format!("{n:0>249}");
+        let sent = tracker.look(TopicRef::Name(name.as_bytes()), 0, &batch(7, 0, 0, 1), &sender(), after(n * 1000));
+        tracker.settle(sent.ticket.expect("others make room"), ok(0), after(n * 1000));
+        assert!(allowance.taken() <= 512 * KIB, "{} after {n}", allowance.taken());
+    }
+    assert!(tracker.producers() > 400, "{}", tracker.producers());
+}
+
+#[test]
+fn names_that_are_learnt_later_count() {
+    let (mut tracker, allowance) = allowing(512);
+    for n in 0..2_000_u64 {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&n.to_be_bytes());
+        let sent = tracker.look(TopicRef::Id(TopicId(id)), 0, &batch(7, 0, 0, 1), &sender(), after(n * 1000));
+        tracker.settle(sent.ticket.expect("others make room"), ok(0), after(n * 1000));
+        tracker.link(format!("{n:0>249}").as_bytes(), TopicId(id));
+        assert!(allowance.taken() <= 512 * KIB, "{} after {n}", allowance.taken());
+    }
+}
+
+#[test]
+fn ids_that_were_handed_out_count() {
+    let (mut tracker, allowance) = allowing(256);
+    (0..100_000).for_each(|n| tracker.hand_out(ProducerId::new(n), ProducerEpoch::new(0)));
+    assert!(allowance.taken() <= 256 * KIB, "{}", allowance.taken());
+    assert!(tracker.handed.bytes() > 64 * KIB);
+}
+
+#[test]
+fn a_tracker_that_comes_late_has_room_of_its_own() {
+    let (mut first, allowance) = allowing(2048);
+    let mut second = sharing(&allowance);
+    (0..20_000).for_each(|n| assert!(acknowledge(&mut first, n, 0, n.cast_unsigned())));
+    assert!(first.evictions().limit > 0);
+    (0..100).for_each(|n| assert!(acknowledge(&mut second, n, 0, 30_000)));
+    assert_eq!((second.producers(), second.evictions().limit), (100, 0));
+    assert!(allowance.taken() <= 2048 * KIB, "{}", allowance.taken());
+}
+
+#[test]
+fn a_topic_without_room_leaves_nothing() {
+    let (mut tracker, _allowance) = allowing(64);
+    let mut sent = 0;
+    while tracker.look(T, 0, &batch(sent, 0, 0, 1), &sender(), NOW).ticket.is_some() {
+        sent += 1;
+    }
+    tracker.introduce(TopicRef::Name(&[b'x'; 249]), None, None, NOW);
+    let other = tracker.observe(TopicRef::Name(&[b'x'; 249]), 0, &batch(7, 0, 0, 1), &sender(), false, NOW);
+    assert_eq!((other, tracker.topics.len()), (Err(UnknownTopic), 1));
+}

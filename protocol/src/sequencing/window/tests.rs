@@ -1,0 +1,97 @@
+//! Which ranges stay, and in which order.
+
+use super::*;
+
+const FREE: Growth = Growth { slots: true, append_times: true };
+const NONE: Growth = Growth { slots: false, append_times: false };
+
+fn acked(base: i32, delta: i32, base_offset: i64) -> Acked {
+    Acked {
+        range: SequenceRange::from_wire(base, delta).unwrap(),
+        base_offset,
+        fingerprint: Fingerprint { crc: 1, length: 100 },
+        proof: true,
+        leader_only: false,
+        append_time: -1,
+    }
+}
+
+#[test]
+fn the_oldest_range_makes_room() {
+    let mut window = Window::default();
+    for n in 0..8 {
+        window.insert(acked(n, 0, i64::from(n)), 5, FREE);
+    }
+    assert!(window.find(SequenceRange::from_wire(2, 0).unwrap()).is_none());
+    assert_eq!(window.find(SequenceRange::from_wire(3, 0).unwrap()).unwrap().base_offset, 3);
+    assert_eq!(window.expected(), Sequence::new(8));
+}
+
+#[test]
+fn a_late_answer_takes_its_place_and_does_not_rewind() {
+    let mut window = Window::default();
+    window.insert(acked(5, 4, 105), 5, FREE);
+    window.insert(acked(0, 4, 100), 5, FREE);
+    assert_eq!(window.expected(), Sequence::new(10));
+    assert_eq!(window.iter().map(|a| a.base_offset).collect::<Vec<_>>(), [100, 105]);
+}
+
+#[test]
+fn a_full_window_takes_nothing_older_than_its_oldest() {
+    let mut window = Window::default();
+    for n in 10..15 {
+        window.insert(acked(n, 0, i64::from(n)), 5, FREE);
+    }
+    window.insert(acked(3, 0, 3), 5, FREE);
+    assert!(window.find(SequenceRange::from_wire(3, 0).unwrap()).is_none());
+    assert!(window.find(SequenceRange::from_wire(10, 0).unwrap()).is_some());
+}
+
+#[test]
+fn append_times_stay_with_their_ranges() {
+    let mut window = Window::default();
+    window.insert(acked(0, 0, 0), 5, FREE);
+    window.insert(Acked { append_time: 77, ..acked(2, 0, 2) }, 5, FREE);
+    window.insert(acked(1, 0, 1), 5, FREE);
+    let times: Vec<i64> = window.iter().map(|a| a.append_time).collect();
+    assert_eq!(times, [-1, -1, 77]);
+    for n in 3..7 {
+        window.insert(acked(n, 0, i64::from(n)), 5, FREE);
+    }
+    assert_eq!(window.find(SequenceRange::from_wire(2, 0).unwrap()).unwrap().append_time, 77);
+}
+
+#[test]
+fn a_slot_takes_24_bytes() {
+    assert_eq!(size_of::<Slot>(), 24);
+}
+
+#[test]
+fn a_window_that_may_not_grow_remembers_five() {
+    let mut window = Window::default();
+    for n in 0..8 {
+        window.insert(acked(n, 0, i64::from(n)), 32, NONE);
+    }
+    assert_eq!(window.iter().map(|a| a.base_offset).collect::<Vec<_>>(), [3, 4, 5, 6, 7]);
+    assert_eq!(window.bytes(), Window::BYTES_MIN);
+    // One that has grown keeps what it has.
+    for n in 8..20 {
+        window.insert(acked(n, 0, i64::from(n)), 32, FREE);
+    }
+    let grown = window.bytes();
+    for n in 20..40 {
+        window.insert(acked(n, 0, i64::from(n)), 32, NONE);
+    }
+    assert_eq!((window.iter().count(), window.bytes()), (17, grown));
+    window.clear();
+    assert_eq!(window.bytes(), Window::BYTES_MIN);
+}
+
+#[test]
+fn a_range_without_room_for_its_append_time_is_no_proof() {
+    let mut window = Window::default();
+    window.insert(Acked { append_time: 77, ..acked(0, 0, 0) }, 5, NONE);
+    window.insert(acked(1, 0, 1), 5, NONE);
+    assert_eq!(window.iter().map(|a| a.proof).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(window.bytes(), Window::BYTES_MIN);
+}

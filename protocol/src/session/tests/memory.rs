@@ -1,0 +1,127 @@
+//! What is kept of requests, and what becomes of those for which there is no room.
+
+use super::*;
+use crate::event::Unread;
+
+/// Where the partitions' count stands in the golden v3 request: behind length, header, request fields and name.
+const COUNT_AT: usize = 4 + 8 + 3 + 2 + 2 + 4 + 4 + 3;
+
+/// The golden v3 request with its batch on so many partitions.
+fn wide(count: i32) -> Vec<u8> {
+    let golden = request(3);
+    let (front, entry) = (&golden[..COUNT_AT], &golden[COUNT_AT + 8..]);
+    let mut frame = [front, &count.to_be_bytes()].concat();
+    for partition in 0..count {
+        frame.extend(partition.to_be_bytes());
+        frame.extend(entry);
+    }
+    let length = u32::try_from(frame.len() - 4).unwrap();
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    frame
+}
+
+/// Success on so many partitions.
+fn success(pending: &Pending, count: i32) -> Vec<u8> {
+    let mut frame = vec![0; 4];
+    frame.extend(pending.correlation_id().to_be_bytes());
+    frame.extend([0, 0, 0, 1, 0, 1, b't']);
+    frame.extend(count.to_be_bytes());
+    for partition in 0..count {
+        frame.extend(partition.to_be_bytes());
+        frame.extend([0, 0]);
+        frame.extend(100_i64.to_be_bytes());
+        frame.extend((-1_i64).to_be_bytes());
+    }
+    frame.extend([0; 4]);
+    let length = u32::try_from(frame.len() - 4).unwrap();
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    frame
+}
+
+/// A session of a cluster that has acknowledged the batch on so many partitions.
+fn proven(count: i32) -> (Memory, Session<Memory>) {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    let Admission::Forward(Some(pending)) = admit(&mut session, &wide(count)) else { panic!("forwarded") };
+    let answer = success(&pending, count);
+    assert_eq!(session.settle(pending, &answer, Millis(1000), &mut |_: Event<'_>| {}), Settled::Unchanged);
+    (ledger, session)
+}
+
+fn admit_keeping(session: &mut Session<Memory>, frame: &[u8], keep_bytes_max: usize) -> (Admission, Vec<Unread>) {
+    let mut unread = Vec::new();
+    let admission = session.admit(frame, false, &Present { keep_bytes_max, ..present() }, &mut |event: Event<'_>| {
+        if let Event::Unread(why) = event {
+            unread.push(why);
+        }
+    });
+    (admission, unread)
+}
+
+#[test]
+fn a_duplicate_without_room_for_its_answer_is_forwarded() {
+    let (ledger, mut session) = proven(100);
+    let Admission::Answer(local) = admit(&mut session, &wide(100)) else { panic!("answered") };
+    let bytes = local.bytes();
+    assert!((10_000..20_000).contains(&bytes), "{bytes}");
+    let (admission, _) = admit_keeping(&mut session, &wide(100), bytes - 1);
+    let Admission::Forward(Some(pending)) = admission else { panic!("{admission:?}") };
+    assert_eq!(ledger.open_attempts(), 100);
+    session.abandon(pending, Millis(1000));
+    // What is reserved beyond what it comes to is little.
+    let (admission, _) = admit_keeping(&mut session, &wide(100), bytes * 5 / 4);
+    assert!(matches!(admission, Admission::Answer(_)));
+}
+
+#[test]
+fn a_request_that_cannot_be_kept_twice_is_not_stripped() {
+    let (_ledger, mut session) = proven(50);
+    let frame = wide(100);
+    let Admission::Strip { frame: left, pending } = admit(&mut session, &frame) else { panic!("stripped") };
+    let bytes = left.len() + pending.bytes();
+    session.abandon(pending, Millis(1000));
+    let (admission, _) = admit_keeping(&mut session, &frame, bytes - 1);
+    let Admission::Forward(Some(pending)) = admission else { panic!("{admission:?}") };
+    session.abandon(pending, Millis(1000));
+}
+
+#[test]
+fn many_batches_without_room_for_their_claims_pass_unread() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    let (few, _) = admit_keeping(&mut session, &wide(32), 0);
+    let Admission::Forward(Some(pending)) = few else { panic!("{few:?}") };
+    session.abandon(pending, Millis(1000));
+    let (before, tainted) = (ledger.open_attempts(), ledger.is_tainted());
+    let (many, unread) = admit_keeping(&mut session, &wide(33), 0);
+    assert!(matches!(many, Admission::Unread));
+    assert_eq!((unread, tainted, ledger.is_tainted()), (vec![Unread::Memory], false, true));
+    assert_eq!(ledger.open_attempts(), before);
+}
+
+#[test]
+fn a_streamed_request_is_noted_down_as_far_as_there_is_room() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    let mut unread = Vec::new();
+    let mut report = |event: Event<'_>| {
+        if let Event::Unread(why) = event {
+            unread.push(why);
+        }
+    };
+    let frame = wide(1_000);
+    let mut streamed = session.begin_stream(&frame, u32::try_from(frame.len() - 4).unwrap(), &mut report).unwrap();
+    let short = Present { keep_bytes_max: 4 * 1024, ..present() };
+    for bytes in frame.chunks(500) {
+        assert!(session.stream(&mut streamed, bytes, &short, &mut report));
+    }
+    assert!((32..200).contains(&ledger.open_attempts()), "{}", ledger.open_attempts());
+    assert!(streamed.bytes() <= 16 * 1024, "{}", streamed.bytes());
+    assert!(ledger.is_tainted());
+    // What stands in the rest is not known, its partitions may be the same: none of the claims proves anything.
+    let pending = session.end_stream(streamed).expect("an answer will come");
+    let answer = success(&pending, 1_000);
+    session.settle(pending, &answer, Millis(1000), &mut report);
+    assert_eq!((ledger.open_attempts(), ledger.0.0.borrow().producers()), (0, 0));
+    assert_eq!(unread, [Unread::TooLarge, Unread::Memory]);
+}

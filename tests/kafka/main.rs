@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "what a failing test has measured")]
 
 mod chaos;
+mod cluster;
 mod down;
 mod expiry;
 mod families;

@@ -222,6 +222,11 @@ impl Relay {
         self.shared.state().counts_of(client).requests
     }
 
+    /// Produce answers to a client that are kept now.
+    pub fn held_of(&self, client: &str) -> usize {
+        self.shared.state().held_of(client)
+    }
+
     /// Connections that have come since the start, let in or refused.
     pub fn attempts(&self) -> usize {
         let state = self.shared.state();

@@ -2,12 +2,14 @@ package seqgate;
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.util.Arrays;
 
 /**
  * What tests ask of Kafka's own classes, in one process that stays, because a Java start costs a second.
  *
- * <p>Commands on standard input: {@code topics BOOTSTRAP NAME PARTITIONS}, {@code read BOOTSTRAP NAME},
- * {@code group BOOTSTRAP NAME GROUP COUNT}, {@code known BOOTSTRAP NAME PARTITION}. Each prints its lines and then {@code done} or {@code error TEXT}.
+ * <p>Commands on standard input: {@code topics BOOTSTRAP NAME PARTITIONS}, {@code read BOOTSTRAP NAME}, {@code committed BOOTSTRAP NAME},
+ * {@code group BOOTSTRAP NAME GROUP COUNT}, {@code known BOOTSTRAP NAME PARTITION},
+ * {@code move BOOTSTRAP NAME...}. Each prints its lines and then {@code done} or {@code error TEXT}.
  */
 public final class Tools {
     interface Command {
@@ -21,13 +23,19 @@ public final class Tools {
                     Topics.create(words[1], words[2], Integer.parseInt(words[3]));
                     break;
                 case "read":
-                    ReadLog.print(words[1], words[2]);
+                    ReadLog.printAll(words[1], words[2]);
+                    break;
+                case "committed":
+                    ReadLog.printCommitted(words[1], words[2]);
                     break;
                 case "group":
                     Group.print(words[1], words[2], words[3], Integer.parseInt(words[4]));
                     break;
                 case "known":
                     Known.print(words[1], words[2], Integer.parseInt(words[3]));
+                    break;
+                case "move":
+                    Topics.moveLeaders(words[1], Arrays.asList(words).subList(2, words.length));
                     break;
                 default:
                     throw new IllegalArgumentException("unknown command " + words[0]);

@@ -41,7 +41,7 @@ fn leaders_move_between_an_acknowledgement_and_its_retry() {
     let Some(parts) = require::kafka(Version::V4_3_1) else { return };
     let mut chain = Chain::start(parts, BROKERS, &WATCHFUL);
     chain.go_through_seqgate();
-    chain.create_topic("moves", 1);
+    chain.create_topics(&["moves".to_owned()], 1);
     let mut producer = Producer::launch(Family::Java(parts.version), chain.bootstrap(), "moves", &[]);
     producer.wait_ready();
     producer.send(1, None);

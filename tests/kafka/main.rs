@@ -14,6 +14,7 @@ mod newest;
 mod observe;
 mod relaying;
 mod restart;
+mod seeded_chaos;
 #[path = "../support/mod.rs"]
 mod support;
 mod transactions;

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::judge::{Outcome, judge};
 use super::jvm::Parts;
@@ -95,6 +95,7 @@ impl Chain {
     /// Nothing of before is in the records, and nobody can connect.
     fn begin_anew(&mut self) {
         self.end_seqgate(Death::Orderly);
+        self.config.clear();
         self.logged.clear();
         for link in &self.links {
             for relay in [&link.front, &link.back] {
@@ -131,9 +132,9 @@ impl Chain {
         Ok(())
     }
 
-    /// Whether a seqgate runs.
+    /// Whether a seqgate is on the way to the brokers, though it may be down.
     pub fn has_seqgate(&self) -> bool {
-        self.seqgate.is_some()
+        self.config != Path::new("")
     }
 
     /// Ends the seqgate that runs, if one does.
@@ -170,10 +171,10 @@ impl Chain {
         }
     }
 
-    /// Makes a topic, with a copy on every broker.
-    pub fn create_topic(&mut self, topic: &str, partitions: usize) {
+    /// Makes topics, with a copy on every broker.
+    pub fn create_topics(&mut self, topics: &[String], partitions: usize) {
         let direct = self.a_running_broker().direct();
-        self.tools.create_topic(direct, topic, partitions);
+        self.tools.create_topics(direct, topics, partitions);
     }
 
     /// Has every partition of these topics led by another broker, with all brokers up.
@@ -224,6 +225,12 @@ impl Chain {
     pub fn judge(&mut self, producer: &Producer) -> Outcome {
         let direct = self.a_running_broker().direct();
         judge(producer.acked(), producer.failed(), self.tools.read_log(direct, producer.topic()))
+    }
+
+    /// Lines in the journal of all seqgates since the last beginning that hold this text; the last second may be missing.
+    pub fn journal_lines(&self, text: &str) -> usize {
+        let journal = fs::read(self.config.with_file_name("journal")).unwrap_or_default();
+        String::from_utf8_lossy(&journal).lines().filter(|line| line.contains(text)).count()
     }
 
     /// Ends seqgate in good order, and looks through the logs of all since the last beginning.

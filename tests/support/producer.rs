@@ -148,6 +148,11 @@ impl Producer {
         self.process.lines().iter().filter_map(|line| failed(line)).collect()
     }
 
+    /// The end of all that it has said, for a failure message.
+    pub fn tail(&self) -> String {
+        self.process.tail()
+    }
+
     /// Its own log.
     pub fn log(&self) -> String {
         self.process.errors()

@@ -31,7 +31,12 @@ impl Tools {
 
     /// Creates a topic; every partition has a leader when this returns.
     pub fn create_topic(&mut self, bootstrap: SocketAddr, topic: &str, partitions: usize) {
-        self.0.ask(&format!("topics {bootstrap} {topic} {partitions}")).unwrap();
+        self.create_topics(bootstrap, &[topic.to_owned()], partitions);
+    }
+
+    /// The same for several at once.
+    pub fn create_topics(&mut self, bootstrap: SocketAddr, topics: &[String], partitions: usize) {
+        self.0.ask(&format!("topics {bootstrap} {partitions} {}", topics.join(" "))).unwrap();
     }
 
     /// Has another broker lead, for each partition of these topics; it leads when this returns.

@@ -3,6 +3,7 @@ package seqgate;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.util.Properties;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.StringSerializer;
@@ -79,16 +80,20 @@ public final class Producer {
     }
 
     private static void send(KafkaProducer<String, String> producer, ProducerRecord<String, String> record) {
+        // Some errors are both thrown and told.
+        AtomicBoolean told = new AtomicBoolean();
         try {
             producer.send(record, (at, error) -> {
                 if (error == null) {
                     say("acked " + record.value() + " " + at.partition() + " " + at.offset());
-                } else {
+                } else if (!told.getAndSet(true)) {
                     say("failed " + record.value() + " " + oneLine(error));
                 }
             });
         } catch (RuntimeException refused) {
-            say("failed " + record.value() + " " + oneLine(refused));
+            if (!told.getAndSet(true)) {
+                say("failed " + record.value() + " " + oneLine(refused));
+            }
         }
     }
 

@@ -3,11 +3,12 @@ package seqgate;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * What tests ask of Kafka's own classes, in one process that stays, because a Java start costs a second.
  *
- * <p>Commands on standard input: {@code topics BOOTSTRAP NAME PARTITIONS}, {@code read BOOTSTRAP NAME}, {@code committed BOOTSTRAP NAME},
+ * <p>Commands on standard input: {@code topics BOOTSTRAP PARTITIONS NAME...}, {@code read BOOTSTRAP NAME}, {@code committed BOOTSTRAP NAME},
  * {@code group BOOTSTRAP NAME GROUP COUNT}, {@code known BOOTSTRAP NAME PARTITION},
  * {@code move BOOTSTRAP NAME...}. Each prints its lines and then {@code done} or {@code error TEXT}.
  */
@@ -20,7 +21,7 @@ public final class Tools {
         obey(words -> {
             switch (words[0]) {
                 case "topics":
-                    Topics.create(words[1], words[2], Integer.parseInt(words[3]));
+                    Topics.create(words[1], Integer.parseInt(words[2]), from(3, words));
                     break;
                 case "read":
                     ReadLog.printAll(words[1], words[2]);
@@ -35,12 +36,16 @@ public final class Tools {
                     Known.print(words[1], words[2], Integer.parseInt(words[3]));
                     break;
                 case "move":
-                    Topics.moveLeaders(words[1], Arrays.asList(words).subList(2, words.length));
+                    Topics.moveLeaders(words[1], from(2, words));
                     break;
                 default:
                     throw new IllegalArgumentException("unknown command " + words[0]);
             }
         });
+    }
+
+    private static List<String> from(int first, String[] words) {
+        return Arrays.asList(words).subList(first, words.length);
     }
 
     static void obey(Command command) throws Exception {

@@ -20,12 +20,15 @@ import org.apache.kafka.common.TopicPartitionInfo;
 /** Creates topics and has others lead their partitions. */
 final class Topics {
     /** With as many copies as the brokers have by default; each partition has a leader when this returns. */
-    static void create(String bootstrap, String name, int partitions) throws Exception {
+    static void create(String bootstrap, int partitions, List<String> names) throws Exception {
         Properties settings = new Properties();
         settings.put("bootstrap.servers", bootstrap);
+        List<NewTopic> topics = names.stream()
+                .map(name -> new NewTopic(name, Optional.of(partitions), Optional.empty()))
+                .collect(Collectors.toList());
         try (Admin admin = Admin.create(settings)) {
-            admin.createTopics(List.of(new NewTopic(name, Optional.of(partitions), Optional.empty()))).all().get();
-            while (!led(admin, name, partitions)) {
+            admin.createTopics(topics).all().get();
+            while (!led(admin, names, partitions)) {
                 Thread.sleep(20);
             }
         }
@@ -67,11 +70,10 @@ final class Topics {
                 .collect(Collectors.toMap(Map.Entry::getKey, topic -> new ArrayList<>(topic.getValue().partitions())));
     }
 
-    private static boolean led(Admin admin, String name, int partitions) throws Exception {
+    private static boolean led(Admin admin, List<String> names, int partitions) throws Exception {
         try {
-            List<TopicPartitionInfo> found =
-                    admin.describeTopics(List.of(name)).allTopicNames().get().get(name).partitions();
-            return found.size() == partitions && found.stream().allMatch(p -> p.leader() != null);
+            return described(admin, names).values().stream()
+                    .allMatch(topic -> topic.size() == partitions && topic.stream().allMatch(p -> p.leader() != null));
         } catch (java.util.concurrent.ExecutionException notYet) {
             return false;
         }

@@ -81,12 +81,7 @@ impl Chain {
     /// From now on clients reach the brokers through a new seqgate.
     pub fn go_through_seqgate(&mut self) {
         self.begin_anew();
-        let mut attempt = 1;
-        while let Err(said) = self.configure_seqgate() {
-            // Somebody else took a port between our look and its bind.
-            assert!(said.contains("in use") && attempt < START_ATTEMPTS, "seqgate does not start\n{said}");
-            attempt += 1;
-        }
+        self.start_seqgate(Self::configure_seqgate);
         for link in &self.links {
             link.front.admit();
         }
@@ -159,7 +154,16 @@ impl Chain {
     /// Starts seqgate on the ports that the one before it had.
     pub fn start_seqgate_again(&mut self) {
         assert!(self.seqgate.is_none(), "seqgate runs");
-        self.try_start_seqgate().unwrap_or_else(|said| panic!("seqgate does not start again\n{said}"));
+        self.start_seqgate(Self::try_start_seqgate);
+    }
+
+    fn start_seqgate(&mut self, attempt: impl Fn(&mut Self) -> Result<(), String>) {
+        let mut attempts = 1;
+        while let Err(said) = attempt(self) {
+            // Somebody else had a port between our look and its bind.
+            assert!(said.contains("in use") && attempts < START_ATTEMPTS, "seqgate does not start\n{said}");
+            attempts += 1;
+        }
     }
 
     /// Ends the broker of a link.

@@ -61,7 +61,8 @@ pub(crate) fn launch(chain: &mut Chain, families: &[Family], label: &str, impati
             settings.push(("request.timeout.ms", "5000"));
         }
         if has_transactions {
-            settings.push(("transactional.id", &topic));
+            // Nobody else ends its transactions, however long a round takes.
+            settings.extend([("transactional.id", topic.as_str()), ("transaction.timeout.ms", "600000")]);
         }
         let producer = Producer::launch(family, chain.bootstrap(), &topic, &settings);
         let transactions = has_transactions.then(Transactions::default);
@@ -150,11 +151,18 @@ impl Member {
         }
     }
 
-    /// Ends it; one that is stuck or dead is not asked.
-    pub(crate) fn close(&mut self) {
+    /// Ends it, and leaves no transaction open: one that cannot end its own is fenced by another.
+    pub(crate) fn close(&mut self, chain: &Chain) {
         let dead = self.transactions.as_ref().is_some_and(|transactions| transactions.dead.is_some());
         if !self.stuck && !dead {
-            self.producer.close();
+            return self.producer.close();
+        }
+        if self.transactions.is_some() {
+            let topic = self.producer.topic();
+            let settings = [("transactional.id", topic)];
+            let mut successor = Producer::launch(self.producer.family(), chain.bootstrap(), topic, &settings);
+            successor.wait_ready();
+            successor.close();
         }
     }
 

@@ -42,7 +42,7 @@ impl<'a> Storm<'a> {
         }
         self.play_round(&Round::calm());
         self.struck = self.chain.struck() - self.struck;
-        self.members.iter_mut().for_each(Member::close);
+        self.members.iter_mut().for_each(|member| member.close(self.chain));
     }
 
     fn play_round(&mut self, round: &Round) {

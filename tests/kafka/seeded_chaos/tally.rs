@@ -151,7 +151,7 @@ impl Report {
             let counts = [
                 (here(&outcome.doubled), "doubled", may_double),
                 (here(&outcome.reordered), "reordered", may_double),
-                (here(&outcome.told_twice), "told twice", false),
+                (here(&outcome.told_twice), "told twice", may_double),
                 (here(&failed), "failed", may_double || explained),
                 (refused, "commits refused", may_double || explained),
             ];

@@ -30,6 +30,9 @@ public final class Follower {
         settings.put("isolation.level", "read_committed");
         settings.put("auto.offset.reset", "earliest");
         settings.put("enable.auto.commit", "false");
+        // A member whose joining was cut off is missed soon, and does not keep itself waiting under its next name.
+        settings.put("session.timeout.ms", "10000");
+        settings.put("heartbeat.interval.ms", "1000");
         Thread commands = new Thread(Follower::obey);
         commands.setDaemon(true);
         commands.start();

@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     Stall(Side),
     /// A broker is down, and then up again.
     Broker { link: usize, death: Death },
+    /// Every broker is restarted, one after the other: none remembers more than the last batch of a producer.
+    Rolling(Death),
     /// Other brokers lead, while all are up.
     Leaders,
     /// Seqgate is gone, and then back on the same ports, with an empty memory. Nothing where there is none.
@@ -69,6 +71,7 @@ enum Kind {
     RestartOpen,
     RestartUnseen,
     Moves,
+    Rolling,
     ProxyRestart,
     BothRestart,
 }
@@ -85,6 +88,9 @@ impl Plan {
         };
         if links > 1 {
             kinds.push(Kind::Moves);
+        }
+        if links > 1 && !impatient {
+            kinds.push(Kind::Rolling);
         }
         kinds.shuffle(&mut draw.random);
         let rounds = kinds.into_iter().map(|kind| draw.round(kind, impatient)).collect();
@@ -119,7 +125,7 @@ impl Round {
 
     /// Whether a broker goes down, and forgets.
     pub(crate) fn forgets(&self) -> bool {
-        self.has(|fault| matches!(fault, Fault::Broker { .. }))
+        self.has(|fault| matches!(fault, Fault::Broker { .. } | Fault::Rolling(_)))
     }
 
     /// Whether seqgate sees every acknowledgement, and keeps what it has seen.
@@ -152,6 +158,7 @@ impl Draw {
                 (Moment::Open, self.perhaps_cut(broker))
             }
             Kind::RestartUnseen => (Moment::Held(Side::Back), vec![self.broker()]),
+            Kind::Rolling => (Moment::Held(Side::Front), vec![Fault::Rolling(self.death())]),
             Kind::Moves => (self.moment(), self.perhaps_cut(Fault::Leaders)),
             Kind::ProxyRestart => (self.moment(), vec![Fault::Proxy(self.death())]),
             Kind::BothRestart => {
@@ -163,7 +170,7 @@ impl Draw {
         // Answers cannot be held for long from clients that give up: only to be stalled, and then one of each.
         let stalls = matches!(kind, Kind::Stall);
         // Several batches of one partition wait for answers that are lost: more than the broker will remember.
-        let forgets = matches!(kind, Kind::RestartSeen | Kind::RestartUnseen);
+        let forgets = matches!(kind, Kind::RestartSeen | Kind::RestartUnseen | Kind::Rolling);
         Round {
             records: if stalls { 1 } else { self.random.random_range(2..=RECORDS_MAX) },
             partition: (forgets || self.random.random()).then(|| self.partition()),

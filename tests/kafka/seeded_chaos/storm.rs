@@ -110,6 +110,12 @@ impl<'a> Storm<'a> {
             // Held from the beginning of the round.
             Fault::Stall(_) => {}
             Fault::Broker { link, death } => self.chain.end_broker(link, death),
+            Fault::Rolling(death) => {
+                for link in 0..self.chain.links.len() {
+                    self.chain.end_broker(link, death);
+                    self.chain.links[link].broker.start_again();
+                }
+            }
             Fault::Leaders => {
                 let topics: Vec<_> = self.members.iter().map(|member| member.producer.topic().to_owned()).collect();
                 self.chain.move_leaders(&topics);
@@ -127,7 +133,7 @@ impl<'a> Storm<'a> {
             }
             Fault::Broker { link, .. } => self.chain.links[link].broker.start_again(),
             Fault::Proxy(_) if self.chain.has_seqgate() => self.chain.start_seqgate_again(),
-            Fault::Cut(..) | Fault::Leaders | Fault::Proxy(_) => {}
+            Fault::Cut(..) | Fault::Rolling(_) | Fault::Leaders | Fault::Proxy(_) => {}
         }
     }
 

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use super::judge::{Outcome, judge};
 use super::jvm::Parts;
-use super::kafka::Kafka;
+use super::kafka::{Kafka, probe};
 use super::producer::Producer;
 use super::relay::{Ending, Relay};
 use super::rig::Side;
 use super::seqgate::{Seqgate, WARNINGS_OF_A_RIG, assert_quiet};
 use super::tools::Tools;
-use super::{net, place};
+use super::{eventually, net, place};
 
 const START_ATTEMPTS: usize = 3;
 
@@ -163,6 +163,15 @@ impl Chain {
             // Somebody else had a port between our look and its bind.
             assert!(said.contains("in use") && attempts < START_ATTEMPTS, "seqgate does not start\n{said}");
             attempts += 1;
+        }
+    }
+
+    /// Has each broker answer one question that comes all the way: seqgate answers by itself only where somebody has been
+    /// served without having to authenticate.
+    pub fn ask_each_broker(&self) {
+        for link in &self.links {
+            let answers = || probe::advertised_ports(link.front.address()).is_ok();
+            eventually("answer of a broker", answers, || link.front.address().to_string());
         }
     }
 

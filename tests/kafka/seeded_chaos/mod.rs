@@ -74,9 +74,3 @@ fn one_broker() {
 fn three_brokers() {
     short(3, &[PATIENT, IMPATIENT]);
 }
-
-#[test]
-fn the_same_seed_is_the_same_plan() {
-    assert_eq!(Plan::draw(7, 3, 3), Plan::draw(7, 3, 3));
-    assert_ne!(Plan::draw(7, 3, 3), Plan::draw(8, 3, 3));
-}

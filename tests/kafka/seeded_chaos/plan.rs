@@ -221,3 +221,28 @@ impl Draw {
         self.random.random_range(0..self.partitions).try_into().unwrap()
     }
 }
+
+#[test]
+fn a_restart_explains_doubling_unless_every_acknowledgement_is_seen() {
+    let round = |moment, faults: &[Fault]| Round { moment, faults: faults.to_vec(), ..Round::calm() };
+    let down = Fault::Broker { link: 0, death: Death::Orderly };
+    let cut = Fault::Cut(Side::Back, Strike { nth: 1, point: Point::BeforeAnswer, ending: Ending::Reset });
+    let proxy = Fault::Proxy(Death::Sudden);
+    for faults in [&[down][..], &[Fault::Rolling(Death::Sudden)]] {
+        assert!(!round(Moment::Held(Side::Front), faults).may_double());
+        assert!(round(Moment::Held(Side::Back), faults).may_double());
+        assert!(round(Moment::Open, faults).may_double());
+    }
+    assert!(round(Moment::Held(Side::Front), &[down, cut]).may_double());
+    assert!(round(Moment::Held(Side::Front), &[proxy, down]).may_double());
+    assert!(
+        !round(Moment::Open, &[cut, proxy, Fault::Leaders]).may_double(),
+        "brokers remember as long as they are up"
+    );
+}
+
+#[test]
+fn the_same_seed_is_the_same_plan() {
+    assert_eq!(Plan::draw(7, 3, 3), Plan::draw(7, 3, 3));
+    assert_ne!(Plan::draw(7, 3, 3), Plan::draw(8, 3, 3));
+}

@@ -46,6 +46,7 @@ impl<'a> Storm<'a> {
     }
 
     fn play_round(&mut self, round: &Round) {
+        self.chain.ask_each_broker();
         self.members.iter_mut().for_each(|member| member.begin_round(round));
         self.wait_settled();
         self.send_first(round);

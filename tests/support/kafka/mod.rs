@@ -1,7 +1,7 @@
 //! Real Apache Kafka brokers in KRaft combined mode, alone or several as a cluster, that can be stopped, killed and started
 //! again.
 
-mod probe;
+pub mod probe;
 
 use std::fs;
 use std::net::SocketAddr;

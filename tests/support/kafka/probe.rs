@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The ports to which a broker sends its clients, of itself and of all others that are up.
 ///
 /// Asks with ApiVersions v0 and Metadata v1.
-pub(super) fn advertised_ports(at: SocketAddr) -> io::Result<Vec<u16>> {
+pub fn advertised_ports(at: SocketAddr) -> io::Result<Vec<u16>> {
     let mut stream = TcpStream::connect(at)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     // Length; api key, version, correlation id, no client id.

@@ -12,7 +12,7 @@ use crate::support::producer::Producer;
 use crate::support::rig::Side;
 use crate::support::{PATIENCE, eventually};
 
-/// Longer than the two minutes after which clients give up by themselves.
+/// For all that is left to do once everything is up again.
 const SETTLING: Duration = Duration::from_secs(150);
 const TRANSACTIONAL: [(Family, &str); 2] =
     [(Family::Java(Version::V4_3_1), "txn-java-4.3.1"), (Family::Java(Version::V3_9_1), "txn-java-3.9.1")];
@@ -56,7 +56,8 @@ pub(crate) fn launch(chain: &mut Chain, families: &[Family], label: &str, impati
     chain.create_topics(&topics, PARTITIONS);
     let mut members = Vec::new();
     for ((family, name, has_transactions), topic) in all.into_iter().zip(topics) {
-        let mut settings = vec![("client.id", name)];
+        // However long brokers take to come back: a record is given up for its age by nobody.
+        let mut settings = vec![("client.id", name), ("delivery.timeout.ms", "600000")];
         if impatient && family.retries_late() {
             settings.push(("request.timeout.ms", "5000"));
         }

@@ -123,6 +123,11 @@ impl Round {
         self.forgets() && !self.is_seen()
     }
 
+    /// Whether seqgate goes down as well: without it, there is one place less where answers can be lost.
+    pub(crate) fn ends_seqgate(&self) -> bool {
+        self.has(|fault| matches!(fault, Fault::Proxy(_)))
+    }
+
     /// Whether a broker goes down, and forgets.
     pub(crate) fn forgets(&self) -> bool {
         self.has(|fault| matches!(fault, Fault::Broker { .. } | Fault::Rolling(_)))

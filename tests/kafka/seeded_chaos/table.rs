@@ -17,13 +17,14 @@ pub(crate) struct Table {
 
 type Column = (&'static str, fn(&Tally) -> usize);
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     ("records", |tally| tally.records),
     ("acknowledged", |tally| tally.acked),
     ("failed", |tally| tally.failed),
     ("stuck", |tally| tally.stuck),
     ("doubled, seen", |tally| tally.doubled_seen),
     ("doubled, unseen", |tally| tally.doubled_unseen),
+    ("doubled, both down", |tally| tally.doubled_both),
     ("reordered", |tally| tally.reordered),
     ("lost", |tally| tally.lost),
     ("misplaced", |tally| tally.misplaced),
@@ -33,11 +34,12 @@ const COLUMNS: [Column; 12] = [
 ];
 
 /// What nobody wants.
-const HARM: [Column; 8] = [
+const HARM: [Column; 9] = [
     ("failed", |tally| tally.failed),
     ("stuck", |tally| tally.stuck),
     ("doubled, seen", |tally| tally.doubled_seen),
     ("doubled, unseen", |tally| tally.doubled_unseen),
+    ("doubled, both down", |tally| tally.doubled_both),
     ("reordered", |tally| tally.reordered),
     ("lost", |tally| tally.lost),
     ("misplaced", |tally| tally.misplaced),

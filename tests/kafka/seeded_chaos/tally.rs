@@ -17,9 +17,12 @@ pub(crate) struct Tally {
     pub(crate) failed: usize,
     /// Neither acknowledged nor failed within all patience.
     pub(crate) stuck: usize,
-    /// Where every acknowledgement reached the place where seqgate is, or would be, and where one may not have.
+    /// Doubled where every acknowledgement reached the place where seqgate is, or would be.
     pub(crate) doubled_seen: usize,
+    /// Where one may not have.
     pub(crate) doubled_unseen: usize,
+    /// Where seqgate, if there was one, ended together with a broker.
+    pub(crate) doubled_both: usize,
     pub(crate) reordered: usize,
     pub(crate) lost: usize,
     pub(crate) misplaced: usize,
@@ -52,6 +55,7 @@ impl AddAssign for Tally {
         self.stuck += other.stuck;
         self.doubled_seen += other.doubled_seen;
         self.doubled_unseen += other.doubled_unseen;
+        self.doubled_both += other.doubled_both;
         self.reordered += other.reordered;
         self.lost += other.lost;
         self.misplaced += other.misplaced;
@@ -113,27 +117,27 @@ impl Report {
                 self.broken.push(format!("{name}: {what} {ids:?}"));
             }
         }
-        let doubled_seen = self.note_rounds(member, outcome, plan);
-        Tally {
+        let mut tally = Tally {
             records: member.producer.sent(),
             acked: outcome.acked.len(),
             failed: failed_by_itself(member, outcome).len(),
             stuck: member.producer.sent() - member.producer.settled().min(member.producer.sent()),
-            doubled_seen,
-            doubled_unseen: outcome.doubled.len() - doubled_seen,
             reordered: outcome.reordered.len(),
             lost: outcome.lost.len(),
             misplaced: outcome.misplaced.len(),
             ..Tally::default()
+        };
+        if tally.stuck > 0 {
+            self.unexplained.push(format!("{name}: {} neither acknowledged nor failed", tally.stuck));
         }
+        self.note_rounds(member, outcome, plan, &mut tally);
+        tally
     }
 
-    /// What happened in rounds that do not explain it; returns how much of it is doubled. The first round and the last are
-    /// calm.
-    fn note_rounds(&mut self, member: &Member, outcome: &Outcome, plan: &Plan) -> usize {
+    /// What happened in which round, and whether that explains it. The first round and the last are calm.
+    fn note_rounds(&mut self, member: &Member, outcome: &Outcome, plan: &Plan, tally: &mut Tally) {
         let failed = failed_by_itself(member, outcome);
         let mut explained = false;
-        let mut doubled = 0;
         let rounds = std::iter::once(None).chain(plan.rounds.iter().map(Some)).chain([None]);
         for (number, (records, round)) in member.rounds.iter().zip(rounds).enumerate() {
             let here = |ids: &[String]| ids.iter().filter(|id| records.contains(&number_of(id))).count();
@@ -145,8 +149,10 @@ impl Report {
             explained |= may_double && here(&failed) > 0;
             let refused = member.transactions.iter().flat_map(|transactions| &transactions.refused);
             let refused = refused.filter(|(refused, _)| records.contains(&refused.start)).count();
-            if !may_double {
-                doubled += here(&outcome.doubled);
+            match round {
+                Some(round) if may_double && round.ends_seqgate() => tally.doubled_both += here(&outcome.doubled),
+                _ if may_double => tally.doubled_unseen += here(&outcome.doubled),
+                _ => tally.doubled_seen += here(&outcome.doubled),
             }
             let counts = [
                 (here(&outcome.doubled), "doubled", may_double),
@@ -155,14 +161,21 @@ impl Report {
                 (here(&failed), "failed", may_double || explained),
                 (refused, "commits refused", may_double || explained),
             ];
-            for (count, what, _) in counts.into_iter().filter(|(count, _, excused)| *count > 0 && !excused) {
-                self.unexplained.push(format!("{}: {count} {what} in round {number}: {round:?}", member.name));
+            for (count, what, excused) in counts.into_iter().filter(|(count, ..)| *count > 0) {
+                self.sort_out(excused, format!("{}: {count} {what} in round {number}: {round:?}", member.name));
             }
         }
         if let Some(failure) = failed.first().and_then(|id| outcome.failed.iter().find(|failure| failure.id == *id)) {
             println!("  {}: {} failed, first {}: {}", member.name, failed.len(), failure.id, failure.error);
         }
-        doubled
+    }
+
+    fn sort_out(&mut self, excused: bool, found: String) {
+        if excused {
+            println!("  {found}");
+        } else {
+            self.unexplained.push(found);
+        }
     }
 
     /// Committed is what the client was told is committed, once each, and nothing that it was told is aborted.

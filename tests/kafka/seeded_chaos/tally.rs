@@ -137,14 +137,14 @@ impl Report {
     /// What happened in which round, and whether that explains it. The first round and the last are calm.
     fn note_rounds(&mut self, member: &Member, outcome: &Outcome, plan: &Plan, tally: &mut Tally) {
         let failed = failed_by_itself(member, outcome);
-        let mut explained = false;
+        let (mut explained, mut forgotten) = (false, false);
         let rounds = std::iter::once(None).chain(plan.rounds.iter().map(Some)).chain([None]);
         for (number, (records, round)) in member.rounds.iter().zip(rounds).enumerate() {
             let here = |ids: &[String]| ids.iter().filter(|id| records.contains(&number_of(id))).count();
-            // What is part of a transaction is never answered by seqgate: it is as without.
-            let unknown =
-                |round: &Round| if member.transactions.is_some() { round.forgets() } else { round.may_double() };
-            let may_double = round.is_some_and(unknown);
+            // What is part of a transaction is never answered by seqgate, and a retry that a broker has refused can spoil
+            // the transaction after it: with seqgate it is as without.
+            forgotten |= member.transactions.is_some() && round.is_some_and(Round::forgets);
+            let may_double = forgotten || round.is_some_and(Round::may_double);
             // A client that has given up for good gives up all that comes later.
             explained |= may_double && here(&failed) > 0;
             let refused = member.transactions.iter().flat_map(|transactions| &transactions.refused);

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "what a failing test has measured")]
 
 mod chaos;
+mod cluster;
 mod decoding;
 mod demo;
 mod down;
@@ -16,6 +17,7 @@ mod observe;
 mod relaying;
 mod restart;
 mod sandbox;
+mod seeded_chaos;
 #[path = "../support/mod.rs"]
 mod support;
 mod transactions;

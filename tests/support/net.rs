@@ -10,16 +10,16 @@ use socket2::SockRef;
 /// Free ports for servers that cannot be told to take port 0 and say which one they got.
 ///
 /// They lie below the range that outgoing connections draw from, so that a stopped server finds its port again.
-pub fn free_ports<const N: usize>() -> [u16; N] {
+pub fn free_ports(count: usize) -> Vec<u16> {
     let mut random = rand::rng();
     let mut held = Vec::new();
-    while held.len() < N {
+    while held.len() < count {
         let port = random.random_range(12_000..32_000);
         if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             held.push(listener);
         }
     }
-    std::array::from_fn(|i| held[i].local_addr().unwrap().port())
+    held.iter().map(|listener: &TcpListener| listener.local_addr().unwrap().port()).collect()
 }
 
 /// An address on this machine.

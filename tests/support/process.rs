@@ -71,6 +71,20 @@ impl Process {
         self.wait(what, |said| (said.lines.iter().filter(|line| wanted(line)).count() >= count).then_some(()));
     }
 
+    /// The same, but says `false` when it ends before.
+    pub fn wait_count_or_end(&self, count: usize, what: &str, wanted: impl Fn(&str) -> bool) -> bool {
+        let reached = |said: &Said| said.lines.iter().filter(|line| wanted(line)).count() >= count;
+        let found = self.output.wait_until(PATIENCE, |said| (reached(said) || said.ended).then(|| reached(said)));
+        found.unwrap_or_else(|| panic!("{}: no {what}\n{}", self.name, self.tail()))
+    }
+
+    /// Whether so many lines come before a moment.
+    pub fn wait_count_until(&self, deadline: Instant, count: usize, wanted: impl Fn(&str) -> bool) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let reached = |said: &Said| said.lines.iter().filter(|line| wanted(line)).count() >= count;
+        self.output.wait_until(left, |said| (reached(said) || said.ended).then(|| reached(said))).unwrap_or(false)
+    }
+
     /// All lines until now.
     pub fn lines(&self) -> Vec<String> {
         self.output.said.lock().unwrap().lines.clone()
@@ -95,6 +109,11 @@ impl Process {
     pub fn wait_exit_within(&mut self, limit: Duration) -> Option<ExitStatus> {
         let ended = self.output.wait_until(limit, |said| said.ended.then_some(()));
         ended.map(|()| self.child.wait().unwrap())
+    }
+
+    /// Whether its output has ended.
+    pub fn has_ended(&self) -> bool {
+        self.output.said.lock().unwrap().ended
     }
 
     /// Ends it at once.

@@ -1,6 +1,7 @@
 //! A producer of some family, driven record by record.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use super::family::Family;
 use super::place;
@@ -67,11 +68,26 @@ impl Producer {
         &self.topic
     }
 
-    /// Has a transactional producer do `command`, one of begin, commit and abort.
+    /// Has a transactional producer do `command`, one of begin, commit and abort; fails when it refuses.
+    #[track_caller]
     pub fn transaction(&mut self, command: &str) {
+        let begun = self.begin_transaction(command);
+        self.end_transaction(command, begun).unwrap_or_else(|error| panic!("{}: {command}: {error}", self.client));
+    }
+
+    /// Tells it to do so; what comes of it is said by [`Self::end_transaction`] with the value returned.
+    pub fn begin_transaction(&mut self, command: &str) -> usize {
         let from = self.process.lines().len();
         self.process.tell(command);
-        self.process.wait_line(from, command, |line| line == format!("{command} done"));
+        from
+    }
+
+    /// Waits until it has done so; an error is what it threw.
+    pub fn end_transaction(&self, command: &str, begun: usize) -> Result<(), String> {
+        let done = format!("{command} done");
+        let failed = format!("{command} failed ");
+        let (_, said) = self.process.wait_line(begun, command, |line| line == done || line.starts_with(&failed));
+        said.strip_prefix(&failed).map_or(Ok(()), |error| Err(error.to_owned()))
     }
 
     /// Hands it the next `count` records, for a partition or for wherever its partitioner puts them.
@@ -93,6 +109,11 @@ impl Producer {
     /// Waits until each record handed to it is acknowledged or failed.
     pub fn wait_settled(&self) {
         self.process.wait_count(self.sent, "settled records", is_settled);
+    }
+
+    /// The same for as long as this; says whether it came to that.
+    pub fn wait_settled_until(&self, deadline: Instant) -> bool {
+        self.process.wait_count_until(deadline, self.sent, is_settled)
     }
 
     /// Waits until it has given up a record.
@@ -125,6 +146,11 @@ impl Producer {
     /// All failures, in their order.
     pub fn failed(&self) -> Vec<Failed> {
         self.process.lines().iter().filter_map(|line| failed(line)).collect()
+    }
+
+    /// The end of all that it has said, for a failure message.
+    pub fn tail(&self) -> String {
+        self.process.tail()
     }
 
     /// Its own log.

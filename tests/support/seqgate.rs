@@ -13,6 +13,9 @@ use super::{net, place};
 /// the machine may allow fewer open files than a server wants.
 pub const WARNINGS_OF_A_RIG: [&str; 2] = ["no listener serves", "too few descriptors"];
 
+/// Warnings that are right where a broker is down for a while.
+pub const WARNINGS_OF_RESTARTS: [&str; 1] = ["broker unreachable"];
+
 /// A running seqgate.
 pub struct Seqgate {
     process: Process,
@@ -56,12 +59,21 @@ impl Seqgate {
 
     /// Starts it with these arguments and waits until this many listeners are up.
     pub fn run(args: &[&str], listeners: usize) -> Self {
+        Self::try_run(args, listeners).unwrap_or_else(|said| panic!("seqgate does not start\n{said}"))
+    }
+
+    /// The same where another process may have a port that it wants; an error holds all that it said before it ended.
+    pub fn try_run(args: &[&str], listeners: usize) -> Result<Self, String> {
         let mut command = Command::new(binary());
         command.args(args);
-        let process = Process::spawn("seqgate", command, &place::fresh("seqgate").join("stderr.log"));
-        process.wait_count(listeners, "listeners", |line| listener(line).is_some());
+        let mut process = Process::spawn("seqgate", command, &place::fresh("seqgate").join("stderr.log"));
+        let up = |line: &str| listener(line).is_some();
+        if !process.wait_count_or_end(listeners, "listeners", up) {
+            process.wait_exit();
+            return Err(process.tail());
+        }
         let listeners = process.lines().iter().filter_map(|line| listener(line)).collect();
-        Self { process, listeners }
+        Ok(Self { process, listeners })
     }
 
     /// Where its first listener is.
@@ -109,19 +121,30 @@ impl Seqgate {
     /// Fails when it has logged a warning or an error that contains none of the texts allowed.
     #[track_caller]
     pub fn assert_quiet(&self, allowed: &[&str]) {
-        let log = self.log();
-        let loud = log.lines().filter(|line| is_loud(line) && !allowed.iter().any(|text| line.contains(text)));
-        let loud: Vec<_> = loud.collect();
-        assert!(loud.is_empty(), "seqgate logged:\n{}", loud.join("\n"));
+        assert_quiet(&self.log(), allowed);
     }
 
     /// Ends it with SIGTERM; fails unless it exits with 0.
     #[track_caller]
     pub fn stop(&mut self) {
         self.process.terminate();
+        self.wait_stopped();
+    }
+
+    /// Waits until it has ended by itself or by SIGTERM; fails unless it exits with 0.
+    #[track_caller]
+    pub fn wait_stopped(&mut self) {
         let status = self.process.wait_exit();
         assert!(status.success(), "seqgate ended with {status}\n{}", self.process.tail());
     }
+}
+
+/// Fails when a log holds a warning or an error that contains none of the texts allowed.
+#[track_caller]
+pub fn assert_quiet(log: &str, allowed: &[&str]) {
+    let loud = log.lines().filter(|line| is_loud(line) && !allowed.iter().any(|text| line.contains(text)));
+    let loud: Vec<_> = loud.collect();
+    assert!(loud.is_empty(), "seqgate logged:\n{}", loud.join("\n"));
 }
 
 /// The one that cargo has built, or another by `SEQGATE_BINARY`.

@@ -31,12 +31,30 @@ impl Tools {
 
     /// Creates a topic; every partition has a leader when this returns.
     pub fn create_topic(&mut self, bootstrap: SocketAddr, topic: &str, partitions: usize) {
-        self.0.ask(&format!("topics {bootstrap} {topic} {partitions}")).unwrap();
+        self.create_topics(bootstrap, &[topic.to_owned()], partitions);
+    }
+
+    /// The same for several at once.
+    pub fn create_topics(&mut self, bootstrap: SocketAddr, topics: &[String], partitions: usize) {
+        self.0.ask(&format!("topics {bootstrap} {partitions} {}", topics.join(" "))).unwrap();
+    }
+
+    /// Has another broker lead, for each partition of these topics; it leads when this returns.
+    pub fn move_leaders(&mut self, bootstrap: SocketAddr, topics: &[String]) {
+        self.0.ask(&format!("move {bootstrap} {}", topics.join(" "))).unwrap();
     }
 
     /// All that stands in a topic, in order of partition and offset.
     pub fn read_log(&mut self, bootstrap: SocketAddr, topic: &str) -> Vec<Logged> {
         let lines = self.0.ask(&format!("read {bootstrap} {topic}")).unwrap();
+        let mut log: Vec<_> = lines.iter().map(|line| logged(line)).collect();
+        log.sort();
+        log
+    }
+
+    /// All that is committed in a topic, in the same order, once no transaction is open there.
+    pub fn read_committed(&mut self, bootstrap: SocketAddr, topic: &str) -> Vec<Logged> {
+        let lines = self.0.ask(&format!("committed {bootstrap} {topic}")).unwrap();
         let mut log: Vec<_> = lines.iter().map(|line| logged(line)).collect();
         log.sort();
         log

@@ -127,7 +127,10 @@ mod tests {
         assert!(b.has_moved(0) && Arc::ptr_eq(&b.now().1, &first));
         // Somebody who has not heard of it yet.
         assert!(Arc::ptr_eq(&clusters.identify(&b, &second, b"X").unwrap(), &first));
-        assert!(!Arc::ptr_eq(&clusters.identify(&b, &second, b"Y").unwrap(), &second), "what was left takes no other id");
+        assert!(
+            !Arc::ptr_eq(&clusters.identify(&b, &second, b"Y").unwrap(), &second),
+            "what was left takes no other id"
+        );
     }
 
     #[test]

@@ -90,6 +90,8 @@ func (chosen *settings) set(pair string) {
 		chosen.requestTimeout = milliseconds(value)
 	case "retry.backoff.ms":
 		chosen.retryBackoff = milliseconds(value)
+	case "delivery.timeout.ms":
+		// Neither client gives a record up for its age.
 	default:
 		panic("unknown property " + property)
 	}

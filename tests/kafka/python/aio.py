@@ -24,7 +24,7 @@ async def start():
         enable_idempotence=True,
         client_id=settings.get("client.id", "aiokafka"),
         # It fails batches that are older than this while it knows no leader: no shorter than a test may take, unless asked.
-        request_timeout_ms=int(settings.get("request.timeout.ms", 90_000)),
+        request_timeout_ms=int(settings.get("request.timeout.ms", settings.get("delivery.timeout.ms", 90_000))),
     )
     await started.start()
     return started

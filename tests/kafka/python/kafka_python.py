@@ -15,6 +15,7 @@ producer = kafka.KafkaProducer(
     reconnect_backoff_max_ms=500,
     client_id=settings.get("client.id", "kafka-python"),
     request_timeout_ms=int(settings.get("request.timeout.ms", 30_000)),
+    delivery_timeout_ms=int(settings.get("delivery.timeout.ms", 120_000)),
 )
 
 

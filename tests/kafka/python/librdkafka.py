@@ -17,6 +17,7 @@ producer = confluent_kafka.Producer(
         "debug": "eos",
         "client.id": settings.get("client.id", "librdkafka"),
         "socket.timeout.ms": int(settings.get("request.timeout.ms", 60_000)),
+        "message.timeout.ms": int(settings.get("delivery.timeout.ms", 300_000)),
     }
 )
 

@@ -107,7 +107,9 @@ impl World {
                 self.tally.resets += 1;
                 self.client_goes(at, true);
             }
-            Admission::Unread | Admission::Stream(_) => self.fail(format!("a request went through unread: {request:?}")),
+            Admission::Unread | Admission::Stream(_) => {
+                self.fail(format!("a request went through unread: {request:?}"))
+            }
         }
     }
 

@@ -9,8 +9,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -58,19 +56,6 @@ pub struct Strike {
     pub point: Point,
     /// How the connection ends, on both sides.
     pub ending: Ending,
-}
-
-impl Strike {
-    /// A plan of cuts that is the same for the same seed: one in each `gap` exchanges, until `last`.
-    pub fn plan(seed: u64, gap: usize, last: usize) -> Vec<Self> {
-        let mut random = StdRng::seed_from_u64(seed);
-        let mut draw = |from: usize| Self {
-            nth: random.random_range(from..from + gap),
-            point: Point::CUTS[random.random_range(0..4)],
-            ending: if random.random() { Ending::Reset } else { Ending::Close },
-        };
-        (1..=last).step_by(gap).map(&mut draw).collect()
-    }
 }
 
 /// A listening relay. Starts in order: everything passes.
@@ -220,6 +205,11 @@ impl Relay {
     /// Produce requests of a client that were read since the start.
     pub fn requests_of(&self, client: &str) -> usize {
         self.shared.state().counts_of(client).requests
+    }
+
+    /// Produce answers to a client that are kept now.
+    pub fn held_of(&self, client: &str) -> usize {
+        self.shared.state().held_of(client)
     }
 
     /// Connections that have come since the start, let in or refused.

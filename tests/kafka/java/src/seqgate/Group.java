@@ -32,7 +32,8 @@ final class Group {
         }
     }
 
-    private static boolean atEnd(KafkaConsumer<String, String> consumer) {
+    /** Whether it has partitions, and has read all that is committed in them. */
+    static boolean atEnd(KafkaConsumer<String, String> consumer) {
         return !consumer.assignment().isEmpty()
                 && consumer.endOffsets(consumer.assignment()).entrySet().stream()
                         .allMatch(end -> consumer.position(end.getKey()) >= end.getValue());

@@ -3,6 +3,7 @@ package seqgate;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.util.Properties;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.StringSerializer;
@@ -11,8 +12,9 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * A producer with Kafka's own defaults, driven by lines on standard input.
  *
  * <p>Arguments: bootstrap, topic, then any number of property=value. Commands: {@code send N [PARTITION]}, {@code flush},
- * {@code close}, and with a transactional id {@code begin}, {@code commit}, {@code abort}. Answers: {@code ready}, {@code sent N}, {@code acked ID PARTITION OFFSET}, {@code failed ID EXCEPTION},
- * {@code flushed}, {@code begin done} and so on, {@code closed}. The end of standard input ends it without closing anything.
+ * {@code close}, and with a transactional id {@code begin}, {@code commit}, {@code abort}. Answers: {@code ready}, {@code sent N},
+ * {@code acked ID PARTITION OFFSET}, {@code failed ID EXCEPTION}, {@code flushed}, {@code begin done} or {@code begin failed EXCEPTION}
+ * and so on, {@code closed}. The end of standard input ends it without closing anything.
  */
 public final class Producer {
     public static void main(String[] args) throws Exception {
@@ -48,16 +50,13 @@ public final class Producer {
                     say("flushed");
                     break;
                 case "begin":
-                    producer.beginTransaction();
-                    say("begin done");
+                    attempt("begin", producer::beginTransaction);
                     break;
                 case "commit":
-                    producer.commitTransaction();
-                    say("commit done");
+                    attempt("commit", producer::commitTransaction);
                     break;
                 case "abort":
-                    producer.abortTransaction();
-                    say("abort done");
+                    attempt("abort", producer::abortTransaction);
                     break;
                 case "close":
                     producer.close();
@@ -71,17 +70,30 @@ public final class Producer {
         Runtime.getRuntime().halt(3);
     }
 
+    private static void attempt(String command, Runnable operation) {
+        try {
+            operation.run();
+            say(command + " done");
+        } catch (RuntimeException refused) {
+            say(command + " failed " + oneLine(refused));
+        }
+    }
+
     private static void send(KafkaProducer<String, String> producer, ProducerRecord<String, String> record) {
+        // Some errors are both thrown and told.
+        AtomicBoolean told = new AtomicBoolean();
         try {
             producer.send(record, (at, error) -> {
                 if (error == null) {
                     say("acked " + record.value() + " " + at.partition() + " " + at.offset());
-                } else {
+                } else if (!told.getAndSet(true)) {
                     say("failed " + record.value() + " " + oneLine(error));
                 }
             });
         } catch (RuntimeException refused) {
-            say("failed " + record.value() + " " + oneLine(refused));
+            if (!told.getAndSet(true)) {
+                say("failed " + record.value() + " " + oneLine(refused));
+            }
         }
     }
 

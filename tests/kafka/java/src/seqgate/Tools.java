@@ -2,12 +2,15 @@ package seqgate;
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.util.Arrays;
+import java.util.List;
 
 /**
  * What tests ask of Kafka's own classes, in one process that stays, because a Java start costs a second.
  *
- * <p>Commands on standard input: {@code topics BOOTSTRAP NAME PARTITIONS}, {@code read BOOTSTRAP NAME},
- * {@code group BOOTSTRAP NAME GROUP COUNT}, {@code known BOOTSTRAP NAME PARTITION}. Each prints its lines and then {@code done} or {@code error TEXT}.
+ * <p>Commands on standard input: {@code topics BOOTSTRAP PARTITIONS NAME...}, {@code read BOOTSTRAP NAME}, {@code committed BOOTSTRAP NAME},
+ * {@code group BOOTSTRAP NAME GROUP COUNT}, {@code known BOOTSTRAP NAME PARTITION},
+ * {@code move BOOTSTRAP NAME...}. Each prints its lines and then {@code done} or {@code error TEXT}.
  */
 public final class Tools {
     interface Command {
@@ -18,10 +21,13 @@ public final class Tools {
         obey(words -> {
             switch (words[0]) {
                 case "topics":
-                    Topics.create(words[1], words[2], Integer.parseInt(words[3]));
+                    Topics.create(words[1], Integer.parseInt(words[2]), from(3, words));
                     break;
                 case "read":
-                    ReadLog.print(words[1], words[2]);
+                    ReadLog.printAll(words[1], words[2]);
+                    break;
+                case "committed":
+                    ReadLog.printCommitted(words[1], words[2]);
                     break;
                 case "group":
                     Group.print(words[1], words[2], words[3], Integer.parseInt(words[4]));
@@ -29,10 +35,17 @@ public final class Tools {
                 case "known":
                     Known.print(words[1], words[2], Integer.parseInt(words[3]));
                     break;
+                case "move":
+                    Topics.moveLeaders(words[1], from(2, words));
+                    break;
                 default:
                     throw new IllegalArgumentException("unknown command " + words[0]);
             }
         });
+    }
+
+    private static List<String> from(int first, String[] words) {
+        return Arrays.asList(words).subList(first, words.length);
     }
 
     static void obey(Command command) throws Exception {

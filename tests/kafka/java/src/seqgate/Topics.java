@@ -1,29 +1,79 @@
 package seqgate;
 
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.common.ElectionType;
+import org.apache.kafka.common.Node;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
 
-/** Creates a topic and waits until each of its partitions has a leader. */
+/** Creates topics and has others lead their partitions. */
 final class Topics {
-    static void create(String bootstrap, String name, int partitions) throws Exception {
+    /** With as many copies as the brokers have by default; each partition has a leader when this returns. */
+    static void create(String bootstrap, int partitions, List<String> names) throws Exception {
         Properties settings = new Properties();
         settings.put("bootstrap.servers", bootstrap);
+        List<NewTopic> topics = names.stream()
+                .map(name -> new NewTopic(name, Optional.of(partitions), Optional.empty()))
+                .collect(Collectors.toList());
         try (Admin admin = Admin.create(settings)) {
-            admin.createTopics(List.of(new NewTopic(name, partitions, (short) 1))).all().get();
-            while (!led(admin, name, partitions)) {
+            admin.createTopics(topics).all().get();
+            while (!led(admin, names, partitions)) {
                 Thread.sleep(20);
             }
         }
     }
 
-    private static boolean led(Admin admin, String name, int partitions) throws Exception {
+    /** Puts the second replica of each partition first, and waits until it leads. */
+    static void moveLeaders(String bootstrap, List<String> names) throws Exception {
+        Properties settings = new Properties();
+        settings.put("bootstrap.servers", bootstrap);
+        try (Admin admin = Admin.create(settings)) {
+            Map<TopicPartition, Optional<NewPartitionReassignment>> turned = new HashMap<>();
+            for (Map.Entry<String, List<TopicPartitionInfo>> topic : described(admin, names).entrySet()) {
+                for (TopicPartitionInfo partition : topic.getValue()) {
+                    List<Integer> replicas = partition.replicas().stream().map(Node::id).collect(Collectors.toList());
+                    Collections.rotate(replicas, -1);
+                    turned.put(new TopicPartition(topic.getKey(), partition.partition()),
+                            Optional.of(new NewPartitionReassignment(replicas)));
+                }
+            }
+            admin.alterPartitionReassignments(turned).all().get();
+            for (Set<TopicPartition> left = turned.keySet(); !left.isEmpty(); left = notLedByFirst(admin, names)) {
+                // It says for each partition whether there was anything to do; what counts is who leads.
+                admin.electLeaders(ElectionType.PREFERRED, left).partitions().get();
+                Thread.sleep(20);
+            }
+        }
+    }
+
+    private static Set<TopicPartition> notLedByFirst(Admin admin, List<String> names) throws Exception {
+        return described(admin, names).entrySet().stream()
+                .flatMap(topic -> topic.getValue().stream()
+                        .filter(p -> p.leader() == null || p.leader().id() != p.replicas().get(0).id())
+                        .map(p -> new TopicPartition(topic.getKey(), p.partition())))
+                .collect(Collectors.toSet());
+    }
+
+    private static Map<String, List<TopicPartitionInfo>> described(Admin admin, List<String> names) throws Exception {
+        return admin.describeTopics(names).allTopicNames().get().entrySet().stream()
+                .collect(Collectors.toMap(Map.Entry::getKey, topic -> new ArrayList<>(topic.getValue().partitions())));
+    }
+
+    private static boolean led(Admin admin, List<String> names, int partitions) throws Exception {
         try {
-            List<TopicPartitionInfo> found =
-                    admin.describeTopics(List.of(name)).allTopicNames().get().get(name).partitions();
-            return found.size() == partitions && found.stream().allMatch(p -> p.leader() != null);
+            return described(admin, names).values().stream()
+                    .allMatch(topic -> topic.size() == partitions && topic.stream().allMatch(p -> p.leader() != null));
         } catch (java.util.concurrent.ExecutionException notYet) {
             return false;
         }

@@ -1,8 +1,10 @@
-//! A real Apache Kafka broker, alone in KRaft combined mode, that can be stopped, killed and started again.
+//! Real Apache Kafka brokers in KRaft combined mode, alone or several as a cluster, that can be stopped, killed and started
+//! again.
+
+pub mod probe;
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +20,7 @@ const START_ATTEMPTS: usize = 3;
 /// itself and is for setting up and reading back.
 pub struct Kafka {
     parts: &'static Parts,
+    seat: Seat,
     advertised: Option<SocketAddr>,
     settings: Vec<(String, String)>,
     address: SocketAddr,
@@ -26,17 +29,34 @@ pub struct Kafka {
     process: Option<Process>,
 }
 
+/// A broker's place in its cluster.
+#[derive(Debug, Clone)]
+struct Seat {
+    id: usize,
+    controller: SocketAddr,
+    /// Every node, each of which is a controller as well, as `controller.quorum.voters` has them.
+    voters: String,
+    nodes: usize,
+}
+
 impl Kafka {
     /// Formats a new log and starts a broker, which is ready when this returns.
     ///
     /// Clients of `address` are sent to `advertised`, or to `address` itself. `settings` go over the defaults.
     pub fn start(parts: &'static Parts, advertised: Option<SocketAddr>, settings: &[(&str, &str)]) -> Self {
+        Self::cluster(parts, &[advertised], settings).pop().expect("a cluster of one has one")
+    }
+
+    /// The same for one broker per address advertised, which are one cluster: each knows all others when this returns.
+    pub fn cluster(parts: &'static Parts, advertised: &[Option<SocketAddr>], settings: &[(&str, &str)]) -> Vec<Self> {
         let settings: Vec<_> = settings.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
         let mut attempt = 1;
         loop {
-            let mut kafka = Self::format(parts, advertised, settings.clone());
-            match kafka.launch() {
-                Ok(()) => return kafka,
+            let mut nodes = Self::format(parts, advertised, &settings);
+            nodes.iter_mut().for_each(Self::begin);
+            let ready = nodes.iter().map(|node| node.wait_ready(advertised.len())).collect::<Result<Vec<()>, _>>();
+            match ready {
+                Ok(_) => return nodes,
                 // Somebody else took a port between our look and its bind.
                 Err(said) if said.contains("Address already in use") && attempt < START_ATTEMPTS => attempt += 1,
                 Err(said) => panic!("Kafka {} does not start\n{said}", parts.version.number()),
@@ -96,44 +116,69 @@ impl Kafka {
     /// Starts it on the same ports and data, and waits until it is ready.
     pub fn start_again(&mut self) {
         assert!(self.process.is_none(), "the broker runs");
-        self.launch().unwrap_or_else(|said| panic!("Kafka does not start again\n{said}"));
+        self.begin();
+        self.wait_ready(1).unwrap_or_else(|said| panic!("Kafka does not start again\n{said}"));
     }
 
-    fn format(parts: &'static Parts, advertised: Option<SocketAddr>, settings: Vec<(String, String)>) -> Self {
-        let [address, direct, controller] = net::free_ports();
-        let home = place::fresh(&format!("kafka-{}", parts.version.number()));
-        let address = net::local(address);
-        let kafka = Self { parts, advertised, settings, address, direct: net::local(direct), home, process: None };
-        fs::write(kafka.home.join("server.properties"), kafka.properties(net::local(controller))).unwrap();
-        let mut format = parts.java("128m", "kafka.tools.StorageTool");
-        format.args(["format", "-t", CLUSTER, "-c"]).arg(kafka.home.join("server.properties"));
+    fn format(parts: &'static Parts, advertised: &[Option<SocketAddr>], settings: &[(String, String)]) -> Vec<Self> {
+        let nodes = advertised.len();
+        let ports: Vec<_> = net::free_ports(3 * nodes).into_iter().map(net::local).collect();
+        let ports: Vec<&[SocketAddr]> = ports.chunks(3).collect();
+        let voters: Vec<_> = ports.iter().zip(1..).map(|(ports, id)| format!("{id}@{}", ports[2])).collect();
+        let seat = |id| Seat { id, controller: ports[id - 1][2], voters: voters.join(","), nodes };
+        let node = |id: usize| Self {
+            parts,
+            seat: seat(id),
+            advertised: advertised[id - 1],
+            settings: settings.to_vec(),
+            address: ports[id - 1][0],
+            direct: ports[id - 1][1],
+            home: place::fresh(&format!("kafka-{}", parts.version.number())),
+            process: None,
+        };
+        let nodes: Vec<_> = (1..=nodes).map(node).collect();
+        thread::scope(|scope| nodes.iter().for_each(|node| drop(scope.spawn(|| node.format_log()))));
+        nodes
+    }
+
+    fn format_log(&self) {
+        fs::write(self.home.join("server.properties"), self.properties()).unwrap();
+        let mut format = self.parts.java("128m", "kafka.tools.StorageTool");
+        format.args(["format", "-t", CLUSTER, "-c"]).arg(self.home.join("server.properties"));
         run(&mut format).unwrap_or_else(|error| panic!("the log cannot be formatted: {error}"));
-        kafka
     }
 
-    fn properties(&self, controller: SocketAddr) -> String {
-        let Self { address, direct, .. } = self;
+    fn properties(&self) -> String {
+        let Self { address, direct, seat, .. } = self;
+        let Seat { id, controller, voters, nodes } = seat;
         let advertised = self.advertised.unwrap_or(*address);
         let own = [
             ("process.roles", "broker,controller".to_owned()),
-            ("node.id", "1".to_owned()),
+            ("node.id", id.to_string()),
             ("listeners", format!("CLIENT://{address},DIRECT://{direct},CONTROLLER://{controller}")),
             ("advertised.listeners", format!("CLIENT://{advertised},DIRECT://{direct}")),
             ("listener.security.protocol.map", "CLIENT:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
             ("inter.broker.listener.name", "DIRECT".to_owned()),
             ("controller.listener.names", "CONTROLLER".to_owned()),
-            ("controller.quorum.voters", format!("1@{controller}")),
+            ("controller.quorum.voters", voters.clone()),
             ("log.dirs", self.logs().display().to_string()),
         ];
-        // One of everything: small, quick to start, and enough for one node.
+        // As many copies as there are nodes, and one that may be missing when there are several.
+        let copies = |key: &'static str| (key, nodes.to_string());
+        let in_sync = |key: &'static str| (key, nodes.saturating_sub(1).max(1).to_string());
+        let copied = [
+            copies("default.replication.factor"),
+            in_sync("min.insync.replicas"),
+            copies("offsets.topic.replication.factor"),
+            copies("transaction.state.log.replication.factor"),
+            in_sync("transaction.state.log.min.isr"),
+            copies("share.coordinator.state.topic.replication.factor"),
+            in_sync("share.coordinator.state.topic.min.isr"),
+        ];
+        // One of everything: small and quick to start.
         let small = [
-            ("offsets.topic.replication.factor", "1"),
             ("offsets.topic.num.partitions", "1"),
-            ("transaction.state.log.replication.factor", "1"),
-            ("transaction.state.log.min.isr", "1"),
             ("transaction.state.log.num.partitions", "1"),
-            ("share.coordinator.state.topic.replication.factor", "1"),
-            ("share.coordinator.state.topic.min.isr", "1"),
             ("share.coordinator.state.topic.num.partitions", "1"),
             ("group.initial.rebalance.delay.ms", "0"),
             ("auto.create.topics.enable", "false"),
@@ -142,7 +187,7 @@ impl Kafka {
             ("background.threads", "2"),
             ("log.cleaner.dedupe.buffer.size", "2097152"),
         ];
-        let own = own.iter().map(|(key, value)| format!("{key}={value}\n"));
+        let own = own.iter().chain(&copied).map(|(key, value)| format!("{key}={value}\n"));
         let small = small.iter().map(|(key, value)| format!("{key}={value}\n"));
         let overrides = self.settings.iter().map(|(key, value)| format!("{key}={value}\n"));
         own.chain(small).chain(overrides).collect()
@@ -152,60 +197,29 @@ impl Kafka {
         self.home.join("logs")
     }
 
-    fn launch(&mut self) -> Result<(), String> {
+    /// Starts its process, which is not ready yet: several need each other for that.
+    fn begin(&mut self) {
         let mut command = self.parts.guarded("256m", "kafka.Kafka");
         command.arg(self.home.join("server.properties"));
-        let mut process = Process::spawn("kafka", command, &self.home.join("broker.log"));
+        self.process = Some(Process::spawn("kafka", command, &self.home.join("broker.log")));
+    }
+
+    /// Waits until it sends clients of either listener to where they belong, and knows as many brokers as `nodes`.
+    fn wait_ready(&self, nodes: usize) -> Result<(), String> {
+        let process = self.process.as_ref().expect("the broker has begun");
         let deadline = Instant::now() + PATIENCE;
         let expected = [(self.address, self.advertised.unwrap_or(self.address)), (self.direct, self.direct)];
-        while !expected.iter().all(|(at, advertised)| advertises(*at, *advertised)) {
-            if Instant::now() > deadline || process.wait_exit_within(Duration::ZERO).is_some() {
+        while !expected.iter().all(|(at, advertised)| advertises(*at, *advertised, nodes)) {
+            if Instant::now() > deadline || process.has_ended() {
                 return Err(process.tail());
             }
             thread::sleep(Duration::from_millis(20));
         }
-        self.process = Some(process);
         Ok(())
     }
 }
 
-/// Whether a broker answers there and sends its clients to the address expected.
-fn advertises(at: SocketAddr, expected: SocketAddr) -> bool {
-    metadata_ports(at).is_ok_and(|ports| ports == [i32::from(expected.port())])
-}
-
-/// Asks with ApiVersions v0 and Metadata v1, made by hand, for the ports of all brokers.
-fn metadata_ports(at: SocketAddr) -> io::Result<Vec<i32>> {
-    let mut stream = TcpStream::connect(at)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    // Length; api key, version, correlation id, no client id.
-    stream.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff])?;
-    read_frame(&mut stream)?;
-    // The same and an empty list of topics.
-    stream.write_all(&[0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0, 0, 0, 0])?;
-    let answer = read_frame(&mut stream)?;
-    ports_in(&answer).ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
-fn ports_in(answer: &[u8]) -> Option<Vec<i32>> {
-    let int = |at: usize| Some(i32::from_be_bytes(*answer.get(at..)?.first_chunk()?));
-    let mut at = 8;
-    let mut ports = Vec::new();
-    for _ in 0..int(4)? {
-        let host = i16::from_be_bytes(*answer.get(at + 4..)?.first_chunk()?);
-        at += 6 + usize::try_from(host).ok()?;
-        ports.push(int(at)?);
-        at += 4;
-        // The rack, which is null.
-        at += 2;
-    }
-    Some(ports)
-}
-
-fn read_frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length)?;
-    let mut frame = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap().min(1 << 20)];
-    stream.read_exact(&mut frame)?;
-    Ok(frame)
+/// Whether a broker answers there, sends its clients to the address expected, and knows so many in all.
+fn advertises(at: SocketAddr, expected: SocketAddr, nodes: usize) -> bool {
+    probe::advertised_ports(at).is_ok_and(|ports| ports.contains(&expected.port()) && ports.len() >= nodes)
 }

@@ -1,5 +1,5 @@
-//! Produce requests and responses read straight off the schema (`ProduceRequest.json`, `ProduceResponse.json`): slow,
-//! of one piece, and sharing nothing with what is tested but the names of topics.
+//! Produce messages read straight off their schema: slow, in one piece, and sharing nothing with what is tested but
+//! the names of topics.
 
 use seqgate_protocol::sequencing::{TopicId, TopicRef};
 use seqgate_protocol::wire::produce::OwnedTopic;
@@ -285,7 +285,8 @@ impl<'a> Plain<'a> {
 
     fn known(&mut self, zero: TagZero) -> Result<(), Stop> {
         if zero == TagZero::CurrentLeader {
-            (self.i32()?, self.i32()?);
+            self.i32()?;
+            self.i32()?;
             return self.tags(TagZero::Unknown);
         }
         for _ in 0..self.count()? {

@@ -3,7 +3,7 @@
 use super::observe::{Manner, Observed};
 use super::{Claim, Claims, Ledger, Pending, Present, Report, Session};
 use crate::event::{Action, Event, Unread};
-use crate::sequencing::{Acks, Outcome, Passage};
+use crate::sequencing::{Acks, Outcome, Passage, TopicId};
 use crate::wire::head::RequestHead;
 use crate::wire::produce::{OwnedTopic, ProduceEntry, ProduceEvent, ProduceWalk, Step};
 
@@ -27,7 +27,7 @@ pub struct Streamed {
     topic: OwnedTopic,
     claims: Vec<Claim>,
     /// The partitions of batches that nothing is to be learnt from; they may stand in the request again. At most
-    /// `UNCLAIMED_MAX`, and `None` when there are more.
+    /// `UNCLAIMED_MAX`, and `None` when there are more, or some that were not seen.
     unclaimed: Option<Vec<(u64, i32)>>,
     stopped: bool,
 }
@@ -74,8 +74,9 @@ impl<L: Ledger> Session<L> {
         let skipped = usize::try_from(streamed.skip).unwrap_or(usize::MAX).min(bytes.len());
         streamed.skip -= skipped as u64;
         let mut rest = &bytes[skipped..];
-        if streamed.ledger + 1 != self.ledgers.len() && streamed.walk.take().is_some() {
+        if streamed.ledger + 1 != self.ledgers.len() && streamed.walk.is_some() {
             // What is still to come goes to another cluster than thought; the claims so far stay where they are.
+            streamed.give_up();
             self.ledger().taint();
         }
         if streamed.walk.is_none() || rest.is_empty() {
@@ -147,7 +148,7 @@ impl<L: Ledger> Session<L> {
                     }
                 }
                 Err(_) => {
-                    streamed.walk = None;
+                    streamed.give_up();
                     self.ledger().taint();
                     report(Event::Unread(Unread::Undecodable));
                 }
@@ -169,9 +170,11 @@ impl<L: Ledger> Session<L> {
             }
             ProduceEvent::Topic(topic) => streamed.topic = OwnedTopic::from(topic),
             ProduceEvent::Partition { index, records } => {
-                let topic = streamed.topic.clone();
+                // Lent, not copied: one long name may stand ahead of very many partitions.
+                let topic = std::mem::replace(&mut streamed.topic, OwnedTopic::Id(TopicId::ZERO));
                 let entry = ProduceEntry { topic: topic.as_ref(), partition: index, records };
                 self.observe_streamed(streamed, &entry, present, report);
+                streamed.topic = topic;
             }
             ProduceEvent::Tags(_) | ProduceEvent::End => {}
         }
@@ -198,6 +201,12 @@ impl<L: Ledger> Session<L> {
 }
 
 impl Streamed {
+    /// The rest is not seen: it may speak of the same partitions again, and what was seen may have been misread.
+    fn give_up(&mut self) {
+        self.walk = None;
+        self.unclaimed = None;
+    }
+
     fn note_unclaimed(&mut self, place: (u64, i32)) {
         match &mut self.unclaimed {
             Some(unclaimed) if unclaimed.len() < UNCLAIMED_MAX => unclaimed.push(place),

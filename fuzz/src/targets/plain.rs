@@ -22,8 +22,7 @@ pub struct Odd {
     pub text: bool,
     /// A text has more than 0x7fff bytes: brokers refuse it, an independent decoder does not.
     pub long: bool,
-    /// A tag that some version knows is in one that does not, or its value is not what it should be: an independent
-    /// decoder loses its way in it.
+    /// A known tag in a version without it, or with another value than it has: an independent decoder loses its way.
     pub tag: bool,
 }
 

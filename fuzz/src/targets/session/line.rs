@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use seqgate_protocol::event::Event;
 use seqgate_protocol::sequencing::{ConnectionId, Evidence as Ended, Millis, Rule};
-use seqgate_protocol::session::{Admission, Auth, Local, Mixed, Mode, Pending, Session, Settled, Streamed};
+use seqgate_protocol::session::{Admission, Local, Mixed, Mode, Pending, Session, Settled, Streamed};
 use seqgate_protocol::wire::learn::Fact;
 use seqgate_protocol::wire::produce::OwnedTopic;
 
@@ -13,6 +13,7 @@ use super::super::make::damage;
 use super::World;
 use super::checks::{check_local, check_merged, check_stripped};
 use super::cluster::Cluster;
+use super::sasl::Sasl;
 use super::script::{Place, Request, answer, read_answer};
 use super::truth::Evidence;
 
@@ -48,26 +49,6 @@ struct Streaming {
     frame: Vec<u8>,
     at: usize,
     cluster: usize,
-}
-
-/// Whether the client may be told anything, by the book.
-#[derive(Default)]
-pub struct Sasl {
-    exchanging: bool,
-    until_ms: Option<u64>,
-    /// Requests that are not answered.
-    pub open: u32,
-}
-
-impl Sasl {
-    pub fn begin(&mut self) {
-        (self.exchanging, self.until_ms, self.open) = (true, None, self.open + 1);
-    }
-
-    pub fn serve(&mut self, auth: &mut Auth) {
-        auth.served();
-        self.exchanging &= self.open > 0;
-    }
 }
 
 impl Line {
@@ -150,8 +131,7 @@ impl Line {
 
     fn check_may_answer(&self, world: &World, asked: &Request) {
         assert!(asked.may_be_answered(), "answered without a right to: {asked:?}");
-        let is_over = self.sasl.until_ms.is_some_and(|until_ms| world.now_ms >= until_ms);
-        assert!(!self.sasl.exchanging && !is_over, "answered to a client that has to authenticate");
+        assert!(self.sasl.is_over(world.now_ms), "answered to a client that has to authenticate");
     }
 
     pub fn begin_stream(&mut self, world: &mut World, frame: Vec<u8>) {
@@ -250,14 +230,7 @@ impl Line {
     }
 
     pub fn learn(&mut self, world: &World, fact: Fact<'_>, version: i16) {
-        match fact {
-            Fact::SaslHandshake { .. } | Fact::SaslAuthenticate { error: 1.., .. } => self.sasl.open -= 1,
-            Fact::SaslAuthenticate { session_lifetime_ms, .. } => {
-                self.sasl.open -= 1;
-                self.sasl.until_ms = (session_lifetime_ms > 0).then(|| world.now_ms + session_lifetime_ms as u64);
-            }
-            _ => {}
-        }
+        self.sasl.learn(&fact, world.now_ms);
         let present = world.present(self.broker);
         let _nothing_to_do = self.session.learn(fact, version, &present, &mut |_: Event<'_>| {});
     }

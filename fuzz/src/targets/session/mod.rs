@@ -3,6 +3,7 @@
 mod checks;
 mod cluster;
 mod line;
+mod sasl;
 mod script;
 mod truth;
 

@@ -33,6 +33,8 @@ pub struct Part {
     /// Its place stands in the request once, and there is a batch there that tells what it is.
     pub name: Option<Name>,
     pub bytes: Vec<u8>,
+    /// It is part of a transaction.
+    pub transactional: bool,
     /// The session keeps track of it, and so of what brokers say of it.
     pub tracked: bool,
 }
@@ -67,10 +69,17 @@ impl Request {
         for (place, (_, sent)) in places.iter().zip(message.entries()) {
             let batch = Batch::read(sent).filter(|_| places.iter().filter(|other| *other == place).count() == 1);
             let header = sent.records.and_then(|records| records.get(..61)).filter(|header| header[16] == 2);
-            transactional |= header.is_some_and(|header| header[22] & 0x10 != 0);
+            let is_transactional = header.is_some_and(|header| header[22] & 0x10 != 0);
+            transactional |= is_transactional;
             opaque |= batch.is_none();
             let name = batch.and_then(|batch| batch.name(place.clone()));
-            parts.push(Part { place: place.clone(), name, bytes: sent.bytes.to_vec(), tracked: false });
+            parts.push(Part {
+                place: place.clone(),
+                name,
+                bytes: sent.bytes.to_vec(),
+                transactional: is_transactional,
+                tracked: false,
+            });
         }
         Some(Self { version, correlation_id, acks: fields.acks, transactional, opaque, parts })
     }

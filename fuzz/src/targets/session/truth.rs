@@ -22,6 +22,8 @@ pub struct Truth {
     /// Everything that Metadata ever said.
     links: HashSet<(Vec<u8>, TopicId)>,
     retired: HashSet<TopicId>,
+    /// When Metadata last named a topic.
+    linked: u64,
 }
 
 /// All in-sync replicas have this batch, says a broker.
@@ -92,54 +94,58 @@ impl Truth {
     }
 
     fn take_in(&mut self, request: &Request, part: &Part, [sent, now]: [u64; 2], said: &Said, now_ms: u64) {
-        let Some(name) = &part.name else { return };
-        let place = || name.place.clone();
-        let producer = name.producer;
-        match said.error {
-            0 if said.base_offset >= 0 && request.acks == -1 && !request.transactional => {
-                let offset = said.base_offset;
-                let ack = Ack { sent, said: now, at_ms: now_ms, name: name.clone(), offset, lapsed: false };
+        let Some(name) = part.name.clone() else { return };
+        let (place, producer, epoch) = (name.place.clone(), name.producer, name.epoch);
+        // What the session does not keep track of ends nothing there.
+        let tells = part.tracked && !self.has_gone(&place.0, sent);
+        let evidence = match said.error {
+            0 if said.base_offset >= 0 && request.acks == -1 && !part.transactional => {
+                let ack = Ack { sent, said: now, at_ms: now_ms, name, offset: said.base_offset, lapsed: false };
                 if self.has_ended(&ack) {
                     return;
                 }
-                self.lapse(name, now_ms);
-                self.evidence.push((now, Evidence::Epoch { place: place(), producer, epoch: name.epoch }));
+                self.lapse(&ack.name, now_ms);
                 self.acks.push(ack);
+                Evidence::Epoch { place, producer, epoch }
             }
-            47 if said.base_offset < 0 => {
-                self.evidence.push((now, Evidence::Entry { place: place(), producer, epoch: Some(name.epoch) }));
-            }
-            59 if said.base_offset < 0 => {
-                self.evidence.push((now, Evidence::Entry { place: place(), producer, epoch: None }));
-            }
-            3 | 56 | 100 if part.tracked && !self.has_gone(&name.place.0, sent) => {
-                self.evidence.push((now, Evidence::Log { place: place(), spares: 0 }));
-            }
-            _ => {}
+            47 if said.base_offset < 0 => Evidence::Entry { place, producer, epoch: Some(epoch) },
+            59 if said.base_offset < 0 => Evidence::Entry { place, producer, epoch: None },
+            3 | 56 | 100 => Evidence::Log { place, spares: 0 },
+            _ => return,
+        };
+        if tells {
+            self.evidence.push((now, evidence));
         }
     }
 
-    /// Whether what was sent then went to another topic than the one that is there now.
+    /// Whether what was sent then may have gone to another topic than the one that is there now.
     fn has_gone(&self, topic: &OwnedTopic, sent: u64) -> bool {
-        self.evidence.iter().any(|(at, evidence)| *at > sent && matches!(evidence, Evidence::Topic(of) if of == topic))
+        let ends =
+            |(at, evidence): &(u64, Evidence)| *at > sent && matches!(evidence, Evidence::Topic(of) if of == topic);
+        self.linked > sent || self.evidence.iter().any(ends)
     }
 
     /// Proofs whose time has passed do not come back with the next one.
     fn lapse(&mut self, name: &Name, now_ms: u64) {
         let is_past = self.is_past_ttl(name, now_ms);
-        let acks = self.acks.iter_mut().filter(|ack| is_past && is_of(ack, name));
-        acks.for_each(|ack| ack.lapsed = true);
+        let is_of_it = |ack: &&mut Ack| ack.name.place == name.place && ack.name.producer == name.producer;
+        self.acks.iter_mut().filter(|_| is_past).filter(is_of_it).for_each(|ack| ack.lapsed = true);
     }
 
     fn is_past_ttl(&self, name: &Name, now_ms: u64) -> bool {
-        let newest = self.acks.iter().filter(|ack| is_of(ack, name)).map(|ack| ack.at_ms).max();
+        let forms = self.forms(&name.place.0);
+        let is_of_it = |ack: &&Ack| {
+            forms.contains(&ack.name.place.0) && ack.name.place.1 == name.place.1 && ack.name.producer == name.producer
+        };
+        let newest = self.acks.iter().filter(is_of_it).map(|ack| ack.at_ms).max();
         newest.is_none_or(|newest| now_ms - newest >= PROOF_TTL_MS)
     }
 
     fn has_ended(&self, ack: &Ack) -> bool {
         self.evidence.iter().any(|(at, evidence)| {
-            // What was acknowledged after its producer had moved on may still be a proof, once that is forgotten.
-            let before = if matches!(evidence, Evidence::Epoch { .. }) { ack.said } else { ack.sent };
+            // What a producer's own story ends is what is known of it by then, and not what is on its way.
+            let is_of_producer = matches!(evidence, Evidence::Epoch { .. } | Evidence::Entry { .. });
+            let before = if is_of_producer { ack.said } else { ack.sent };
             *at > before && evidence.ends(ack)
         })
     }
@@ -177,6 +183,7 @@ impl Truth {
         if id == TopicId::ZERO || self.retired.contains(&id) {
             return;
         }
+        self.linked = self.now();
         self.links.insert((name.to_vec(), id));
         if let Some(old) = self.id_of.insert(name.to_vec(), id).filter(|old| *old != id) {
             self.retired.insert(old);
@@ -202,8 +209,4 @@ impl Truth {
             self.learn(Evidence::Topic(OwnedTopic::Name(name.into())));
         }
     }
-}
-
-fn is_of(ack: &Ack, name: &Name) -> bool {
-    ack.name.place == name.place && ack.name.producer == name.producer
 }

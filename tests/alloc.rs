@@ -1,5 +1,5 @@
 //! A produce request of one partition, in order, costs no allocation: not when it is read, not when it is decided
-//! on, not when it is settled.
+//! on, not when it is settled. None costs more than its bytes are worth.
 
 #[path = "../benches/support/mod.rs"]
 mod support;
@@ -73,6 +73,32 @@ fn five_requests_in_flight_cost_no_allocation() {
     flight(&mut client);
     let allocated = measure(|| (0..MEASURED / IN_FLIGHT).for_each(|_| flight(&mut client)));
     assert_eq!((allocated.count_total, allocated.bytes_total), (0, 0));
+}
+
+/// One long name may stand ahead of very many partitions: nothing of it is copied, or read, for each of them.
+#[test]
+fn a_long_name_is_not_copied_for_every_partition() {
+    const NAME_BYTES: i16 = 32_000;
+    const PARTITIONS: i32 = 50_000;
+    let mut frame = vec![0; 4];
+    frame.extend([0, 0, 0, 3, 0, 0, 0, 9, 0xff, 0xff]);
+    frame.extend([0xff, 0xff, 0xff, 0xff, 0, 0, 0x75, 0x30, 0, 0, 0, 1]);
+    frame.extend(NAME_BYTES.to_be_bytes());
+    frame.resize(frame.len() + NAME_BYTES as usize, b'x');
+    frame.extend(PARTITIONS.to_be_bytes());
+    for partition in 0..PARTITIONS {
+        frame.extend(partition.to_be_bytes());
+        frame.extend((-1_i32).to_be_bytes());
+    }
+    let size = i32::try_from(frame.len() - 4).expect("a frame");
+    frame[..4].copy_from_slice(&size.to_be_bytes());
+    let mut session = Session::new(ConnectionId(0), Single::default());
+    let allocated = measure(|| {
+        let admission = session.admit(&frame, false, &present(), &mut |_| {});
+        let Admission::Forward(Some(pending)) = admission else { panic!("{admission:?}") };
+        session.abandon(pending, NOW);
+    });
+    assert!(allocated.bytes_total < 10 << 20, "{} bytes for a frame of {size}", allocated.bytes_total);
 }
 
 /// What is counted is what happens: the answer to a duplicate is a frame of its own.

@@ -68,6 +68,12 @@ impl Family {
         }
     }
 
+    /// Whether it can be made to try again soon without giving a record up when a broker stays away for long: aiokafka
+    /// has one setting for both.
+    pub fn retries_late(self) -> bool {
+        self != Self::Aiokafka
+    }
+
     /// The command that starts its producer, before its arguments; an error names what this machine lacks.
     pub fn program(self) -> Result<Command, String> {
         match self {

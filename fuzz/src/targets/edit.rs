@@ -3,83 +3,227 @@
 use std::collections::HashSet;
 
 use seqgate_protocol::wire::head::RequestHead;
-use seqgate_protocol::wire::produce::{AnswerEntry, OwnedTopic, ProduceRequest, ProduceResponse, answer, merge, strip};
+use seqgate_protocol::wire::produce::{AnswerEntry, MergeError, OwnedTopic, ProduceRequest, answer, merge, strip};
 
 use super::Bytes;
+use super::make::{Maker, damage};
+use super::plain::{self, Message, Said, Sent, Topic};
+use super::walks::their_response;
 
-/// What is stripped and what is left make up the request, and merging their answers makes up the answer. Merging
-/// into any bytes at all gives something that parses, or nothing.
+/// What is stripped and what is left make up the request, and putting the rest into the broker's answer gives an entry
+/// for each partition asked for, everything else being as it came. Whatever cannot be read is refused.
 pub fn edit(data: &[u8]) {
     let mut input = Bytes(data);
-    let (version, mask) = (i16::from(input.u8() % 14), input.u8());
-    let keep = |at: usize| mask >> (at % 8) & 1 == 1;
-    if let Some(answered) = strip_one(version, input.0, keep) {
-        merge_back(version, &answered, keep);
+    let (kind, mask) = (input.u8(), input.u8());
+    let version = i16::from(kind % 14);
+    if kind & 0x80 != 0 {
+        let body = Maker { version, input: &mut input, out: Vec::new() }.request();
+        return round_trip(version, &body, mask, &mut input);
     }
-    let kept = [AnswerEntry {
-        topic: if version >= 13 {
-            OwnedTopic::Id(seqgate_protocol::sequencing::TopicId([7; 16]))
-        } else {
-            OwnedTopic::Name(b"t".as_slice().into())
-        },
-        partition: i32::from(mask % 4),
-        error: 0,
-        base_offset: 1,
-        log_append_time: -1,
-        log_start_offset: 0,
-    }];
-    if let Ok(merged) = merge(version, input.0, &kept) {
-        ProduceResponse::parse(version, &merged[4..]).expect("a merged answer parses");
+    if ProduceRequest::parse(version, input.0).is_ok() {
+        check_strip(version, input.0, mask);
     }
+    let topic = if version >= 13 { OwnedTopic::Id(topic_id(7)) } else { OwnedTopic::Name(b"t".as_slice().into()) };
+    check_merge(version, input.0, &[entry(topic, i32::from(mask % 4), 0)]);
 }
 
-/// Makes a frame around `body`, strips it, and returns the entries that an answer must have.
-fn strip_one(version: i16, body: &[u8], keep: impl Fn(usize) -> bool) -> Option<Vec<AnswerEntry>> {
-    let request = ProduceRequest::parse(version, body).ok()?;
-    let mut frame = vec![0; 6];
-    frame.extend(version.to_be_bytes());
-    frame.extend([0, 0, 0, 9, 0xff, 0xff]);
-    if version >= 9 {
-        frame.push(0);
-    }
-    frame.extend(body);
-    let size = u32::try_from(frame.len() - 4).ok()?;
-    frame[..4].copy_from_slice(&size.to_be_bytes());
+/// A request, what is left of it, the broker's answer to that, and the client's answer.
+fn round_trip(version: i16, body: &[u8], mask: u8, input: &mut Bytes<'_>) {
+    let Ok(request) = ProduceRequest::parse(version, body) else { return };
+    check_strip(version, body, mask);
+    let mut seen = HashSet::new();
+    let distinct: Vec<_> = request
+        .entries()
+        .map(|entry| (OwnedTopic::from(entry.topic), entry.partition))
+        .filter(|place| seen.insert(place.clone()))
+        .collect();
+    let (sent, kept): (Vec<_>, Vec<_>) = distinct.into_iter().partition(|(topic, index)| keeps(mask, topic, *index));
+    let kept: Vec<_> = kept.into_iter().map(|(topic, index)| entry(topic, index, input.u8().into())).collect();
 
-    let stripped = strip(&frame, &keep).expect("a request that parses can be stripped");
-    assert_eq!(stripped[..4], u32::try_from(stripped.len() - 4).ok()?.to_be_bytes());
-    let head = RequestHead::parse(&stripped[4..]).expect("the header is as it was");
-    let left = ProduceRequest::parse(version, head.body).expect("what is left parses");
-    let wanted: Vec<_> = request.entries().enumerate().filter(|(at, _)| keep(*at)).map(|(_, entry)| entry).collect();
-    assert_eq!(left.entries().collect::<Vec<_>>(), wanted);
-    assert_eq!((left.acks, left.timeout_ms), (request.acks, request.timeout_ms));
-
-    let answered = (0_i16..).zip(request.entries()).map(|(n, entry)| AnswerEntry {
-        topic: OwnedTopic::from(entry.topic),
-        partition: entry.partition,
-        error: n,
-        base_offset: i64::from(n) * 10,
-        log_append_time: if version >= 2 { 5 } else { -1 },
-        log_start_offset: 0,
-    });
-    Some(answered.collect())
+    // One of ours, one as a broker may write it, and that one with damage.
+    let plain = sent.iter().map(|(topic, index)| entry(topic.clone(), *index, 7)).collect::<Vec<_>>();
+    check_round(version, &answer(version, 9, &plain), &kept, &seen);
+    let mut broker = vec![0; 4];
+    broker.extend(answer_of_a_broker(version, &sent, input));
+    check_round(version, &broker, &kept, &seen);
+    damage(&mut broker[4..], input);
+    check_merge(version, &broker, &kept);
 }
 
-fn merge_back(version: i16, answered: &[AnswerEntry], keep: impl Fn(usize) -> bool) {
-    let distinct: HashSet<_> = answered.iter().map(|entry| (&entry.topic, entry.partition)).collect();
-    if distinct.len() < answered.len() {
+/// An answer to what was sent, with the rest put in, is one to all that was asked for.
+fn check_round(version: i16, broker: &[u8], kept: &[AnswerEntry], asked: &HashSet<(OwnedTopic, i32)>) {
+    let merged = check_merge(version, broker, kept);
+    if plain::response(version, &broker[4..]).1.long {
         return;
     }
-    let part = |sent: bool| -> Vec<AnswerEntry> {
-        let entries = answered.iter().enumerate().filter(|(at, _)| keep(*at) == sent);
-        entries.map(|(_, entry)| entry.clone()).collect()
+    let merged = merged.expect("an answer to what was sent can be added to");
+    let (Ok((_, message)), _) = plain::response(version, &merged[4..]) else { panic!("it was read before") };
+    let answered: Vec<_> = message.entries().map(|(topic, said)| (topic.clone(), said.index)).collect();
+    assert_eq!(answered.len(), asked.len(), "an entry for each partition");
+    assert_eq!(answered.into_iter().collect::<HashSet<_>>(), *asked);
+}
+
+/// Whether a partition's part stays in the request.
+fn keeps(mask: u8, topic: &OwnedTopic, index: i32) -> bool {
+    let of_topic = match topic {
+        OwnedTopic::Name(name) => name.len(),
+        OwnedTopic::Id(id) => usize::from(id.0[0]),
     };
-    let broker = answer(version, 9, &part(true));
-    let merged = merge(version, &broker, &part(false)).expect("an answer of ours can be added to");
-    let response = ProduceResponse::parse(version, &merged[4..]).expect("a merged answer parses");
-    assert_eq!(response.correlation_id, 9);
-    let all: HashSet<_> =
-        response.entries().map(|e| (OwnedTopic::from(e.topic), e.partition, e.error, e.base_offset)).collect();
-    let wanted: HashSet<_> = answered.iter().map(|e| (e.topic.clone(), e.partition, e.error, e.base_offset)).collect();
-    assert_eq!(all, wanted);
+    mask >> (of_topic.wrapping_add(index as usize) % 8) & 1 == 1
+}
+
+/// Topics in another order, with all that brokers add.
+fn answer_of_a_broker(version: i16, sent: &[(OwnedTopic, i32)], input: &mut Bytes<'_>) -> Vec<u8> {
+    let mut topics: Vec<(&OwnedTopic, Vec<i32>)> = Vec::new();
+    for (topic, index) in sent.iter().rev() {
+        match topics.iter_mut().find(|(known, _)| *known == topic) {
+            Some((_, indices)) => indices.push(*index),
+            None => topics.push((topic, vec![*index])),
+        }
+    }
+    let mut maker = Maker { version, input, out: Vec::new() };
+    maker.header(9);
+    maker.count(topics.len());
+    for (topic, indices) in topics {
+        match topic {
+            OwnedTopic::Name(name) => maker.put_text(name),
+            OwnedTopic::Id(id) => maker.out.extend(id.0),
+        }
+        maker.count(indices.len());
+        for index in indices {
+            maker.out.extend(index.to_be_bytes());
+            let error = i16::from(maker.input.u8() % 101);
+            maker.said(error, None);
+        }
+        maker.tags(false);
+    }
+    maker.end();
+    maker.out
+}
+
+/// Makes a frame around a body that can be read, strips it, and holds every byte of what is left against it.
+fn check_strip(version: i16, body: &[u8], mask: u8) {
+    let (Ok((_, before)), _) = plain::request(version, body) else { panic!("it was read") };
+    let mut frame = vec![0; 6];
+    frame.extend(version.to_be_bytes());
+    frame.extend([0, 0, 0, 9, 0, 2, b'i', 0xff]);
+    if version >= 9 {
+        frame.extend([1, 200, 1, 1, b'x']);
+    }
+    let body_at = frame.len();
+    frame.extend(body);
+    put_length(&mut frame);
+
+    let keeps: Vec<bool> = before.entries().map(|(topic, sent)| keeps(mask, topic, sent.index)).collect();
+    let stripped = strip(&frame, |at| keeps[at]).expect("a request that parses can be stripped");
+    assert_eq!(stripped[..4], length_of(&stripped));
+    assert_eq!(stripped[4..body_at], frame[4..body_at], "the header");
+    let head = RequestHead::parse(&stripped[4..]).expect("the header is as it was");
+    ProduceRequest::parse(version, head.body).expect("what is left parses");
+    let (Ok((_, after)), _) = plain::request(version, head.body) else { panic!("what is left can be read") };
+    assert_eq!((after.head, after.tail, after.left), (before.head, before.tail, 0));
+    assert_eq!(after.topics, what_stays(&before, &keeps));
+}
+
+/// The topics without what is left out, and without those of which nothing stays.
+fn what_stays<'a>(request: &Message<'a, Sent<'a>>, keeps: &[bool]) -> Vec<Topic<'a, Sent<'a>>> {
+    let mut keeps = keeps.iter();
+    let topics = request.topics.iter().filter_map(|topic| {
+        let entries: Vec<_> = topic.entries.iter().filter(|_| keeps.next() == Some(&true)).copied().collect();
+        let stays = !entries.is_empty() || topic.entries.is_empty();
+        stays.then(|| Topic { topic: topic.topic.clone(), entries, tail: topic.tail })
+    });
+    topics.collect()
+}
+
+/// Adds to a response, given with its length, and holds every byte of what comes of it against it.
+fn check_merge(version: i16, response: &[u8], kept: &[AnswerEntry]) -> Option<Vec<u8>> {
+    let merged = merge(version, response, kept);
+    let Some(behind_length) = response.get(4..) else {
+        assert!(matches!(merged, Err(MergeError::Parse(_))), "{merged:?}");
+        return None;
+    };
+    let (plain, odd) = plain::response(version, behind_length);
+    let Some((_, before)) = plain.ok().filter(|(_, message)| message.left == 0 && !odd.long) else {
+        assert!(merged.is_err(), "a response that cannot be read is added to");
+        return None;
+    };
+    let topics: HashSet<_> = before.topics.iter().map(|topic| &topic.topic).collect();
+    let is_twice = topics.len() < before.topics.len();
+    let is_kept = before
+        .entries()
+        .any(|(topic, said)| kept.iter().any(|entry| entry.topic == *topic && entry.partition == said.index));
+    if is_twice || is_kept {
+        assert!(matches!(merged, Err(MergeError::TopicTwice | MergeError::Kept { .. })), "{merged:?}");
+        return None;
+    }
+    let merged = merged.expect("nothing is against it");
+    assert_eq!(merged[..4], length_of(&merged));
+    let (Ok((_, after)), _) = plain::response(version, &merged[4..]) else { panic!("it can be read") };
+    assert_eq!((after.head, after.tail, after.left), (before.head, before.tail, 0));
+    check_topics(version, &before, &after, kept);
+    let is_text = |entry: &AnswerEntry| match &entry.topic {
+        OwnedTopic::Name(name) => std::str::from_utf8(name).is_ok(),
+        OwnedTopic::Id(_) => true,
+    };
+    if version >= 3 && !odd.text && !odd.tag && kept.iter().all(is_text) {
+        their_response(version, &merged[4..]).expect("an independent decoder reads it");
+    }
+    Some(merged)
+}
+
+fn check_topics(version: i16, before: &Message<'_, Said<'_>>, after: &Message<'_, Said<'_>>, kept: &[AnswerEntry]) {
+    let (theirs, fresh) = after.topics.split_at(before.topics.len());
+    let added_to = |topic: &OwnedTopic, added: &[Said<'_>]| {
+        let wanted: Vec<_> = kept.iter().filter(|entry| entry.topic == *topic).map(|e| fields_of(version, e)).collect();
+        assert_eq!(added.iter().map(fields).collect::<Vec<_>>(), wanted);
+    };
+    for (before, after) in before.topics.iter().zip(theirs) {
+        let (same, added) = after.entries.split_at(before.entries.len());
+        assert_eq!((&after.topic, same, after.tail), (&before.topic, &before.entries[..], before.tail));
+        added_to(&after.topic, added);
+    }
+    let mut known: HashSet<_> = theirs.iter().map(|topic| &topic.topic).collect();
+    for topic in fresh {
+        assert!(known.insert(&topic.topic) && !topic.entries.is_empty(), "one entry for each topic");
+        assert_eq!(topic.tail, if version >= 9 { &[0][..] } else { &[] });
+        added_to(&topic.topic, &topic.entries);
+    }
+    assert!(kept.iter().all(|entry| known.contains(&entry.topic)), "nothing is left out");
+}
+
+type Fields = (i32, i16, i64, i64, Option<i64>);
+
+fn fields(said: &Said<'_>) -> Fields {
+    (said.index, said.error, said.base_offset, said.log_append_time, said.log_start_offset)
+}
+
+fn fields_of(version: i16, entry: &AnswerEntry) -> Fields {
+    let log_append_time = if version >= 2 { entry.log_append_time } else { -1 };
+    let log_start_offset = (version >= 5).then_some(entry.log_start_offset);
+    (entry.partition, entry.error, entry.base_offset, log_append_time, log_start_offset)
+}
+
+fn entry(topic: OwnedTopic, partition: i32, n: i16) -> AnswerEntry {
+    AnswerEntry {
+        topic,
+        partition,
+        error: n,
+        base_offset: i64::from(n) << 40,
+        log_append_time: i64::from(partition) + 5,
+        log_start_offset: 3,
+    }
+}
+
+fn topic_id(n: u8) -> seqgate_protocol::sequencing::TopicId {
+    seqgate_protocol::sequencing::TopicId([n; 16])
+}
+
+fn length_of(frame: &[u8]) -> [u8; 4] {
+    u32::try_from(frame.len() - 4).expect("a small frame").to_be_bytes()
+}
+
+fn put_length(frame: &mut [u8]) {
+    let length = length_of(frame);
+    frame[..4].copy_from_slice(&length);
 }

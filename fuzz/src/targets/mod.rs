@@ -2,15 +2,19 @@
 
 mod config;
 mod edit;
+mod learners;
+mod make;
+mod plain;
 mod session;
 mod walks;
 mod wire;
 
 pub use config::config;
 pub use edit::edit;
+pub use learners::learners;
 pub use session::session;
 pub use walks::{produce_request, produce_response};
-pub use wire::{batch, heads, learners, splitter};
+pub use wire::{batch, heads, splitter};
 
 /// A target.
 pub type Target = fn(&[u8]);
@@ -36,5 +40,17 @@ impl<'a> Bytes<'a> {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
         *first
+    }
+
+    fn below(&mut self, limit: u8) -> usize {
+        usize::from(self.u8() % limit)
+    }
+
+    fn i16(&mut self) -> i16 {
+        i16::from_be_bytes([self.u8(), self.u8()])
+    }
+
+    fn i32(&mut self) -> i32 {
+        i32::from_be_bytes([self.u8(), self.u8(), self.u8(), self.u8()])
     }
 }

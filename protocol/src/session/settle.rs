@@ -69,19 +69,17 @@ impl<L: Ledger> Session<L> {
         now: Millis,
         report: &mut impl Report,
     ) {
-        let Some(claim) = claims.find(|| self.topic_hash(entry.topic), entry.partition) else {
-            if ErrorCode(entry.error).doubts_the_log() {
-                self.ledgers[ledger]
-                    .tracker(entry.partition, |tracker| tracker.doubt_log(entry.topic, entry.partition));
-            }
-            return;
-        };
-        let (ticket, topic) = (claim.ticket, entry.topic);
+        let topic = entry.topic;
+        let claim = claims.find(|| self.topic_hash(topic), entry.partition);
         let settlement = self.ledgers[ledger].tracker(entry.partition, |tracker| {
             // The hash may lie, the tracker does not.
-            tracker.is_for(ticket, topic).then(|| tracker.settle(ticket, Outcome::Answered(answer_of(entry)), now))
+            let ticket = claim.as_ref().map(|claim| claim.ticket).filter(|ticket| tracker.is_for(*ticket, topic));
+            if ticket.is_none() && ErrorCode(entry.error).doubts_the_log() {
+                tracker.doubt_log(topic, entry.partition);
+            }
+            ticket.map(|ticket| tracker.settle(ticket, Outcome::Answered(answer_of(entry)), now))
         });
-        if let Some(settlement) = settlement {
+        if let (Some(settlement), Some(claim)) = (settlement, claim) {
             claim.settled = true;
             report_settlement(entry, settlement, report);
         }

@@ -6,7 +6,7 @@ use super::keep::CLAIMS_MIN;
 use super::observe::{Manner, Observed};
 use super::{Claim, Claims, Ledger, Pending, Present, Report, Session};
 use crate::event::{Action, Event, Unread};
-use crate::sequencing::{Acks, Outcome, Passage, Rule};
+use crate::sequencing::{Acks, Outcome, Passage, Rule, TopicId};
 use crate::wire::head::RequestHead;
 use crate::wire::produce::{OwnedTopic, ProduceEntry, ProduceEvent, ProduceWalk, Step};
 
@@ -30,7 +30,7 @@ pub struct Streamed {
     topic: OwnedTopic,
     claims: Vec<Claim>,
     /// The partitions of batches that nothing is to be learnt from; they may stand in the request again. At most
-    /// `UNCLAIMED_MAX`, and `None` when there are more.
+    /// `UNCLAIMED_MAX`, and `None` when there are more, or some that were not seen.
     unclaimed: Option<Vec<(u64, i32)>>,
     stopped: bool,
 }
@@ -85,8 +85,9 @@ impl<L: Ledger> Session<L> {
             // Nothing of it has been noted in another one.
             streamed.ledger = self.current;
         }
-        if streamed.ledger != self.current && streamed.walk.take().is_some() {
+        if streamed.ledger != self.current && streamed.walk.is_some() {
             // What is still to come goes to another cluster than thought; the claims so far stay where they are.
+            streamed.give_up();
             self.ledger().taint();
         }
         if streamed.walk.is_none() || rest.is_empty() {
@@ -159,7 +160,7 @@ impl<L: Ledger> Session<L> {
                     }
                 }
                 Err(_) => {
-                    streamed.walk = None;
+                    streamed.give_up();
                     report(self.taint_by(Unread::Undecodable));
                 }
             }
@@ -180,9 +181,11 @@ impl<L: Ledger> Session<L> {
             }
             ProduceEvent::Topic(topic) => streamed.topic = OwnedTopic::from(topic),
             ProduceEvent::Partition { index, records } => {
-                let topic = streamed.topic.clone();
+                // Lent, not copied: one long name may stand ahead of very many partitions.
+                let topic = std::mem::replace(&mut streamed.topic, OwnedTopic::Id(TopicId::ZERO));
                 let entry = ProduceEntry { topic: topic.as_ref(), partition: index, records };
                 self.observe_streamed(streamed, &entry, present, report);
+                streamed.topic = topic;
             }
             ProduceEvent::Tags(_) | ProduceEvent::End => {}
         }
@@ -226,6 +229,12 @@ impl Streamed {
         self.claims.capacity() * size_of::<Claim>()
             + self.unclaimed.as_ref().map_or(0, Vec::capacity) * size_of::<(u64, i32)>()
             + self.carry.capacity()
+    }
+
+    /// The rest is not seen: it may speak of the same partitions again, and what was seen may have been misread.
+    fn give_up(&mut self) {
+        self.walk = None;
+        self.unclaimed = None;
     }
 
     fn note_unclaimed(&mut self, place: (u64, i32)) {

@@ -210,6 +210,23 @@ fn a_streamed_request_that_is_cut_off_is_of_unknown_outcome() {
 }
 
 #[test]
+fn a_streamed_request_that_does_not_parse_to_its_end_proves_nothing() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    let mut quiet = |_: Event<'_>| {};
+    let mut frame = two_topics();
+    let second_name_at = frame.iter().rposition(|byte| *byte == b'u').unwrap();
+    frame[second_name_at - 2] = 0x80;
+    let size = u32::try_from(frame.len() - 4).unwrap();
+    let mut streamed = session.begin_stream(&frame[..40], size, &mut quiet).expect("the header is there");
+    assert!(session.stream(&mut streamed, &frame, &present(), &mut quiet));
+    assert_eq!(ledger.open_attempts(), 1);
+    let pending = session.end_stream(streamed).expect("an answer will come");
+    session.settle(pending, &hex(GOLDEN_RESPONSES[0].1), Millis(1000), &mut quiet);
+    assert!(matches!(admit(&mut session, &request(3)), Admission::Forward(Some(_))));
+}
+
+#[test]
 fn a_topic_deleted_by_id_is_gone_under_its_name_too() {
     let ledger = Memory::new();
     let mut session = session(&ledger);

@@ -67,6 +67,19 @@ impl Source<'_> {
 
     fn at(&self, line: Option<usize>, key: &str, problem: impl Into<String>) -> ConfigError {
         let place = Place { file: self.file.to_owned(), line };
-        ConfigError::Key { place, key: key.to_owned(), problem: problem.into() }
+        ConfigError::Key { place, key: on_one_line(key), problem: on_one_line(&problem.into()) }
     }
+}
+
+/// What stands in a file is shown as it was typed, but for what would move a terminal's cursor.
+fn on_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }

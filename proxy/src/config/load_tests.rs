@@ -108,6 +108,10 @@ fn errors_name_file_line_and_key_and_say_what_would_be_right() {
             "[journal]\nfiel = \"a\"",
             "seqgate.toml:2: journal.fiel: unknown field `fiel`, expected `file` or `every_batch`",
         ),
+        (
+            "[sequencing]\nbackend = \"\\u001b[2J\"",
+            "seqgate.toml:2: sequencing.backend: unknown variant `\\u{1b}[2J`, expected `kafka` or `other`",
+        ),
         ("[cluster]\nlisten = \"x\"", "seqgate.toml:1: cluster: not in this version; take it out"),
         ("[faults]", "seqgate.toml:1: faults: not in this version; take it out"),
         ("mode = ", "seqgate.toml:1: syntax: string values must be quoted, expected literal string"),

@@ -55,7 +55,7 @@ pub fn strip(frame: &[u8], mut keep: impl FnMut(usize) -> bool) -> Result<Vec<u8
     let mut cursor = Cursor::new(head.body, layout.encoding());
     layout.request_fields(&mut cursor)?;
     let topics_at = cursor.position();
-    let topics = request_topics(layout, &mut cursor, &mut keep)?;
+    let stays = what_stays(layout, &mut cursor, &mut keep)?;
     let tail = cursor.rest();
     cursor.skip_tags()?;
     cursor.end()?;
@@ -63,19 +63,39 @@ pub fn strip(frame: &[u8], mut keep: impl FnMut(usize) -> bool) -> Result<Vec<u8
     let mut out = Vec::with_capacity(frame.len());
     out.extend_from_slice(&frame[..LENGTH_BYTES + head.body_at]);
     out.extend_from_slice(&head.body[..topics_at]);
-    put_count(layout, &mut out, topics.len());
-    for topic in &topics {
-        out.extend_from_slice(&head.body[topic.name.clone()]);
-        put_count(layout, &mut out, topic.kept);
-        for span in &topic.spans {
-            out.extend_from_slice(&head.body[span.clone()]);
+    put_count(layout, &mut out, stays.topics);
+    for piece in &stays.pieces {
+        match piece {
+            Piece::Whole(topics) => out.extend_from_slice(&head.body[topics.clone()]),
+            Piece::Part(topic) => {
+                out.extend_from_slice(&head.body[topic.name.clone()]);
+                put_count(layout, &mut out, topic.kept);
+                for span in &topic.spans {
+                    out.extend_from_slice(&head.body[span.clone()]);
+                }
+                out.extend_from_slice(&head.body[topic.tail.clone()]);
+            }
         }
-        out.extend_from_slice(&head.body[topic.tail.clone()]);
     }
     out.extend_from_slice(tail);
     // Longer than the request it cannot be: counts only shrink.
     mend_length(&mut out).map_err(|size| ParseError::LeftOver { left: size })?;
     Ok(out)
+}
+
+/// What stays of a request.
+struct Stays {
+    topics: usize,
+    /// As many at most as there are topics to be changed, and the runs between them: requests may name very many.
+    pieces: Vec<Piece>,
+}
+
+enum Piece {
+    /// Neighbouring topics that stay as they are; one that came without partitions is among them, for the broker is to
+    /// see it.
+    Whole(Range<usize>),
+    /// A topic of which entries are left out.
+    Part(RequestTopic),
 }
 
 /// Where in the body the parts of a topic are that stay in the request.
@@ -87,12 +107,12 @@ struct RequestTopic {
     tail: Range<usize>,
 }
 
-fn request_topics(
+fn what_stays(
     layout: Layout,
     cursor: &mut Cursor<'_>,
     keep: &mut impl FnMut(usize) -> bool,
-) -> Result<Vec<RequestTopic>, ParseError> {
-    let mut topics = Vec::new();
+) -> Result<Stays, ParseError> {
+    let mut stays = Stays { topics: 0, pieces: Vec::new() };
     let mut ordinal = 0;
     for _ in 0..layout.topics_len(cursor)? {
         let name_at = cursor.position();
@@ -113,12 +133,24 @@ fn request_topics(
         let tail_at = cursor.position();
         cursor.skip_tags()?;
         topic.tail = tail_at..cursor.position();
-        // One that came without partitions was not made empty here: the broker is to see it.
-        if topic.kept > 0 || partitions == 0 {
-            topics.push(topic);
+        if topic.kept == partitions as usize {
+            stays.whole(name_at..cursor.position());
+        } else if topic.kept > 0 {
+            stays.topics += 1;
+            stays.pieces.push(Piece::Part(topic));
         }
     }
-    Ok(topics)
+    Ok(stays)
+}
+
+impl Stays {
+    fn whole(&mut self, topic: Range<usize>) {
+        self.topics += 1;
+        match self.pieces.last_mut() {
+            Some(Piece::Whole(run)) if run.end == topic.start => run.end = topic.end,
+            Some(Piece::Whole(_) | Piece::Part(_)) | None => self.pieces.push(Piece::Whole(topic)),
+        }
+    }
 }
 
 impl RequestTopic {

@@ -31,6 +31,22 @@ fn unknown_tagged_fields_in_produce_v9_preserved() {
 }
 
 #[test]
+fn a_topic_of_which_nothing_is_left_out_is_copied_byte_for_byte() {
+    let body = |topics: &str| hex(&format!("0000 0009 00000001 ffff 00 00 ffff 00007530 {topics} 00"));
+    // Its number of partitions is written in two bytes where one would do.
+    let (untouched, empty) = ("02 62 8200 00000002 00 00 00", "02 63 01 00");
+    let frame = |topics: &str| {
+        let bytes = body(topics);
+        [&(bytes.len() as u32).to_be_bytes()[..], &bytes].concat()
+    };
+    let request = frame(&format!("04 02 61 03 00000000 00 00 00000001 00 00 00 {untouched} {empty}"));
+    let part = frame(&format!("04 02 61 02 00000001 00 00 00 {untouched} {empty}"));
+    let none = frame(&format!("03 {untouched} {empty}"));
+    assert_eq!(strip(&request, |ordinal| ordinal != 0).unwrap(), part);
+    assert_eq!(strip(&request, |ordinal| ordinal == 2).unwrap(), none);
+}
+
+#[test]
 fn stripping_all_entries_leaves_a_request_without_topics() {
     for (version, frame) in golden_requests() {
         let (_, request) = decode_request(version, &strip(&frame, |_| false).unwrap());

@@ -13,6 +13,7 @@
 mod batch;
 mod clients;
 mod cluster;
+mod defects;
 mod hunt;
 #[path = "../golden/memory.rs"]
 mod memory;

@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use crate::batch::{Batch, Record, advance};
 pub(crate) use family::Family;
+pub(crate) use sending::SKIPPED;
 
 /// A batch in its client, sent or not.
 #[derive(Clone, Debug)]

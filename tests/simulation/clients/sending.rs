@@ -8,6 +8,9 @@ use crate::wire::{Request, TopicKey};
 /// From here on topics go by their ids.
 const BY_ID: i16 = 13;
 
+/// Sequences that a client with a defect leaves out at a time.
+pub(crate) const SKIPPED: i64 = 3;
+
 /// Records that a client makes of one partition at most: runs are short.
 const RECORDS_MAX: u32 = 40;
 
@@ -101,7 +104,7 @@ impl Client {
             && !part.disturbed
             && part.gap_at.is_none();
         if fits {
-            part.next = advance(part.next, 3);
+            part.next = advance(part.next, SKIPPED);
             part.gap_at = Some(part.next);
             self.skips = true;
         }

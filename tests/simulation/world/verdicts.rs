@@ -4,6 +4,8 @@ use seqgate_protocol::event::Verdict;
 use seqgate_protocol::session::{Mixed, Mode};
 
 use super::World;
+use crate::batch::advance;
+use crate::clients::SKIPPED;
 use crate::proxy::{Api, Asked, SMALL};
 use crate::wire::{Request, Response};
 
@@ -60,13 +62,14 @@ impl World {
         let elsewhere = part.flying.iter().filter(|flying| flying.connection != at).map(|flying| &flying.queued);
         let again = part.waiting.iter().filter(|queued| queued.attempts > 0);
         let overtakes = elsewhere.chain(again).any(|queued| queued.batch.records < asked.batch.records);
-        let is_honest = client.family.is_honest() && !client.skips && !overtakes;
+        // Whoever uses numbers again leaves some out now and then.
+        let is_honest = client.family.is_honest() && !client.family.reuses_sequences() && !client.skips && !overtakes;
         if (is_new || verdict == Verdict::Gap) && is_honest && may_know {
             return self.fail(format!("{:?} is called a gap", asked.batch));
         }
         let proxy = &self.proxies[self.connections[at].proxy];
         let expected = proxy.witness.expected(asked, self.now_ms);
-        let is_first = expected.is_some_and(|expected| expected != asked.batch.base);
+        let is_first = expected.is_some_and(|expected| advance(expected, SKIPPED) == asked.batch.base);
         if is_skipped && is_first && may_know && self.setup.limits.producers_max > SMALL {
             let is_told = if policy.authoritative { verdict == Verdict::Gap } else { verdict == Verdict::Suspect };
             if !is_told {
@@ -86,7 +89,8 @@ impl World {
         self.tally.gaps += gaps.len() as u64;
         let client = &self.clients[self.connections[at].client];
         let may_know = self.setup.proxies == 1 && !self.has_lost && !self.proxies[0].has_restarted;
-        if !gaps.is_empty() && !client.skips && client.family.is_honest() && may_know && self.policy(at).authoritative {
+        let is_honest = client.family.is_honest() && !client.family.reuses_sequences() && !client.skips;
+        if !gaps.is_empty() && is_honest && may_know && self.policy(at).authoritative {
             return self.fail(format!("{gaps:?} are called gaps"));
         }
         let authoritative = self.policy(at).authoritative;

@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng};
 use targets::{TARGETS, Target};
 
 /// Mutations of each target's corpus.
-const MUTATIONS: u64 = 2_000;
+const MUTATIONS: u64 = 5_000;
 
 #[test]
 fn every_target_takes_its_corpus_and_mutations_of_it() {

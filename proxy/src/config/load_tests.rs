@@ -108,6 +108,7 @@ fn errors_name_file_line_and_key_and_say_what_would_be_right() {
             "[journal]\nfiel = \"a\"",
             "seqgate.toml:2: journal.fiel: unknown field `fiel`, expected `file` or `every_batch`",
         ),
+        ("[journal]\n\"\" = 1", "seqgate.toml:2: journal.\"\": unknown field ``, expected `file` or `every_batch`"),
         (
             "[sequencing]\nbackend = \"\\u001b[2J\"",
             "seqgate.toml:2: sequencing.backend: unknown variant `\\u{1b}[2J`, expected `kafka` or `other`",

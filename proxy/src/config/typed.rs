@@ -104,8 +104,10 @@ fn fail(source: Source<'_>, key: &str, error: &toml::de::Error) -> ConfigError {
 
 /// Takes out the segments that toml uses to carry spans.
 fn key_path(path: &str) -> String {
-    let parts: Vec<&str> = path.split('.').filter(|part| !part.starts_with("$__") && *part != "?").collect();
-    if parts.is_empty() { "file".to_owned() } else { parts.join(".") }
+    let parts = path.split('.').filter(|part| !part.starts_with("$__") && *part != "?");
+    // An empty key is shown as it has to be typed.
+    let parts: Vec<&str> = parts.map(|part| if part.is_empty() { r#""""# } else { part }).collect();
+    if parts.is_empty() || path == "." { "file".to_owned() } else { parts.join(".") }
 }
 
 /// Returns `path` as seen from the directory of `file`.

@@ -14,6 +14,7 @@ mod judging;
 mod matrix;
 mod newest;
 mod observe;
+mod recorded;
 mod relaying;
 mod restart;
 mod sandbox;

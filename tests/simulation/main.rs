@@ -8,7 +8,7 @@
     clippy::cast_possible_wrap,
     reason = "small numbers"
 )]
-#![allow(clippy::wildcard_enum_match_arm, dead_code, reason = "a test")]
+#![allow(clippy::wildcard_enum_match_arm, clippy::print_stdout, dead_code, reason = "a test")]
 
 mod batch;
 mod clients;

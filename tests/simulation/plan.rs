@@ -5,6 +5,7 @@ use seqgate_protocol::session::{Mixed, Mode, Policy};
 
 use crate::clients::Family;
 use crate::cluster::Make;
+use crate::proxy::IDLE_MS_MAX;
 use crate::random::{Random, mix};
 
 /// Something that happens. What exactly is drawn from the number beside it, among what is possible at that moment, so
@@ -72,6 +73,9 @@ const FAULTS: [(Act, usize, usize); 16] = [
     (Act::RestartClient, 1, 10),
 ];
 
+/// The first sequence and epoch of a producer that has been there for long.
+type Begins = (i32, i16);
+
 /// A world.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
@@ -80,7 +84,7 @@ pub(crate) struct Setup {
     pub(crate) limits: TrackerLimits,
     pub(crate) policy: Policy,
     /// Family, Produce version, and where a producer that has been there for long begins.
-    pub(crate) clients: Vec<(Family, i16, Option<(i32, i16)>)>,
+    pub(crate) clients: Vec<(Family, i16, Option<Begins>)>,
     /// How many of a hundred requests are too large to be held.
     pub(crate) streams: usize,
     /// How many of a hundred answers tell the client to slow down.
@@ -139,7 +143,7 @@ impl Setup {
             window: *random.pick(&[5, 8, 32]),
             producers_max: *random.pick(&[1_000, 1_000, 1_000, 4]),
             proof_ttl_ms: 300_000,
-            idle_ms_max: 3_600_000,
+            idle_ms_max: IDLE_MS_MAX,
         };
         let policy = Policy {
             mode: if random.percent(90) { Mode::Dedupe } else { Mode::Observe },
@@ -153,7 +157,7 @@ impl Setup {
     }
 }
 
-fn client(random: &mut Random) -> (Family, i16, Option<(i32, i16)>) {
+fn client(random: &mut Random) -> (Family, i16, Option<Begins>) {
     // Java is what most people have.
     let family = if random.percent(25) { Family::Java } else { *random.pick(&Family::ALL) };
     let version = *random.pick(family.versions());

@@ -41,7 +41,10 @@ fn main() -> ExitCode {
             "--seeds" => number().map(|n| seeds = n),
             "--from" => number().map(|n| from = n),
             "--seed" => number().map(|n| seed = Some(n)),
-            "--direct" => Some(direct = true),
+            "--direct" => {
+                direct = true;
+                Some(())
+            }
             _ => None,
         };
         if known.is_none() {

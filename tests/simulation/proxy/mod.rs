@@ -11,7 +11,7 @@ use seqgate_protocol::session::{Ledger, Policy, Present, Session};
 use crate::memory::Handle;
 pub(crate) use connection::{Api, Connection, Frame, Settle, Slot};
 pub(crate) use requests::SMALL;
-pub(crate) use witness::{Asked, Witness};
+pub(crate) use witness::{Asked, IDLE_MS_MAX, Witness};
 
 /// One instance.
 #[derive(Debug)]

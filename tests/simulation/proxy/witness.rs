@@ -11,6 +11,9 @@ use crate::wire::{Said, TopicKey};
 /// How many acknowledged intervals of a partition contradict a new one.
 const INTERVALS: usize = 64;
 
+/// Producers that idle for longer are forgotten.
+pub(crate) const IDLE_MS_MAX: u64 = 3_600_000;
+
 /// A broker's word that it has a batch.
 #[derive(Clone, Debug)]
 struct Success {
@@ -150,7 +153,7 @@ impl Witness {
                     producer.unusual = true;
                 }
                 // Of the expected sequence it may say that the log is not what it was.
-                self.unsettle(asked.partition, step);
+                self.begin_anew(asked.partition, step);
             }
             _ => {}
         }
@@ -169,6 +172,10 @@ impl Witness {
                 // The newer one stays.
                 sent = step + 1;
             }
+        }
+        if !asked.batch.is_idempotent() {
+            // Where it stands is evidence to the proxy.
+            self.begin_anew(asked.partition, step);
         }
         let linked_at = self.linked_at.max(self.doubted_at.get(&asked.partition).copied().unwrap_or(0));
         let Some(producer) = self.producer(asked) else { return };
@@ -206,9 +213,8 @@ impl Witness {
         let batch = asked.batch.clone();
         producer.successes.push(Success { batch, offset: said.base_offset, sent, proves });
         if moved || regresses {
-            self.unsettle(asked.partition, step);
             // And what stood there before says nothing of what comes.
-            self.partitions.entry(asked.place()).or_default().intervals.clear();
+            self.begin_anew(asked.partition, step);
         }
     }
 
@@ -234,6 +240,13 @@ impl Witness {
         partition.intervals.clear();
         // Under its other form as well, perhaps.
         self.unsettle(place.0, step);
+    }
+
+    /// The proxy may have had evidence and hold what comes against nothing that was before.
+    fn begin_anew(&mut self, partition: usize, step: u64) {
+        self.unsettle(partition, step);
+        let same = self.partitions.iter_mut().filter(|((number, _), _)| *number == partition);
+        same.for_each(|(_, partition)| partition.intervals.clear());
     }
 
     /// Whether anything is proven there is for the proxy to say.
@@ -334,6 +347,11 @@ impl Witness {
 
     /// Time passes, after which unknown outcomes are forgotten, and with them what else was known.
     pub(crate) fn note_wait(&mut self, ms: u64) {
+        if ms >= IDLE_MS_MAX {
+            // Whoever idles for so long is forgotten, and that it goes alone.
+            let producers = self.partitions.values_mut().flat_map(|partition| partition.producers.values_mut());
+            producers.for_each(|producer| producer.alone = None);
+        }
         self.waited_ms += ms;
         if self.waited_ms >= self.ttl_ms / 2 {
             self.waited_ms = 0;

@@ -70,6 +70,8 @@ impl World {
         let proxy = &self.proxies[self.connections[at].proxy];
         let expected = proxy.witness.expected(asked, self.now_ms);
         let is_first = expected.is_some_and(|expected| advance(expected, SKIPPED) == asked.batch.base);
+        // Sent once more, it is a retry.
+        let is_first = is_first && !matches!(verdict, Verdict::Retry | Verdict::Duplicate);
         if is_skipped && is_first && may_know && self.setup.limits.producers_max > SMALL {
             let is_told = if policy.authoritative { verdict == Verdict::Gap } else { verdict == Verdict::Suspect };
             if !is_told {

@@ -79,15 +79,19 @@ impl Tracker {
         }
     }
 
-    /// The broker has doubted the log of a partition. It speaks of what stands under the topic's name now, also when
-    /// the batch was sent before the name's id was known to be another one.
+    /// The broker has doubted the log of a partition. It speaks of what stands under the topic's name or id now, also
+    /// when the batch was sent before these were known to be another's.
     pub(super) fn doubt_partition(&mut self, at: u32) {
         self.end_partition(at);
         let Partition { topic, index, .. } = self.partitions[at];
         let topic = self.topics.get(topic);
-        let heir =
-            topic.name.as_deref().filter(|_| topic.retired).and_then(|name| self.topics.find(TopicRef::Name(name)));
-        if let Some(heir) = heir.and_then(|heir| self.find_partition(heir, index)) {
+        if !topic.retired {
+            return;
+        }
+        let by_name = topic.name.as_deref().and_then(|name| self.topics.find(TopicRef::Name(name)));
+        let by_id = topic.id.and_then(|id| self.topics.find(TopicRef::Id(id)));
+        let heirs = [by_name, by_id].map(|heir| heir.and_then(|heir| self.find_partition(heir, index)));
+        for heir in heirs.into_iter().flatten() {
             self.end_partition(heir);
         }
     }

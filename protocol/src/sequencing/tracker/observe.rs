@@ -57,11 +57,10 @@ impl Tracker {
             return Ok(Observation::of(classified, Passage::Free));
         }
         // The retry of the one in flight is not the next one.
-        let is_retry = classified.rule == Rule::D10;
-        let passage = match self.passage(at, batch, sender, held) {
-            Passage::Hold if is_retry => Passage::Free,
-            passage => passage,
-        };
+        let mut passage = self.passage(at, batch, sender, held);
+        if classified.rule == Rule::D10 && passage == Passage::Hold {
+            passage = Passage::Free;
+        }
         if passage != Passage::Free {
             return Ok(Observation { proof: None, ..Observation::of(classified, passage) });
         }

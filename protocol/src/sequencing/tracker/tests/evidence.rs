@@ -195,6 +195,19 @@ fn what_a_broker_doubts_under_a_name_is_doubted_under_its_new_id_as_well() {
 }
 
 #[test]
+fn what_a_broker_doubts_under_an_id_alone_is_doubted_once_it_has_a_name_as_well() {
+    let (mut tracker, id) = (tracker(), TopicId([1; 16]));
+    let by_id = tracker.look(TopicRef::Id(id), 0, &batch(8, 0, 0, 5), &sender(), NOW).ticket.unwrap();
+    tracker.give(&batch(9, 0, 0, 5), ok(95));
+    tracker.link(b"t", id);
+    tracker.introduce(T, None, Some(id), NOW);
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D12);
+    tracker.settle(by_id, said(56, -1), NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+}
+
+#[test]
 fn a_batch_that_fell_out_of_the_window_and_stands_elsewhere_is_evidence() {
     let mut tracker = with(TrackerLimits { window: 5, ..TrackerLimits::default() });
     for n in 0..10 {

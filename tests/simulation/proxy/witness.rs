@@ -323,6 +323,13 @@ impl Witness {
     pub(crate) fn must_answer(&self, asked: &Asked, now_ms: u64) -> bool {
         let Ok(_) = self.proof(asked, now_ms) else { return false };
         let producer = &self.partitions[&asked.place()].producers[&asked.batch.producer_id];
+        // Brokers do not compare contents: of two acknowledged at one place, who knows which one stands there.
+        let is_other = |success: &Success| {
+            success.batch.key() == asked.batch.key() && success.batch.bytes() != asked.batch.bytes()
+        };
+        if producer.successes.iter().any(is_other) {
+            return false;
+        }
         let newest = producer.successes.iter().rev().take(self.window.min(5));
         let found = newest.clone().find(|success| success.batch.key() == asked.batch.key());
         !producer.unusual && found.is_some_and(|found| found.batch.epoch == producer.epoch)

@@ -41,7 +41,7 @@ impl Tracker {
 
     /// The producer is in use where nothing was seen of it here: what comes first of it need not be its first (D5a).
     pub fn note_used(&mut self, id: ProducerId) {
-        self.handed.is_used(id);
+        self.handed.is_forgotten(id);
     }
 
     /// Whether a proof that a local answer was made from still stands, at the moment the answer leaves (T22).
@@ -180,6 +180,6 @@ impl Tracker {
         let before = entry.window.bytes();
         entry.make_cold();
         self.owned_bytes = self.owned_bytes + entry.window.bytes() - before;
-        self.handed.is_used(entry.producer);
+        self.handed.is_forgotten(entry.producer);
     }
 }

@@ -125,7 +125,7 @@ impl Tracker {
         if has_twins {
             entry.note_twin();
         }
-        if self.handed.was_used(producer) {
+        if self.handed.was_forgotten(producer) {
             entry.note_partial();
         }
         self.owned_bytes += entry.window.bytes();
@@ -190,7 +190,12 @@ impl Tracker {
         let Partition { topic, index, .. } = self.partitions[entry.partition];
         self.entry_index.remove(&(topic, index, entry.producer), at);
         self.owned_bytes -= entry.window.bytes();
-        self.handed.is_used(entry.producer);
+        // Of one whose batches were all refused there was nothing to be known.
+        if entry.is_forgettable() && !entry.is_partial() {
+            self.handed.is_used(entry.producer);
+        } else {
+            self.handed.is_forgotten(entry.producer);
+        }
         self.release_partition(entry.partition);
     }
 

@@ -153,7 +153,7 @@ impl Tracker {
         now: Millis,
     ) -> Option<Ticket> {
         // Whatever comes next of it is not its first.
-        self.handed.is_used(batch.id.producer_id);
+        self.handed.is_forgotten(batch.id.producer_id);
         if !self.has_room_to_send(now) {
             return None;
         }

@@ -173,3 +173,13 @@ fn what_was_forgotten_of_a_producer_is_not_called_a_gap() {
     acknowledge(&mut tracker, T, &batch(7, 1, 0, 1), 104);
     assert_eq!(rule_at(&mut tracker, T, &batch(7, 1, 5, 1)), Rule::D18, "a new epoch begins at 0");
 }
+
+#[test]
+fn a_producer_whose_first_batch_was_refused_has_nothing_to_be_forgotten() {
+    let mut tracker = tracker();
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    tracker.give(&batch(7, 0, 0, 2), said(2, -1));
+    assert_eq!(tracker.rule(&batch(7, 0, 2, 1)), Rule::D5, "what is missing was refused");
+    tracker.give(&batch(7, 0, 0, 2), ok(100));
+    assert_eq!(tracker.rule(&batch(7, 0, 5, 1)), Rule::D18);
+}

@@ -12,7 +12,7 @@ type Defect = (&'static str, &'static str, &'static str, &'static str);
 /// Seeds within which each must be found.
 const SEEDS: &str = "10000";
 
-const DEFECTS: [Defect; 19] = [
+const DEFECTS: [Defect; 16] = [
     (
         "answers a batch that is in flight",
         "sequencing/tracker/observe.rs",
@@ -20,12 +20,6 @@ const DEFECTS: [Defect; 19] = [
         "        if classified.rule == Rule::D10 {\n            let (batch, fingerprint) = (batch.id, batch.fingerprint);\n            \
          classified.proof = Some(super::Proof { batch, fingerprint, base_offset: 0, log_append_time: -1, \
          log_start_offset: -1 });\n        }\n        if classified.proof.is_some() && !batch.transactional",
-    ),
-    (
-        "ignores the epoch",
-        "sequencing/tracker/settle.rs",
-        "        if id.epoch < entry.epoch {",
-        "        if id.epoch < entry.epoch && entry.alone && !entry.alone {",
     ),
     (
         "takes a timeout for an acknowledgement",
@@ -40,12 +34,6 @@ const DEFECTS: [Defect; 19] = [
         "sequencing/handed.rs",
         "        self.get(id).is_some_and(|handed| handed.serial > seen && epoch >= handed.lowest)",
         "        self.get(id).is_some_and(|handed| handed.serial > seen && epoch > handed.lowest)",
-    ),
-    (
-        "lets an answer go whose proof has ended",
-        "session/mod.rs",
-        "        local.ledger == self.current && self.all_hold(local.ledger, &local.kept, now)",
-        "        local.ledger < 100 && now.0 > 0",
     ),
     (
         "forgets the generation",
@@ -124,12 +112,6 @@ const DEFECTS: [Defect; 19] = [
         "sequencing/tracker/observe.rs",
         "            return Passage::Hold;",
         "            return Passage::Free;",
-    ),
-    (
-        "believes in a cluster that is no more",
-        "sequencing/tracker/evidence.rs",
-        "        self.cluster_stamp = self.cluster_stamp.wrapping_add(1);",
-        "",
     ),
 ];
 

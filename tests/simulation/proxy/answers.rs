@@ -19,6 +19,7 @@ impl World {
             self.connections[at].to_client.push_back(frame);
             return;
         }
+        self.follow(at);
         match self.connections[at].slots.pop_front() {
             Some(Slot::Settle(settle)) => self.settle(at, *settle, frame),
             Some(Slot::Pass(api)) => {
@@ -30,6 +31,17 @@ impl World {
         self.note_served(at);
         self.release(at);
         self.tidy(at);
+    }
+
+    /// A connection that was told nothing leads where the others of its proxy lead.
+    pub(super) fn follow(&mut self, at: usize) {
+        let connection = &mut self.connections[at];
+        let ledger = &self.proxies[connection.proxy].ledger;
+        if let Some(session) = connection.session.as_mut().filter(|session| !session.ledger().is_same(ledger))
+            && !connection.is_told
+        {
+            assert!(session.switch(ledger.clone()), "clusters change too often");
+        }
     }
 
     fn note_served(&mut self, at: usize) {
@@ -128,6 +140,7 @@ impl World {
         };
         self.witness_learns(at, api, bytes);
         let connection = &mut self.connections[at];
+        connection.is_told |= api == Api::Metadata;
         let proxy = &mut self.proxies[connection.proxy];
         let present = proxy.present(connection.broker, self.now_ms);
         let session = connection.session.as_mut().expect("there is a proxy");

@@ -73,6 +73,8 @@ pub(crate) struct Connection {
     pub(crate) client_here: bool,
     /// The proxy reads and writes to the broker.
     pub(crate) broker_here: bool,
+    /// It was told its cluster's id; until then it goes where the others of its proxy go (T15).
+    pub(crate) is_told: bool,
     /// A batch was refused on it.
     pub(crate) disturbed: bool,
 }
@@ -95,6 +97,7 @@ impl Connection {
             awaited: VecDeque::new(),
             client_here: true,
             broker_here: true,
+            is_told: false,
             disturbed: false,
         }
     }

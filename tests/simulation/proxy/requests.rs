@@ -37,6 +37,7 @@ impl World {
             self.connections[at].to_broker.push_back(frame);
             return;
         }
+        self.follow(at);
         let request = Request::read(&frame.bytes);
         let asked = self.asked(at, &request);
         debug_assert_eq!(request.version, version);

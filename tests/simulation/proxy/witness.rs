@@ -186,6 +186,11 @@ impl Witness {
         if producer.alone.is_none_or(|by| by == asked.broker) {
             (producer.alone, producer.acked_by) = (None, Some(asked.broker));
         }
+        if handed_out {
+            // It is another one's by now.
+            producer.unusual = true;
+            return;
+        }
         if asked.batch.epoch < producer.epoch {
             return;
         }
@@ -201,12 +206,8 @@ impl Witness {
         let moved = producer.successes.iter().any(is_elsewhere);
         let regresses = said.base_offset >= 0 && producer.successes.iter().any(is_behind);
         producer.unusual |= regresses;
-        let proves = !late
-            && !handed_out
-            && asked.acks == -1
-            && !asked.batch.transactional
-            && said.base_offset >= 0
-            && said.error == 0;
+        let proves =
+            !late && asked.acks == -1 && !asked.batch.transactional && said.base_offset >= 0 && said.error == 0;
         if proves {
             producer.newest_ms = now_ms;
         }
@@ -355,7 +356,8 @@ impl Witness {
     /// Time passes, after which unknown outcomes are forgotten, and with them what else was known.
     pub(crate) fn note_wait(&mut self, ms: u64) {
         if ms >= IDLE_MS_MAX {
-            // Whoever idles for so long is forgotten, and that it goes alone.
+            // Whoever idles for so long is forgotten, and that it goes alone, and what it had where.
+            self.partitions.values_mut().for_each(|partition| partition.intervals.clear());
             let producers = self.partitions.values_mut().flat_map(|partition| partition.producers.values_mut());
             producers.for_each(|producer| producer.alone = None);
         }

@@ -36,7 +36,7 @@ impl Cluster {
     }
 
     pub fn sweep(&self, now_ms: u64) {
-        self.0.tracker.borrow_mut().sweep(100, Millis(now_ms));
+        self.0.tracker.borrow_mut().sweep(1_000, Millis(now_ms));
     }
 
     pub fn check(&self) {

@@ -275,6 +275,12 @@ impl Witness {
         producers.for_each(|producer| producer.alone = None);
         for partition in partitions {
             self.doubt((partition, 0), step);
+            // And its producers may be others.
+            let by_name = self.partitions.entry((partition, 0)).or_default();
+            for producer in by_name.producers.values_mut() {
+                producer.successes.clear();
+                producer.epoch = -1;
+            }
             self.partitions.entry((partition, id)).or_default().intervals.clear();
             if let Some(known) = known {
                 self.doubt((partition, known), step);

@@ -216,7 +216,8 @@ impl World {
                 let batch = &asked.batch;
                 format!("#    c{at} {batch:?}: {} {} {}", verdict.name(), rule.name(), action.name())
             });
-            asked.is_suspect = reported.verdict == Verdict::Suspect;
+            // Of these two rules the broker's refusal makes a gap.
+            asked.is_suspect = reported.verdict == Verdict::Suspect && matches!(reported.rule, Rule::D5a | Rule::D18);
             // What there is no room for teaches nothing.
             asked.opaque |= reported.rule == Rule::T36;
             if asked.batch.is_idempotent() && reported.key != Some(asked.batch.key()) {

@@ -275,9 +275,9 @@ impl Witness {
         producers.for_each(|producer| producer.alone = None);
         for partition in partitions {
             self.doubt((partition, 0), step);
-            // And its producers may be others.
+            // Of another topic nothing is known.
             let by_name = self.partitions.entry((partition, 0)).or_default();
-            for producer in by_name.producers.values_mut() {
+            for producer in by_name.producers.values_mut().filter(|_| known.is_some()) {
                 producer.successes.clear();
                 producer.epoch = -1;
             }

@@ -205,3 +205,7 @@ impl Ledger for ClusterRef {
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+#[path = "cluster_tests.rs"]
+mod tests;

@@ -79,6 +79,10 @@ impl<L: Ledger> Session<L> {
             }
             ticket.map(|ticket| tracker.settle(ticket, Outcome::Answered(answer_of(entry)), now))
         });
+        if ledger != self.current && ErrorCode(entry.error).doubts_the_log() {
+            // The same broker says it, whichever cluster its request was thought to go to.
+            self.ledger().tracker(entry.partition, |tracker| tracker.doubt_log(topic, entry.partition));
+        }
         if let (Some(settlement), Some(claim)) = (settlement, claim) {
             claim.settled = true;
             report_settlement(entry, settlement, report);

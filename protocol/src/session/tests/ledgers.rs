@@ -28,6 +28,23 @@ fn answers_settle_in_the_cluster_that_they_were_asked_of() {
     assert_eq!((first.told(), second.told()), (1, 0), "whoever waits for it waits there");
 }
 
+/// §6.1: the log that a broker doubts is its own, whichever cluster it was taken for.
+#[test]
+fn a_doubt_is_heard_in_the_cluster_that_the_connection_turned_out_to_lead_to() {
+    let (first, second) = (Memory::new(), Memory::new());
+    let (mut before, mut after) = (session(&first), session(&second));
+    let Admission::Forward(Some(old)) = admit(&mut before, &request(9)) else { panic!("forwarded") };
+    assert!(before.switch(second.clone()));
+    let Admission::Forward(Some(new)) = admit(&mut after, &request(9)) else { panic!("forwarded") };
+    let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 9).map(|(_, text)| hex(text)).expect("v9");
+    after.settle(new, &golden, Millis(1000), &mut |_: Event<'_>| {});
+    let mut doubt = golden.clone();
+    // The error code stands behind length, header, one topic "t", one partition and its index.
+    doubt[4 + 5 + 1 + 2 + 1 + 4..][..2].copy_from_slice(&56_i16.to_be_bytes());
+    before.settle(old, &doubt, Millis(1000), &mut |_: Event<'_>| {});
+    assert!(matches!(admit(&mut after, &request(9)), Admission::Forward(Some(_))));
+}
+
 #[test]
 fn a_session_believes_in_a_few_clusters_only() {
     let mut session = session(&Memory::new());

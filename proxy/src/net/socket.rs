@@ -2,11 +2,13 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::ops::Deref;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// Silence after which the kernel asks the peer for a sign of life.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -18,6 +20,35 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+/// What is left of a connection whose bytes are read elsewhere: it is written to through this, by whoever comes by.
+///
+/// Dropping it says nothing to the peer: the connection ends with its last half, as it was told to.
+#[derive(Debug)]
+pub struct Handle(Option<OwnedWriteHalf>);
+
+/// Gives the reading of a connection to one place. A reader that has the connection to itself knows when it has read
+/// all there was, and need not ask in vain.
+pub fn split(stream: TcpStream) -> (OwnedReadHalf, Handle) {
+    let (read, write) = stream.into_split();
+    (read, Handle(Some(write)))
+}
+
+impl Deref for Handle {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        self.0.as_ref().expect("it is taken when dropped").as_ref()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(half) = self.0.take() {
+            half.forget();
+        }
+    }
 }
 
 /// Writes all of `bytes`; shared, so that the other direction may be read meanwhile.

@@ -1,10 +1,15 @@
 //! Bytes read and not yet written, in one piece of memory that exists only while there are any.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::{Buf, BytesMut};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 
 use super::budget::{Budget, Purpose};
 use super::spares::BLOCK_BYTES;
@@ -90,25 +95,27 @@ impl Buffer {
     }
 
     /// Reads more, to hold `wanted` bytes in the end; memory for it is waited for. Cancel safe.
-    pub(super) async fn fill(&mut self, from: &TcpStream, wanted: usize) -> io::Result<Read> {
+    pub(super) async fn fill(&mut self, from: &mut OwnedReadHalf, wanted: usize) -> io::Result<Read> {
         loop {
             if self.bytes.is_empty() {
                 // No memory while there is nothing to read.
                 self.shrink();
-                from.readable().await?;
+                poll_fn(|context| from.as_ref().poll_read_ready(context)).await?;
             }
             self.make_room(wanted).await;
-            // After a read that took all there was, the next one asks in vain before it waits. To clear the readiness
-            // by hand instead would lose news that came in between: the stream does not tell which event it clears.
-            match from.try_read_buf(&mut self.bytes) {
-                Ok(0) => return Ok(Read::End),
-                Ok(_) => return Ok(Read::Some),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.bytes.is_empty() {
-                        from.readable().await?;
-                    }
-                }
-                Err(error) => return Err(error),
+            let may_wait = !self.bytes.is_empty();
+            let mut read = pin!(from.read_buf(&mut self.bytes));
+            let read = poll_fn(|context| match read.as_mut().poll(context) {
+                // Nothing was there after all: it is waited for without memory.
+                Poll::Pending if !may_wait => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(read) => Poll::Ready(Some(read)),
+            });
+            match read.await {
+                Some(Ok(0)) => return Ok(Read::End),
+                Some(Ok(_)) => return Ok(Read::Some),
+                Some(Err(error)) => return Err(error),
+                None => {}
             }
         }
     }

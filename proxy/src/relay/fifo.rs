@@ -1,10 +1,13 @@
 //! The order of answers: one slot per request that gets one.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use seqgate_protocol::session::{Local, Pending};
 use seqgate_protocol::wire::head::ApiKey;
+use tokio::sync::Notify;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 
 use super::keep::Keep;
 use super::link::Link;
@@ -39,11 +42,95 @@ pub(super) enum Expected<'a> {
     Local(Box<Ours<'a>>),
 }
 
+/// A queue for at most `slots_max` answers.
+pub(super) fn queue<'a>(slots_max: usize) -> (Sender<'a>, Receiver<'a>) {
+    let (queue, due) = mpsc::channel(slots_max);
+    let news = Arc::new(Notify::new());
+    (Sender { queue, news: News(Arc::clone(&news)) }, Receiver { queue: due, news })
+}
+
 /// Where the uplink notes what comes next.
-pub(super) type Sender<'a> = mpsc::Sender<Expected<'a>>;
+///
+/// The receiver is not told of a broker's answer that is due: both pumps are one task, and the answer's own bytes
+/// wake it. A task that wakes itself is handed to another thread, which costs more than everything else that is done
+/// for a small request.
+#[derive(Debug)]
+pub(super) struct Sender<'a> {
+    // Dropped in this order: the receiver learns of the end when it is one.
+    queue: mpsc::Sender<Expected<'a>>,
+    news: News,
+}
 
 /// Where the downlink takes it.
-pub(super) type Receiver<'a> = mpsc::Receiver<Expected<'a>>;
+#[derive(Debug)]
+pub(super) struct Receiver<'a> {
+    queue: mpsc::Receiver<Expected<'a>>,
+    news: Arc<Notify>,
+}
+
+/// Nothing is due any more: the receiver has ended.
+#[derive(Debug)]
+pub(super) struct Closed;
+
+#[derive(Debug)]
+struct News(Arc<Notify>);
+
+impl Drop for News {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+impl<'a> Sender<'a> {
+    /// Notes an answer, or gives it back when the queue is full.
+    pub(super) fn try_send(&self, expected: Expected<'a>) -> Result<Option<Expected<'a>>, Closed> {
+        let is_local = matches!(expected, Expected::Local(_));
+        match self.queue.try_send(expected) {
+            Ok(()) => {
+                self.tell(is_local);
+                Ok(None)
+            }
+            Err(TrySendError::Full(expected)) => Ok(Some(expected)),
+            Err(TrySendError::Closed(_)) => Err(Closed),
+        }
+    }
+
+    /// Notes an answer once there is room.
+    pub(super) async fn send(&self, expected: Expected<'a>) -> Result<(), Closed> {
+        let is_local = matches!(expected, Expected::Local(_));
+        self.queue.send(expected).await.map_err(|_| Closed)?;
+        self.tell(is_local);
+        Ok(())
+    }
+
+    /// Waits until nothing is queued.
+    pub(super) async fn until_empty(&self) -> Result<(), Closed> {
+        self.queue.reserve_many(self.queue.max_capacity()).await.map(drop).map_err(|_| Closed)
+    }
+
+    /// An answer made here comes without bytes that would wake the receiver.
+    fn tell(&self, is_local: bool) {
+        if is_local {
+            self.news.0.notify_one();
+        }
+    }
+}
+
+impl<'a> Receiver<'a> {
+    /// What is due next, if anything is; `Closed` when nothing will be any more.
+    pub(super) fn try_recv(&mut self) -> Result<Option<Expected<'a>>, Closed> {
+        match self.queue.try_recv() {
+            Ok(expected) => Ok(Some(expected)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(Closed),
+        }
+    }
+
+    /// Waits until it is worth asking again, bytes of the broker aside. Cancel safe.
+    pub(super) async fn news(&self) {
+        self.news.notified().await;
+    }
+}
 
 impl Expected<'_> {
     /// What the broker's answer must repeat; nothing for answers made here.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use seqgate_protocol::sequencing::{BrokerGeneration, ConnectionId};
 use seqgate_protocol::session::{Mixed, Mode, Pending, Policy, Present};
-use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -17,7 +17,7 @@ use super::seat::{Seat, TooOften};
 use super::shared::Place;
 use super::{Connection, Totals};
 use crate::config;
-use crate::net::socket;
+use crate::net::socket::{self, Handle};
 use crate::runtime::{ConnectionRecord, Listener, Runtime};
 use crate::telemetry::labels::{Direction, Outcome};
 
@@ -29,6 +29,17 @@ const ORPHAN_MAX: Duration = Duration::from_secs(300);
 /// How long a client may leave an answer untaken: longer than a broker keeps an idle connection
 /// (`connections.max.idle.ms`).
 const UNTAKEN_MAX: Duration = Duration::from_secs(900);
+
+/// What is not shared of a connection's sockets.
+#[derive(Debug)]
+pub(super) struct Sides {
+    /// For the uplink to read.
+    pub(super) from_client: OwnedReadHalf,
+    /// For the downlink to read.
+    pub(super) from_broker: OwnedReadHalf,
+    /// For the uplink to write to.
+    pub(super) broker: Handle,
+}
 
 /// One connection, seen from both pumps.
 #[derive(Debug)]
@@ -46,7 +57,7 @@ pub(super) struct Link {
     /// Bytes that requests keep until their answers have gone.
     pub(super) kept: AtomicUsize,
     /// The client's side, until it is reset. A pump holds another handle for as long as it uses it.
-    client: Mutex<Option<Arc<TcpStream>>>,
+    client: Mutex<Option<Arc<Handle>>>,
     /// The client is not written to any more.
     client_gone: AtomicBool,
     why_gone: OnceLock<(Outcome, &'static str)>,
@@ -60,7 +71,9 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(connection: Connection, runtime: Arc<Runtime>) -> (Self, TcpStream) {
+    pub(super) fn new(connection: Connection, runtime: Arc<Runtime>) -> (Self, Sides) {
+        let (from_client, client) = socket::split(connection.client);
+        let (from_broker, broker) = socket::split(connection.upstream);
         let place = runtime.shared.place(&connection.listener);
         let id = ConnectionId(runtime.shared.next_connection());
         let link = Self {
@@ -72,7 +85,7 @@ impl Link {
             timeout_ms_max: AtomicU32::new(0),
             settled: Notify::new(),
             kept: AtomicUsize::new(0),
-            client: Mutex::new(Some(Arc::new(connection.client))),
+            client: Mutex::new(Some(Arc::new(client))),
             client_gone: AtomicBool::new(false),
             why_gone: OnceLock::new(),
             gone: Notify::new(),
@@ -83,7 +96,7 @@ impl Link {
             responses: AtomicU64::new(0),
             runtime,
         };
-        (link, connection.upstream)
+        (link, Sides { from_client, from_broker, broker })
     }
 
     /// The session, at the cluster that the connection leads to now. Only the two pumps of the connection's one task
@@ -182,12 +195,12 @@ impl Link {
     }
 
     /// The client's side, unless it is gone.
-    pub(super) fn client(&self) -> Option<Arc<TcpStream>> {
+    pub(super) fn client(&self) -> Option<Arc<Handle>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Hands the client's side out for good.
-    pub(super) fn take_client(&self) -> Option<Arc<TcpStream>> {
+    pub(super) fn take_client(&self) -> Option<Arc<Handle>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

@@ -21,11 +21,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::net::tcp::OwnedReadHalf;
 
 use self::downlink::Downlink;
 use self::ending::{End, Leave};
-use self::link::Link;
+use self::link::{Link, Sides};
 pub use self::shared::Shared;
 use self::uplink::Uplink;
 use crate::net::socket;
@@ -78,9 +78,9 @@ pub struct Totals {
 
 /// Serves one connection to its end; owns both sockets and never panics.
 pub async fn run(connection: Connection, runtime: Arc<Runtime>, drain: DrainSignal) -> Closed {
-    let (link, upstream) = Link::new(connection, runtime);
+    let (link, Sides { from_client, from_broker, broker }) = Link::new(connection, runtime);
     let end = tokio::select! {
-        end = relay(&link, &upstream, &drain) => end,
+        end = relay(&link, from_client, from_broker, &broker, &drain) => end,
         () = drain.expired() => End::out_of_time(),
     };
     if end.broker.is_lost() {
@@ -91,19 +91,27 @@ pub async fn run(connection: Connection, runtime: Arc<Runtime>, drain: DrainSign
     }
     let client = link.take_client();
     // Neither side waits for the other.
-    tokio::join!(leave(Some(&upstream), end.leave_broker, &drain), leave(client.as_deref(), end.leave_client, &drain));
+    tokio::join!(
+        leave(Some(&broker), end.leave_broker, &drain),
+        leave(client.as_deref().map(|client| &**client), end.leave_client, &drain)
+    );
     Closed { outcome: end.outcome, detail: end.detail, totals: link.totals() }
 }
 
 /// Runs both pumps until both are done, in whichever order they end.
-async fn relay(link: &Link, upstream: &TcpStream, drain: &DrainSignal) -> End {
-    let client = link.client().expect("nobody has reset the client yet");
-    let (expected, due) = mpsc::channel(link.runtime.config.limits.in_flight_max);
-    let up = Uplink::new(link, client, upstream, expected, drain).run();
-    let down = Downlink::new(link, upstream, due).run();
+async fn relay(
+    link: &Link,
+    from_client: OwnedReadHalf,
+    from_broker: OwnedReadHalf,
+    broker: &TcpStream,
+    drain: &DrainSignal,
+) -> End {
+    let (expected, due) = fifo::queue(link.runtime.config.limits.in_flight_max);
+    let up = Uplink::new(link, from_client, broker, expected, drain).run();
+    let down = Downlink::new(link, from_broker, due).run();
     tokio::pin!(up, down);
     tokio::select! {
-        end = &mut up => ending::after_uplink(link, upstream, end, down, drain).await,
+        end = &mut up => ending::after_uplink(link, broker, end, down, drain).await,
         end = &mut down => ending::after_downlink(end),
     }
 }

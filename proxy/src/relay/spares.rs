@@ -3,27 +3,29 @@
 //! A connection has no memory while it has no bytes, so a busy one asks for some at each wake-up. Fresh from the
 //! allocator every page of it would have to be made by the kernel again.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
+
+use crate::telemetry::lanes::{LANES, Lanes};
 
 /// The size of a block, and so what one read asks for.
 pub(super) const BLOCK_BYTES: usize = 128 * 1024;
 
-/// Blocks that are kept while nobody uses them: more than cores are busy at one moment.
-const BLOCKS_MAX: usize = 32;
+/// Blocks that are kept in each lane while nobody uses them.
+const BLOCKS_MAX: usize = 4;
 
 /// What the blocks may take in all, in bytes.
-pub(super) const SPARES_BYTES_MAX: usize = BLOCKS_MAX * BLOCK_BYTES;
+pub(super) const SPARES_BYTES_MAX: usize = LANES * BLOCKS_MAX * BLOCK_BYTES;
 
-/// Blocks that nobody uses.
+/// Blocks that nobody uses, each where it was used last: threads do not wait for each other.
 #[derive(Debug, Default)]
-pub(super) struct Spares(Mutex<Vec<BytesMut>>);
+pub(super) struct Spares(Lanes<Mutex<Vec<BytesMut>>>);
 
 impl Spares {
     /// An empty block, used before if possible.
     pub(super) fn take(&self) -> BytesMut {
-        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let spare = self.own().pop();
         spare.unwrap_or_else(|| BytesMut::with_capacity(BLOCK_BYTES))
     }
 
@@ -34,10 +36,14 @@ impl Spares {
         if !memory.try_reclaim(BLOCK_BYTES) || memory.capacity() != BLOCK_BYTES {
             return;
         }
-        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spares = self.own();
         if spares.len() < BLOCKS_MAX {
             spares.push(memory);
         }
+    }
+
+    fn own(&self) -> MutexGuard<'_, Vec<BytesMut>> {
+        self.0.own().lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,7 +71,7 @@ mod tests {
         spares.give(BytesMut::with_capacity(BLOCK_BYTES * 2));
         spares.give(BytesMut::with_capacity(10));
         spares.give(BytesMut::new());
-        assert!(spares.0.lock().unwrap().is_empty());
+        assert!(spares.own().is_empty());
     }
 
     #[test]
@@ -74,6 +80,6 @@ mod tests {
         for _ in 0..2 * BLOCKS_MAX {
             spares.give(BytesMut::with_capacity(BLOCK_BYTES));
         }
-        assert_eq!(spares.0.lock().unwrap().len(), BLOCKS_MAX);
+        assert_eq!(spares.own().len(), BLOCKS_MAX);
     }
 }

@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{Instrument, debug, debug_span, error, info, warn};
 
 use super::connection::{Accepted, Open};
+use super::workers::{Seat, Workers};
 use crate::net::socket;
 use crate::runtime::{DrainSignal, Listener, Runtime};
 use crate::telemetry::labels::Outcome;
@@ -25,6 +26,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Accept {
     listener: Arc<Listener>,
     runtime: Arc<Runtime>,
+    workers: Arc<Workers>,
     permits: Arc<Semaphore>,
     drain: DrainSignal,
     connections: JoinSet<()>,
@@ -35,10 +37,11 @@ impl Accept {
     pub(super) fn new(
         listener: Arc<Listener>,
         runtime: Arc<Runtime>,
+        workers: Arc<Workers>,
         permits: Arc<Semaphore>,
         drain: DrainSignal,
     ) -> Self {
-        Self { listener, runtime, permits, drain, connections: JoinSet::new(), pause: PAUSE_MIN }
+        Self { listener, runtime, workers, permits, drain, connections: JoinSet::new(), pause: PAUSE_MIN }
     }
 
     /// Accepts until the drain starts, then waits for the connections; whatever fails, the listener stays.
@@ -78,9 +81,10 @@ impl Accept {
         };
         let record = self.runtime.connections.open(Arc::clone(&self.listener), client_addr);
         let span = debug_span!("connection", id = record.id, client.addr = %client_addr, listener = self.listener.name);
-        let open = Open::new(Arc::clone(&self.runtime), record, permit);
-        let accepted = Accepted { client, open, drain: self.drain.clone() };
-        self.connections.spawn(accepted.serve().instrument(span));
+        let Seat { handle, drain, lease } = self.workers.place();
+        let open = Open::new(Arc::clone(&self.runtime), record, permit, lease);
+        let accepted = Accepted { client: client.into_std(), open, drain };
+        self.connections.spawn_on(accepted.serve().instrument(span), handle);
     }
 
     fn refuse(&self, client: TcpStream, client_addr: SocketAddr) {

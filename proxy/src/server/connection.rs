@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, warn};
 
+use super::workers::Lease;
 use crate::net::{dial, socket};
 use crate::relay::{self, Closed, Connection, Totals};
 use crate::runtime::{ConnectionRecord, DrainSignal, Runtime};
@@ -16,7 +17,8 @@ use crate::telemetry::labels::Outcome;
 /// A client that has a permit but no broker yet.
 #[derive(Debug)]
 pub(super) struct Accepted {
-    pub(super) client: TcpStream,
+    /// Not registered with any runtime yet: it is with that of its thread.
+    pub(super) client: io::Result<std::net::TcpStream>,
     pub(super) open: Open,
     pub(super) drain: DrainSignal,
 }
@@ -29,28 +31,34 @@ pub(super) struct Open {
     outcome: Option<Outcome>,
     totals: Totals,
     _permit: OwnedSemaphorePermit,
+    _lease: Lease,
 }
 
 impl Accepted {
     /// Dials the broker, relays, and tells how it ended.
     pub(super) async fn serve(self) {
         let Self { client, mut open, drain } = self;
-        let closed = open.serve(client, drain).await;
+        let closed = match client.and_then(registered) {
+            Ok(client) => open.serve(client, drain).await,
+            Err(error) => left_early(&error),
+        };
         (open.outcome, open.totals) = (Some(closed.outcome), closed.totals);
         open.tell(&closed);
     }
 }
 
 impl Open {
-    pub(super) fn new(runtime: Arc<Runtime>, record: Arc<ConnectionRecord>, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(
+        runtime: Arc<Runtime>,
+        record: Arc<ConnectionRecord>,
+        permit: OwnedSemaphorePermit,
+        lease: Lease,
+    ) -> Self {
         runtime.metrics.connections_open.inc();
-        Self { runtime, record, outcome: None, totals: Totals::default(), _permit: permit }
+        Self { runtime, record, outcome: None, totals: Totals::default(), _permit: permit, _lease: lease }
     }
 
     async fn serve(&self, client: TcpStream, drain: DrainSignal) -> Closed {
-        if let Err(error) = socket::tune(&client) {
-            return unserved(Outcome::Client, format!("the client left before it was served: {error}"));
-        }
         let dialled = tokio::select! {
             dialled = self.dial() => dialled,
             () = drain.started() => {
@@ -114,6 +122,17 @@ impl Open {
             warn!(listener, upstream = %upstream.address, %error, suppressed, "broker unreachable: clients are reset");
         }
     }
+}
+
+/// The client's socket, with the runtime of the thread that serves it.
+fn registered(client: std::net::TcpStream) -> io::Result<TcpStream> {
+    let client = TcpStream::from_std(client)?;
+    socket::tune(&client)?;
+    Ok(client)
+}
+
+fn left_early(error: &io::Error) -> Closed {
+    unserved(Outcome::Client, format!("the client left before it was served: {error}"))
 }
 
 /// The end of a connection through which nothing went.

@@ -3,6 +3,7 @@
 mod accept;
 mod bind;
 mod connection;
+mod workers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
+use self::workers::Workers;
 use crate::admin;
 use crate::config::Config;
 use crate::net::descriptors;
@@ -57,10 +59,13 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     runtime.journal = Journal::start(runtime.config.journal.as_ref(), runtime.metrics.journal_dropped.clone())?;
     let mut running = Running::new(Arc::new(runtime), admin.as_ref().map(admin::Port::address));
     running.spawn_background(queue, admin);
+    let workers = Workers::start(&running.drain.signal()).context("there are no threads for connections")?;
+    let workers = Arc::new(workers);
     let permits = Arc::new(Semaphore::new(running.runtime.config.limits.connections_max));
     for (listener, socket) in running.runtime.listeners.clone().into_iter().zip(sockets) {
         let runtime = Arc::clone(&running.runtime);
-        let accept = accept::Accept::new(listener, runtime, Arc::clone(&permits), running.drain.signal());
+        let accept =
+            accept::Accept::new(listener, runtime, Arc::clone(&workers), Arc::clone(&permits), running.drain.signal());
         running.accepting.spawn(accept.run(socket));
     }
     Ok(running)

@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
 use super::labels::Label;
+use super::lanes::Counter;
 
 type Labels = Vec<(&'static str, &'static str)>;
 

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
@@ -12,6 +11,7 @@ use super::api::Api;
 use super::families::{Counters, Grid, SparseCounters};
 use super::histogram::Durations;
 use super::labels::{Action, Direction, Eviction, Outcome, Passthrough, UpstreamError, Verdict};
+use super::lanes::Counter;
 
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -5,6 +5,7 @@ pub mod families;
 pub mod histogram;
 pub mod journal;
 pub mod labels;
+pub mod lanes;
 pub mod limiter;
 pub mod logging;
 pub mod metrics;

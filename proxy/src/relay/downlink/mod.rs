@@ -9,12 +9,11 @@ use std::sync::Arc;
 use seqgate_protocol::wire::frame::{Piece, ResponseSplitter};
 use seqgate_protocol::wire::head::ApiKey;
 use seqgate_protocol::wire::learn::Learner;
-use tokio::net::TcpStream;
-use tokio::sync::mpsc::error::TryRecvError;
+use tokio::net::tcp::OwnedReadHalf;
 
 use super::budget::Purpose;
 use super::buffer::{Buffer, Read};
-use super::fifo::{Expected, Owed, Receiver};
+use super::fifo::{Closed, Expected, Owed, Receiver};
 use super::link::Link;
 use super::uplink;
 use crate::telemetry::api::Api;
@@ -46,7 +45,7 @@ enum Current<'a> {
 /// The pump from the broker to the client.
 pub(super) struct Downlink<'a> {
     link: &'a Link,
-    broker: &'a TcpStream,
+    broker: OwnedReadHalf,
     expected: Receiver<'a>,
     splitter: ResponseSplitter,
     buffer: Buffer,
@@ -59,7 +58,7 @@ pub(super) struct Downlink<'a> {
 type Step = Result<(), DownEnd>;
 
 impl<'a> Downlink<'a> {
-    pub(super) fn new(link: &'a Link, broker: &'a TcpStream, expected: Receiver<'a>) -> Self {
+    pub(super) fn new(link: &'a Link, broker: OwnedReadHalf, expected: Receiver<'a>) -> Self {
         let frame_bytes_max = u32::try_from(link.runtime.config.limits.frame_bytes_max).unwrap_or(u32::MAX);
         Self {
             link,
@@ -108,25 +107,24 @@ impl<'a> Downlink<'a> {
     /// Takes the next expectation; while there is none, the broker has nothing to say but goodbye.
     async fn next_expected(&mut self) -> Step {
         let expected = match self.expected.try_recv() {
-            Ok(expected) => expected,
-            Err(TryRecvError::Disconnected) => return Err(DownEnd::Done),
-            Err(TryRecvError::Empty) => {
+            Ok(Some(expected)) => expected,
+            Err(Closed) => return Err(DownEnd::Done),
+            Ok(None) => {
                 self.flush().await;
                 if !self.buffer.is_empty() {
                     return Err(DownEnd::Confused("the broker sent what nobody asked for".to_owned()));
                 }
                 tokio::select! {
                     biased;
-                    expected = self.expected.recv() => expected.ok_or(DownEnd::Done)?,
-                    read = self.buffer.fill(self.broker, 1) => return match read {
+                    () = self.expected.news() => return Ok(()),
+                    read = self.buffer.fill(&mut self.broker, 1) => return match read {
                         Ok(Read::End) => Err(DownEnd::BrokerEnd),
-                        // It may answer what was asked for in the same moment.
                         Ok(Read::Some) => match self.expected.try_recv() {
-                            Ok(expected) => {
+                            Ok(Some(expected)) => {
                                 self.current = Some(Current::Waiting(self.tell_apart(expected)));
                                 Ok(())
                             }
-                            Err(_) => Err(DownEnd::Confused("the broker sent what nobody asked for".to_owned())),
+                            Ok(None) | Err(Closed) => Err(DownEnd::Confused("the broker sent what nobody asked for".to_owned())),
                         },
                         Err(error) => Err(DownEnd::BrokerLost(error)),
                     },
@@ -169,7 +167,7 @@ impl<'a> Downlink<'a> {
 
     async fn read(&mut self, wanted: usize) -> Step {
         self.flush().await;
-        match self.buffer.fill(self.broker, wanted).await {
+        match self.buffer.fill(&mut self.broker, wanted).await {
             Ok(Read::Some) => Ok(()),
             Ok(Read::End) => {
                 // A cut answer is cut for the client as well.

@@ -4,6 +4,7 @@ mod produce;
 mod raw;
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,13 +13,13 @@ use seqgate_protocol::wire::frame::{self, FrameError, Piece, RequestSplitter};
 use seqgate_protocol::wire::head::{ApiKey, RequestHead, RequestPrefix};
 use seqgate_protocol::wire::learn::Learner;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::error::TrySendError;
+use tokio::net::tcp::OwnedReadHalf;
 
 use self::produce::Tracked;
 pub(super) use self::raw::note_raw;
 use super::budget::Purpose;
 use super::buffer::{Buffer, Read};
-use super::fifo::{Expected, Owed, Sender};
+use super::fifo::{Closed, Expected, Owed, Sender};
 use super::link::Link;
 use crate::net::socket;
 use crate::runtime::DrainSignal;
@@ -57,10 +58,11 @@ enum Frame<'a> {
 /// The pump from the client to the broker.
 pub(super) struct Uplink<'a> {
     link: &'a Link,
-    client: Arc<TcpStream>,
+    client: OwnedReadHalf,
     broker: &'a TcpStream,
     expected: Sender<'a>,
-    drain: &'a DrainSignal,
+    /// Asked at every read: made once.
+    draining: Pin<Box<dyn Future<Output = ()> + Send + Sync + 'a>>,
     splitter: RequestSplitter,
     buffer: Buffer,
     frame: Option<Frame<'a>>,
@@ -76,7 +78,7 @@ type Step = Result<(), UpEnd>;
 impl<'a> Uplink<'a> {
     pub(super) fn new(
         link: &'a Link,
-        client: Arc<TcpStream>,
+        client: OwnedReadHalf,
         broker: &'a TcpStream,
         expected: Sender<'a>,
         drain: &'a DrainSignal,
@@ -87,7 +89,7 @@ impl<'a> Uplink<'a> {
             client,
             broker,
             expected,
-            drain,
+            draining: Box::pin(drain.started()),
             splitter: RequestSplitter::new(frame_bytes_max),
             buffer: Buffer::new(Arc::clone(&link.runtime), Purpose::Request),
             frame: None,
@@ -99,10 +101,19 @@ impl<'a> Uplink<'a> {
 
     /// Pumps until something ends it. With it go the client's handle and the queue: no more answers will be due.
     pub(super) async fn run(mut self) -> UpEnd {
-        loop {
-            if let Err(end) = self.step().await {
-                return end;
+        let link = self.link;
+        let pump = async {
+            loop {
+                if let Err(end) = self.step().await {
+                    return end;
+                }
             }
+        };
+        // Wherever the pump waits: nothing is worth it without a client.
+        tokio::select! {
+            biased;
+            () = link.client_gone() => UpEnd::Alone,
+            end = pump => end,
         }
     }
 
@@ -140,12 +151,10 @@ impl<'a> Uplink<'a> {
     }
 
     async fn fill(&mut self, wanted: usize, may_stop: bool) -> Result<Read, UpEnd> {
-        let link = self.link;
         let read = tokio::select! {
             biased;
-            () = self.drain.started(), if may_stop => return Err(UpEnd::Drained),
-            () = link.client_gone() => return Err(UpEnd::Alone),
-            read = self.buffer.fill(&self.client, wanted) => read,
+            () = &mut self.draining, if may_stop => return Err(UpEnd::Drained),
+            read = self.buffer.fill(&mut self.client, wanted) => read,
         };
         self.read_at = Instant::now();
         read.map_err(UpEnd::ClientLost)
@@ -156,7 +165,7 @@ impl<'a> Uplink<'a> {
         if count == 0 {
             return Ok(());
         }
-        let written = wanted(self.link, &self.client, self.buffer.flush(self.broker)).await?;
+        let written = wanted(&self.client, self.buffer.flush(self.broker)).await?;
         written.map_err(UpEnd::BrokerLost)?;
         self.link.note_sent(count);
         if std::mem::take(&mut self.carries_batches) {
@@ -240,17 +249,12 @@ impl<'a> Uplink<'a> {
         if self.link.is_short_of_memory() {
             self.flush().await?;
             // As if the queue had room for one: those before it give their memory back.
-            let all = self.expected.reserve_many(self.expected.max_capacity());
-            drop(wanted(self.link, &self.client, all).await?.map_err(|_| UpEnd::Alone)?);
+            wanted(&self.client, self.expected.until_empty()).await?.map_err(|Closed| UpEnd::Alone)?;
         }
-        let expected = match self.expected.try_send(expected) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Full(expected)) => expected,
-            Err(TrySendError::Closed(_)) => return Err(UpEnd::Alone),
-        };
+        let Some(expected) = self.expected.try_send(expected).map_err(|Closed| UpEnd::Alone)? else { return Ok(()) };
         // The answers that make room are those to requests that may still be in the buffer.
         self.flush().await?;
-        wanted(self.link, &self.client, self.expected.send(expected)).await?.map_err(|_| UpEnd::Alone)
+        wanted(&self.client, self.expected.send(expected)).await?.map_err(|Closed| UpEnd::Alone)
     }
 
     /// What cannot be split any further. What stands before it goes.
@@ -276,11 +280,10 @@ impl<'a> Uplink<'a> {
 
 /// Waits for `what` for as long as there is a client. Its bytes are not read meanwhile: that it has gone shows only
 /// in the state of its socket.
-async fn wanted<T>(link: &Link, client: &TcpStream, what: impl Future<Output = T>) -> Result<T, UpEnd> {
+async fn wanted<T>(client: &OwnedReadHalf, what: impl Future<Output = T>) -> Result<T, UpEnd> {
     tokio::select! {
         biased;
         done = what => Ok(done),
-        () = link.client_gone() => Err(UpEnd::Alone),
-        error = socket::broken(client) => Err(UpEnd::ClientLost(error)),
+        error = socket::broken(client.as_ref()) => Err(UpEnd::ClientLost(error)),
     }
 }

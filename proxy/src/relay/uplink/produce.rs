@@ -180,7 +180,7 @@ impl<'a> Uplink<'a> {
 
     /// Writes bytes of ours.
     async fn send(&mut self, frame: &[u8]) -> Step {
-        let written = wanted(self.link, &self.client, socket::write_all(self.broker, frame)).await?;
+        let written = wanted(&self.client, socket::write_all(self.broker, frame)).await?;
         written.map_err(UpEnd::BrokerLost)?;
         self.link.note_sent(frame.len());
         self.link.note_added(self.read_at);
@@ -209,7 +209,7 @@ impl<'a> Uplink<'a> {
                 let admission = self.decide(count, true);
                 (!matches!(admission, Admission::Hold)).then_some(Some(admission))
             });
-            match wanted(self.link, &self.client, timeout_at(deadline, turn)).await? {
+            match wanted(&self.client, timeout_at(deadline, turn)).await? {
                 Ok(Some(admission)) => return Ok(admission),
                 // The connection turned out to lead to another cluster.
                 Ok(None) => {}

@@ -10,7 +10,7 @@ use super::{Step, UpEnd, Uplink, wanted};
 impl Uplink<'_> {
     /// After a SaslHandshake v0, what follows may not be frames at all.
     pub(super) async fn wait_for_answer(&self) -> Step {
-        wanted(self.link, &self.client, self.link.answered()).await
+        wanted(&self.client, self.link.answered()).await
     }
 
     /// Raw tokens, and everything behind them.

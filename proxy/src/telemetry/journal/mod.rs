@@ -18,7 +18,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use prometheus_client::metrics::counter::Counter;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::warn;
@@ -32,6 +31,7 @@ use crate::config::JournalConfig;
 use crate::relay::Totals;
 use crate::runtime::ConnectionRecord;
 use crate::telemetry::labels::Outcome;
+use crate::telemetry::lanes::Counter;
 use crate::telemetry::limiter::Limiter;
 
 /// Events that wait for the writer; of half a kilobyte each.

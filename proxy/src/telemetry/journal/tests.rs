@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::config::{HostPort, ListenerConfig};
 use crate::runtime::{Listener, Upstream};
+use crate::telemetry::lanes::Counter;
 
 /// A connection that nothing came on yet.
 pub(super) fn client() -> Arc<ConnectionRecord> {

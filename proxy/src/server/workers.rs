@@ -1,0 +1,125 @@
+//! Threads that connections stay on.
+
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::runtime::{Drain, DrainSignal};
+
+/// One thread per core, each with a runtime of its own.
+///
+/// A connection is served where it was put first. Handed from thread to thread, as a runtime of many threads does to
+/// keep them all busy, small requests would cost more in waking threads than in being relayed (`benches/relay`); and
+/// there are many more connections than threads.
+#[derive(Debug)]
+pub(super) struct Workers(Vec<Worker>);
+
+#[derive(Debug)]
+struct Worker {
+    handle: Handle,
+    /// Of its own: what connections look at whenever they are woken is not shared between threads.
+    drain: DrainSignal,
+    connections: Arc<AtomicUsize>,
+    /// Dropped, it ends the thread, and cuts what is left on it.
+    _alive: oneshot::Sender<()>,
+}
+
+/// A connection's place on one of the threads.
+#[derive(Debug)]
+pub(super) struct Seat<'a> {
+    pub(super) handle: &'a Handle,
+    pub(super) drain: DrainSignal,
+    pub(super) lease: Lease,
+}
+
+/// Counts a connection as one of a thread until it is dropped.
+#[derive(Debug)]
+pub(super) struct Lease(Arc<AtomicUsize>);
+
+impl Workers {
+    /// Starts a thread per core; `drain` is passed on to the connections.
+    pub(super) fn start(drain: &DrainSignal) -> io::Result<Self> {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        (0..threads).map(|number| Worker::start(number, drain.clone())).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// The thread with the fewest connections.
+    pub(super) fn place(&self) -> Seat<'_> {
+        let open = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
+        let worker = self.0.iter().min_by_key(open).expect("there is one thread at least");
+        worker.connections.fetch_add(1, Ordering::Relaxed);
+        let lease = Lease(Arc::clone(&worker.connections));
+        Seat { handle: &worker.handle, drain: worker.drain.clone(), lease }
+    }
+}
+
+impl Worker {
+    fn start(number: usize, drain: DrainSignal) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let own = Drain::new();
+        let signal = own.signal();
+        handle.spawn(async move {
+            drain.started().await;
+            own.start();
+            drain.expired().await;
+            own.expire();
+            // Those who wait hear of it as long as it is there.
+            std::future::pending::<()>().await;
+        });
+        let (alive, ended) = oneshot::channel();
+        thread::Builder::new().name(format!("relay-{number}")).spawn(move || {
+            runtime.block_on(ended).ok();
+            // A name that still resolves must not keep the thread.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { handle, drain: signal, connections: Arc::default(), _alive: alive })
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_spread_over_all_threads() {
+        let drain = Drain::new();
+        let start = |number| Worker::start(number, drain.signal());
+        let workers = Workers((0..3).map(start).collect::<io::Result<_>>().unwrap());
+        let leases: Vec<_> = (0..6).map(|_| workers.place().lease).collect();
+        let open = || workers.0.iter().map(|w| w.connections.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        assert_eq!(open(), [2, 2, 2]);
+        drop(leases);
+        assert_eq!(open(), [0, 0, 0]);
+    }
+
+    #[test]
+    fn what_is_left_ends_with_the_threads() {
+        struct Told(std::sync::mpsc::Sender<()>);
+        impl Drop for Told {
+            fn drop(&mut self) {
+                self.0.send(()).ok();
+            }
+        }
+        let workers = Workers::start(&Drain::new().signal()).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let told = Told(sender);
+        workers.place().handle.spawn(async move {
+            let _told = told;
+            std::future::pending::<()>().await;
+        });
+        drop(workers);
+        receiver.recv().expect("the task is dropped");
+    }
+}

@@ -160,6 +160,16 @@ impl<'a> Cursor<'a> {
     /// Reads an unsigned varint of at most five bytes (`ByteUtils.readUnsignedVarint`).
     #[inline]
     pub fn uvarint(&mut self) -> Result<u32, ParseError> {
+        // Nearly all of them are this short.
+        if let Some(byte @ ..0x80) = self.bytes.get(self.at).copied() {
+            self.at += 1;
+            return Ok(byte.into());
+        }
+        self.long_uvarint()
+    }
+
+    #[inline]
+    fn long_uvarint(&mut self) -> Result<u32, ParseError> {
         let mut value = 0;
         for shift in [0, 7, 14, 21] {
             let [byte] = self.array::<1>()?;

@@ -9,7 +9,10 @@ use crate::wire::cursor::{Cursor, ParseError};
 pub struct ProduceResponse<'a> {
     /// The number of the request it answers.
     pub correlation_id: i32,
-    start: ResponseEntries<'a>,
+    /// The first entry: in the commonest responses there is no other, and they are not read again.
+    first: Option<ResponseEntry<'a>>,
+    /// What follows it.
+    rest: ResponseEntries<'a>,
 }
 
 /// What a broker says of one partition.
@@ -35,16 +38,16 @@ impl<'a> ProduceResponse<'a> {
         let layout = Layout::new(version).ok_or(ParseError::Version { version })?;
         let (correlation_id, cursor) = response_body(layout, frame_after_length)?;
         let mut at = ResponseEntries::new(layout, cursor)?;
-        let response = Self { correlation_id, start: at.clone() };
+        let first = at.entry()?;
+        let response = Self { correlation_id, first, rest: at.clone() };
         while at.entry()?.is_some() {}
         layout.response_tail(&mut at.cursor)?;
         Ok(response)
     }
 
     /// Its partition entries, in the order in which they stand.
-    #[must_use]
-    pub fn entries(&self) -> ResponseEntries<'a> {
-        self.start.clone()
+    pub fn entries(&self) -> impl Iterator<Item = ResponseEntry<'a>> + Clone + use<'a> {
+        self.first.into_iter().chain(self.rest.clone())
     }
 }
 

@@ -4,12 +4,16 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// Descriptors beside those of connections: standard streams, the runtime's, the admin port's.
-const SPARE: u64 = 128;
+/// Descriptors beside those of connections, at least: standard streams, the runtimes', the admin port's.
+const SPARE_MIN: u64 = 128;
+/// What of them is not for threads.
+const COMMON: u64 = 64;
+/// What the runtime of a thread has: two for its events, one to be woken by, one for signals.
+const PER_THREAD: u64 = 4;
 
 /// Returns the descriptors that `config` can use: a client's side and a broker's for each connection.
 pub fn needed(config: &Config) -> u64 {
-    2 * config.limits.connections_max as u64 + config.listeners.len() as u64 + SPARE
+    2 * config.limits.connections_max as u64 + config.listeners.len() as u64 + spare()
 }
 
 /// Raises the limit of this process as far as it may go, and returns it; nothing when there is none.
@@ -27,5 +31,10 @@ pub fn raise() -> Option<u64> {
 
 /// Returns how many connections `descriptors` are enough for.
 pub fn connections_possible(config: &Config, descriptors: u64) -> u64 {
-    descriptors.saturating_sub(SPARE + config.listeners.len() as u64) / 2
+    descriptors.saturating_sub(spare() + config.listeners.len() as u64) / 2
+}
+
+fn spare() -> u64 {
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    SPARE_MIN.max(COMMON + PER_THREAD * threads)
 }

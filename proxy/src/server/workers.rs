@@ -48,10 +48,12 @@ impl Workers {
         (0..threads).map(|number| Worker::start(number, drain.clone())).collect::<io::Result<_>>().map(Self)
     }
 
-    /// The thread with the fewest connections.
+    /// The thread with the fewest connections. Of several it is any: clients open an idle connection and a busy one by
+    /// turns, and the busy ones must not all come to the same thread.
     pub(super) fn place(&self) -> Seat<'_> {
+        let (before, after) = self.0.split_at(rand::random_range(0..self.0.len()));
         let open = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
-        let worker = self.0.iter().min_by_key(open).expect("there is one thread at least");
+        let worker = after.iter().chain(before).min_by_key(open).expect("there is one thread at least");
         worker.connections.fetch_add(1, Ordering::Relaxed);
         let lease = Lease(Arc::clone(&worker.connections));
         Seat { handle: &worker.handle, drain: worker.drain.clone(), lease }
@@ -102,6 +104,21 @@ mod tests {
         assert_eq!(open(), [2, 2, 2]);
         drop(leases);
         assert_eq!(open(), [0, 0, 0]);
+    }
+
+    #[test]
+    fn busy_connections_between_idle_ones_are_spread_as_well() {
+        let drain = Drain::new();
+        let workers =
+            Workers((0..2).map(|number| Worker::start(number, drain.signal())).collect::<io::Result<_>>().unwrap());
+        let mut idle = Vec::new();
+        let mut busy = Vec::new();
+        // All on one thread by chance: once in 2^63.
+        for _ in 0..64 {
+            idle.push(workers.place().lease);
+            busy.push(workers.place().lease);
+        }
+        assert!(busy.iter().any(|lease| !Arc::ptr_eq(&lease.0, &busy[0].0)));
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl World {
                 self.learn(at, api, &frame.bytes);
                 self.give(at, frame);
             }
-            Some(Slot::Local(_)) | None => self.fail("an answer came that was not due".into()),
+            Some(Slot::Local(..)) | None => self.fail("an answer came that was not due".into()),
         }
         self.note_served(at);
         self.release(at);
@@ -76,6 +76,8 @@ impl World {
             Settled::Merged(bytes) if !is_whole => {
                 let merged = Response::read(version, &bytes);
                 self.judge_merged(&request, &sent, &response, &merged);
+                let kept = asked.iter().enumerate().filter(|(place, _)| !sent.contains(place));
+                kept.for_each(|(_, asked)| self.judge_leaving(at, asked));
                 self.give(at, Frame { bytes, ..frame });
             }
             Settled::Reset if !is_whole => {
@@ -105,13 +107,14 @@ impl World {
 
     /// Answers made here leave when nothing is due before them.
     pub(crate) fn release(&mut self, at: usize) {
-        while matches!(self.connections[at].slots.front(), Some(Slot::Local(_))) {
-            let Some(Slot::Local(local)) = self.connections[at].slots.pop_front() else { return };
+        while matches!(self.connections[at].slots.front(), Some(Slot::Local(..))) {
+            let Some(Slot::Local(local, asked)) = self.connections[at].slots.pop_front() else { return };
             if !self.connections[at].client_here {
                 continue;
             }
             let session = self.connections[at].session.as_ref().expect("there is a proxy");
             if session.still_holds(&local, Millis(self.now_ms)) {
+                asked.iter().for_each(|asked| self.judge_leaving(at, asked));
                 self.give_local(at, &local);
             } else {
                 self.tally.resets += 1;

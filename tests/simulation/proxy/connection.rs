@@ -33,8 +33,8 @@ pub(crate) struct Frame {
 pub(crate) enum Slot {
     /// The broker's, to what it was sent of a produce request.
     Settle(Box<Settle>),
-    /// One made here.
-    Local(Box<Local>),
+    /// One made here, to these.
+    Local(Box<Local>, Vec<Asked>),
     /// The broker's, to anything else.
     Pass(Api),
 }

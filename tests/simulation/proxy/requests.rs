@@ -98,7 +98,7 @@ impl World {
                 if self.policy(at).mode != Mode::Dedupe {
                     self.fail("a batch was answered in observe mode".into());
                 }
-                self.connections[at].slots.push_back(Slot::Local(Box::new(local)));
+                self.connections[at].slots.push_back(Slot::Local(Box::new(local), asked));
             }
             Admission::Hold => {
                 self.tally.held += 1;

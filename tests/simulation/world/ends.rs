@@ -29,7 +29,7 @@ impl World {
         connection.client_here = false;
         connection.to_client.clear();
         connection.awaited.clear();
-        connection.slots.retain(|slot| !matches!(slot, Slot::Local(_)));
+        connection.slots.retain(|slot| !matches!(slot, Slot::Local(..)));
         let client = connection.client;
         self.clients[client].lose(at);
         self.tell(|| format!("close c{at}"));

@@ -26,6 +26,14 @@ impl World {
         }
     }
 
+    /// What was answered without the broker leaves: it must be proven still (T22).
+    pub(crate) fn judge_leaving(&mut self, at: usize, asked: &Asked) {
+        let witness = &self.proxies[self.connections[at].proxy].witness;
+        if let Err(why) = witness.proof(asked, self.now_ms) {
+            self.fail(format!("a false ack of {:?} leaves for partition {}: {why}", asked.batch, asked.partition));
+        }
+    }
+
     /// A request is forwarded whole: nothing in it should have been answered.
     pub(crate) fn judge_forwarded(&mut self, at: usize, request: &Request, asked: &[Asked]) {
         let policy = self.policy(at);

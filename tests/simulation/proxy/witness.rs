@@ -92,7 +92,6 @@ pub(crate) struct Witness {
     linked_at: u64,
     /// When each producer id was handed out last.
     handed_out: HashMap<i64, u64>,
-    cluster: Option<u32>,
     doubted: u64,
     ttl_ms: u64,
     waited_ms: u64,
@@ -108,7 +107,6 @@ impl Witness {
             doubted_at: HashMap::new(),
             linked_at: 0,
             handed_out: HashMap::new(),
-            cluster: None,
             doubted: 0,
             ttl_ms,
             waited_ms: 0,
@@ -173,6 +171,9 @@ impl Witness {
                 sent = step + 1;
             }
         }
+        if asked.opaque && !late && self.is_cut_by(asked.place(), said.base_offset) {
+            self.doubt(asked.place(), step);
+        }
         if !asked.batch.is_idempotent() {
             // Where it stands is evidence to the proxy.
             self.begin_anew(asked.partition, step);
@@ -233,6 +234,12 @@ impl Witness {
         }
         self.partitions.entry(partition).or_default().intervals.push(new);
         contradicted
+    }
+
+    /// Whichever batch it is that begins there, it begins inside another one.
+    fn is_cut_by(&self, place: Place, offset: i64) -> bool {
+        let known = self.partitions.get(&place).map_or(&[][..], |partition| &partition.intervals);
+        known.iter().rev().take(INTERVALS).any(|(first, last, _)| *first < offset && offset <= *last)
     }
 
     fn doubt(&mut self, place: Place, step: u64) {
@@ -297,10 +304,14 @@ impl Witness {
         }
     }
 
-    pub(crate) fn cluster_is(&mut self, id: u32, step: u64) {
-        if self.cluster.replace(id).is_some_and(|known| known != id) {
-            self.doubted = step;
-        }
+    /// Its connections lead elsewhere: nothing that was sent before is proven.
+    pub(crate) fn ends(&mut self, step: u64) {
+        self.doubted = step;
+    }
+
+    /// A broker that is asked for another cluster does not know the partition any more.
+    pub(crate) fn is_gone(&mut self, asked: &Asked, step: u64) {
+        self.doubt(asked.place(), step);
     }
 
     /// The proof for a local answer, or why there is none: its offset.

@@ -84,8 +84,8 @@ impl World {
         for at in 0..self.proxies.len() {
             let usage = self.proxies[at].usage(self.now_ms);
             let limits = self.proxies[at].limits;
-            // Each of the trackers has room for one of its own, and what is in flight is not evicted.
-            let producers_max = limits.producers_max * 2 + usage.pending + usage.unknown;
+            // Each of the trackers of each cluster has room for one of its own, and what is in flight is not evicted.
+            let producers_max = limits.producers_max * 2 * usage.ledgers + usage.pending + usage.unknown;
             if usage.producers > producers_max {
                 self.fail(format!("{} producers where {} are allowed", usage.producers, limits.producers_max));
             }

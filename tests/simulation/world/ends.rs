@@ -63,7 +63,7 @@ impl World {
                 if let (Some(pending), Some(session)) = (settle.pending, &connection.session) {
                     session.abandon(pending, Millis(self.now_ms));
                 }
-                let witness = &mut self.proxies[connection.proxy].witness;
+                let witness = self.proxies[connection.proxy].witness(settle.ledger);
                 settle.asked.iter().for_each(|asked| witness.unanswered(asked));
             }
         }

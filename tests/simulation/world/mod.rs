@@ -15,7 +15,7 @@ use seqgate_protocol::session::Policy;
 use crate::clients::Client;
 use crate::cluster::Cluster;
 use crate::plan::{Act, Plan, Setup};
-use crate::proxy::{Connection, Proxy};
+use crate::proxy::{Connection, Proxy, Witness};
 use crate::random::Random;
 use crate::wire::TopicKey;
 
@@ -182,6 +182,16 @@ impl World {
 
     pub(crate) fn policy(&self, at: usize) -> Policy {
         self.proxies[self.connections[at].proxy].policy
+    }
+
+    /// The witness of what a connection goes by.
+    pub(crate) fn witness(&mut self, at: usize) -> &mut Witness {
+        let Connection { proxy, ledger, .. } = self.connections[at];
+        self.proxies[proxy].witness(ledger)
+    }
+
+    fn witnesses(&mut self) -> impl Iterator<Item = &mut Witness> {
+        self.proxies.iter_mut().flat_map(Proxy::witnesses)
     }
 
     /// The number of a partition as a request names it, whichever topic the name or id stands for now.

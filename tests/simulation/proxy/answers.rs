@@ -93,7 +93,7 @@ impl World {
         let Connection { proxy, ledger: present, .. } = self.connections[at];
         let (step, now_ms) = (self.step, self.now_ms);
         let Some(said) = response.said.iter().find(is_it) else {
-            return self.proxies[proxy].witness(ledger).unanswered(asked);
+            return self.proxies[proxy].witness(ledger).unanswered(asked, now_ms);
         };
         self.proxies[proxy].witness(ledger).answered(asked, said, step, now_ms);
         if present != ledger && matches!(said.error, 3 | 56 | 100) {

@@ -192,6 +192,7 @@ impl World {
             return self.forward(at, frame, request, asked, pending);
         }
         session.cut_stream(streamed, &present);
+        asked.iter().for_each(|asked| self.witness(at).cut_off(asked));
         self.tally.resets += 1;
         self.client_goes(at, true);
     }
@@ -224,6 +225,7 @@ impl World {
             if asked.batch.is_idempotent() && reported.key != Some(asked.batch.key()) {
                 self.fail(format!("{reported:?} was reported of {:?}", asked.batch));
             }
+            self.judge_verdict(at, asked, reported.verdict);
             self.judge_gap(at, asked, reported.verdict, reported.is_new_gap);
         }
     }

@@ -57,6 +57,7 @@ impl World {
         self.tell(|| if by_broker { format!("lose c{at}") } else { format!("# c{at} ends") });
         let connection = &mut self.connections[at];
         self.proxies[connection.proxy].disconnect(connection.broker, by_broker);
+        let now_ms = self.now_ms;
         for slot in std::mem::take(&mut self.connections[at].slots) {
             if let Slot::Settle(settle) = slot {
                 let connection = &mut self.connections[at];
@@ -64,7 +65,7 @@ impl World {
                     session.abandon(pending, Millis(self.now_ms));
                 }
                 let witness = self.proxies[connection.proxy].witness(settle.ledger);
-                settle.asked.iter().for_each(|asked| witness.unanswered(asked));
+                settle.asked.iter().for_each(|asked| witness.unanswered(asked, now_ms));
             }
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Tally {
     pub(crate) held: u64,
     pub(crate) resets: u64,
     pub(crate) gaps: u64,
+    /// Verdicts that were certain, and compared.
+    pub(crate) judged: u64,
     pub(crate) steps: u64,
 }
 
@@ -50,6 +52,7 @@ impl Tally {
         self.held += other.held;
         self.resets += other.resets;
         self.gaps += other.gaps;
+        self.judged += other.judged;
         self.steps += other.steps;
     }
 }

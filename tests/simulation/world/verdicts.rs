@@ -60,6 +60,19 @@ impl World {
         }
     }
 
+    /// A batch is called what it is, where that is certain.
+    pub(crate) fn judge_verdict(&mut self, at: usize, asked: &Asked, verdict: Verdict) {
+        if self.setup.limits.producers_max < SMALL {
+            return;
+        }
+        let now_ms = self.now_ms;
+        let Some(allowed) = self.witness(at).verdicts(asked, now_ms) else { return };
+        self.tally.judged += 1;
+        if !allowed.contains(&verdict) {
+            self.fail(format!("{:?} on partition {} is {allowed:?}, not {verdict:?}", asked.batch, asked.partition));
+        }
+    }
+
     /// A gap is flagged where there is one, and nowhere else.
     pub(crate) fn judge_gap(&mut self, at: usize, asked: &Asked, verdict: Verdict, is_new: bool) {
         let client = &self.clients[self.connections[at].client];

@@ -3,13 +3,19 @@
 //! Deliberately plain: lists that are searched from end to end. It says "no" only where the contract does, and "must"
 //! only where nothing at all speaks against it.
 
+mod table;
+
 use std::collections::{HashMap, HashSet};
 
 use crate::batch::{Batch, Key};
 use crate::wire::{Said, TopicKey};
+use table::{Flight, Heat, Unknown};
 
 /// How many acknowledged intervals of a partition contradict a new one.
 const INTERVALS: usize = 64;
+
+/// Codes that leave open what became of a batch.
+const UNKNOWN: [i16; 9] = [-1, 3, 6, 7, 13, 20, 56, 74, 100];
 
 /// Producers that idle for longer are forgotten.
 pub(crate) const IDLE_MS_MAX: u64 = 3_600_000;
@@ -61,7 +67,11 @@ struct Producer {
     epoch: i16,
     /// Something happened after which a proxy need not know anything any more.
     unusual: bool,
-    in_flight: Vec<(usize, Key)>,
+    in_flight: Vec<Flight>,
+    unknown: Vec<Unknown>,
+    heat: Heat,
+    /// The last epoch in which something was sent of which it is not known how the proxy keeps it.
+    clouded: i16,
     /// A local answer was older than its broker's generation: until this one has acknowledged something, one at a time.
     alone: Option<(usize, u32)>,
     acked_by: Option<(usize, u32)>,
@@ -92,6 +102,8 @@ pub(crate) struct Witness {
     linked_at: u64,
     /// When each producer id was handed out last.
     handed_out: HashMap<i64, u64>,
+    /// Producer ids that were handed out after something was seen of them.
+    reused: HashSet<i64>,
     doubted: u64,
     ttl_ms: u64,
     waited_ms: u64,
@@ -107,6 +119,7 @@ impl Witness {
             doubted_at: HashMap::new(),
             linked_at: 0,
             handed_out: HashMap::new(),
+            reused: HashSet::new(),
             doubted: 0,
             ttl_ms,
             waited_ms: 0,
@@ -119,30 +132,59 @@ impl Witness {
         let producer = self.producer(asked)?;
         let key = asked.batch.key();
         producer.unusual |= asked.opaque || asked.acks == 0;
+        if asked.opaque || asked.acks == 0 {
+            // Of ranges that are sent without waiting for an answer, those that follow each other are one.
+            producer.cloud(asked.batch.epoch);
+        }
         // The retry of one that is in flight is not the next one.
-        let is_next = !producer.in_flight.is_empty() && producer.in_flight.iter().all(|(_, other)| *other != key);
+        let is_next = !producer.in_flight.is_empty() && producer.in_flight.iter().all(|flight| flight.key != key);
         let problem = producer.alone.is_some() && asked.acks != 0 && !asked.opaque && is_next;
         if asked.acks != 0 {
             // The generation that has to acknowledge something is the one that is asked.
             producer.alone = producer.alone.map(|_| asked.broker);
         }
-        producer.in_flight.push((asked.connection, key));
-        if asked.acks == 0 {
-            producer.in_flight.pop();
+        if asked.acks != 0 {
+            producer.in_flight.push(Flight { connection: asked.connection, key, is_certain: true });
         }
         problem.then(|| format!("T27: {:?} goes while another one is in flight", asked.batch))
     }
 
     /// Nothing more will be heard of a batch.
-    pub(crate) fn unanswered(&mut self, asked: &Asked) {
+    pub(crate) fn unanswered(&mut self, asked: &Asked, now_ms: u64) {
+        self.lands(asked);
         if let Some(producer) = self.producer(asked) {
-            producer.in_flight.retain(|other| *other != (asked.connection, asked.batch.key()));
+            producer.lost(asked, now_ms);
+        }
+    }
+
+    /// A request was cut off on its way: what the proxy has seen of it by then, it holds for sent.
+    pub(crate) fn cut_off(&mut self, asked: &Asked) {
+        if let Some(producer) = self.producer(asked) {
+            producer.cloud(asked.batch.epoch);
+        }
+    }
+
+    fn lands(&mut self, asked: &Asked) {
+        if let Some(producer) = self.producer(asked) {
+            let is_it = |flight: &Flight| flight.connection == asked.connection && flight.key == asked.batch.key();
+            if let Some(place) = producer.in_flight.iter().position(is_it) {
+                producer.in_flight.remove(place);
+            }
         }
     }
 
     /// The broker said something of a batch.
     pub(crate) fn answered(&mut self, asked: &Asked, said: &Said, step: u64, now_ms: u64) {
-        self.unanswered(asked);
+        self.lands(asked);
+        let is_open = said.error != 0 && (said.base_offset >= 0 || UNKNOWN.contains(&said.error));
+        if let Some(producer) = self.producer(asked) {
+            if is_open {
+                producer.lost(asked, now_ms);
+            }
+            if matches!(said.error, 45 | 59) || said.error == 47 && asked.batch.epoch >= producer.epoch {
+                producer.heat = Heat::Unsure;
+            }
+        }
         match said.error {
             0 | 46 => self.succeeded(asked, said, step, now_ms),
             3 | 56 | 100 => self.doubt(asked.place(), step),
@@ -182,6 +224,7 @@ impl Witness {
         let Some(producer) = self.producer(asked) else { return };
         if asked.opaque {
             producer.unusual = true;
+            producer.heat = Heat::Unsure;
             return;
         }
         if producer.alone.is_none_or(|by| by == asked.broker) {
@@ -195,18 +238,28 @@ impl Witness {
         if asked.batch.epoch < producer.epoch {
             return;
         }
+        let is_clear = asked.batch.epoch > producer.clouded
+            && (asked.batch.epoch > producer.epoch || producer.heat == Heat::Cold);
         if asked.batch.epoch > producer.epoch || producer.successes.is_empty() {
             producer.epoch = asked.batch.epoch;
             producer.successes.clear();
             producer.unusual = false;
+            producer.heat = if is_clear { Heat::Hot } else { Heat::Unsure };
         }
+        producer.settles_unknowns(asked.batch.key());
         // A newer batch at an older offset says that the log is not what it was; which one is wrong is not for us.
         let is_behind = |other: &Success| other.batch.base != asked.batch.base && said.base_offset <= other.offset;
         producer.unusual |= asked.sent <= linked_at;
+        if asked.sent <= linked_at {
+            producer.heat = Heat::Unsure;
+        }
         let is_elsewhere = |other: &Success| other.batch.key() == asked.batch.key() && other.offset != said.base_offset;
         let moved = producer.successes.iter().any(is_elsewhere);
         let regresses = said.base_offset >= 0 && producer.successes.iter().any(is_behind);
         producer.unusual |= regresses;
+        if regresses {
+            producer.heat = Heat::Unsure;
+        }
         let proves =
             !late && asked.acks == -1 && !asked.batch.transactional && said.base_offset >= 0 && said.error == 0;
         if proves {
@@ -281,6 +334,8 @@ impl Witness {
         let producers = self.partitions.values_mut().flat_map(|partition| partition.producers.values_mut());
         producers.for_each(|producer| producer.alone = None);
         for partition in partitions {
+            let here = self.partitions.iter_mut().filter(|((number, _), _)| *number == partition);
+            here.flat_map(|(_, partition)| partition.producers.values_mut()).for_each(Producer::is_unsettled);
             self.doubt((partition, 0), step);
             // Of another topic nothing is known.
             let by_name = self.partitions.entry((partition, 0)).or_default();
@@ -300,7 +355,9 @@ impl Witness {
     pub(crate) fn handed_out(&mut self, producer_id: i64, step: u64) {
         self.handed_out.insert(producer_id, step);
         for partition in self.partitions.values_mut() {
-            partition.producers.remove(&producer_id);
+            if partition.producers.remove(&producer_id).is_some() {
+                self.reused.insert(producer_id);
+            }
         }
     }
 
@@ -376,7 +433,7 @@ impl Witness {
             // Whoever idles for so long is forgotten, and that it goes alone, and what it had where.
             self.partitions.values_mut().for_each(|partition| partition.intervals.clear());
             let producers = self.partitions.values_mut().flat_map(|partition| partition.producers.values_mut());
-            producers.for_each(|producer| producer.alone = None);
+            producers.for_each(|producer| (producer.alone, producer.heat) = (None, Heat::Unsure));
         }
         self.waited_ms += ms;
         if self.waited_ms >= self.ttl_ms / 2 {
@@ -396,7 +453,7 @@ impl Witness {
             return None;
         }
         let partition = self.partitions.entry(asked.place()).or_default();
-        let new = || Producer { epoch: -1, ..Producer::default() };
+        let new = || Producer { epoch: -1, clouded: -1, ..Producer::default() };
         Some(partition.producers.entry(asked.batch.producer_id).or_insert_with(new))
     }
 }

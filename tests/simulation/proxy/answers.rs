@@ -61,7 +61,9 @@ impl World {
             self.note_answered(at, settle.ledger, &asked[*place], &response);
         }
         debug_assert!(pending.is_some(), "there is a proxy");
-        let Settle { pending: Some(pending), asked, sent, request, correlation_id, version, .. } = settle else { return };
+        let Settle { pending: Some(pending), asked, sent, request, correlation_id, version, .. } = settle else {
+            return;
+        };
         let session = self.connections[at].session.as_mut().expect("there is a proxy");
         let mut gaps = Vec::new();
         let settled = session.settle(pending, &frame.bytes, Millis(self.now_ms), &mut |event| {

@@ -148,7 +148,7 @@ impl World {
         }
         let (version, correlation_id) = (request.version, request.correlation_id);
         let ledger = self.connections[at].ledger;
-            let settle = Settle { pending: Some(pending), correlation_id, version, ledger, asked, sent, request };
+        let settle = Settle { pending: Some(pending), correlation_id, version, ledger, asked, sent, request };
         self.connections[at].slots.push_back(Slot::Settle(Box::new(settle)));
         self.connections[at].to_broker.push_back(Frame { bytes: left, ..frame });
     }

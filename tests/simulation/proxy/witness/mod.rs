@@ -102,8 +102,6 @@ pub(crate) struct Witness {
     linked_at: u64,
     /// When each producer id was handed out last.
     handed_out: HashMap<i64, u64>,
-    /// Producer ids that were handed out after something was seen of them.
-    reused: HashSet<i64>,
     doubted: u64,
     ttl_ms: u64,
     waited_ms: u64,
@@ -119,7 +117,6 @@ impl Witness {
             doubted_at: HashMap::new(),
             linked_at: 0,
             handed_out: HashMap::new(),
-            reused: HashSet::new(),
             doubted: 0,
             ttl_ms,
             waited_ms: 0,
@@ -152,8 +149,9 @@ impl Witness {
     /// Nothing more will be heard of a batch.
     pub(crate) fn unanswered(&mut self, asked: &Asked, now_ms: u64) {
         self.lands(asked);
+        let is_certain = asked.sent > self.linked_at;
         if let Some(producer) = self.producer(asked) {
-            producer.lost(asked, now_ms);
+            producer.lost(asked, is_certain, now_ms);
         }
     }
 
@@ -177,9 +175,10 @@ impl Witness {
     pub(crate) fn answered(&mut self, asked: &Asked, said: &Said, step: u64, now_ms: u64) {
         self.lands(asked);
         let is_open = said.error != 0 && (said.base_offset >= 0 || UNKNOWN.contains(&said.error));
+        let is_certain = asked.sent > self.linked_at;
         if let Some(producer) = self.producer(asked) {
             if is_open {
-                producer.lost(asked, now_ms);
+                producer.lost(asked, is_certain, now_ms);
             }
             if matches!(said.error, 45 | 59) || said.error == 47 && asked.batch.epoch >= producer.epoch {
                 producer.heat = Heat::Unsure;
@@ -233,13 +232,14 @@ impl Witness {
         if handed_out {
             // It is another one's by now.
             producer.unusual = true;
+            producer.cloud(asked.batch.epoch);
             return;
         }
         if asked.batch.epoch < producer.epoch {
             return;
         }
-        let is_clear = asked.batch.epoch > producer.clouded
-            && (asked.batch.epoch > producer.epoch || producer.heat == Heat::Cold);
+        let is_clear =
+            asked.batch.epoch > producer.clouded && (asked.batch.epoch > producer.epoch || producer.heat == Heat::Cold);
         if asked.batch.epoch > producer.epoch || producer.successes.is_empty() {
             producer.epoch = asked.batch.epoch;
             producer.successes.clear();
@@ -355,9 +355,7 @@ impl Witness {
     pub(crate) fn handed_out(&mut self, producer_id: i64, step: u64) {
         self.handed_out.insert(producer_id, step);
         for partition in self.partitions.values_mut() {
-            if partition.producers.remove(&producer_id).is_some() {
-                self.reused.insert(producer_id);
-            }
+            partition.producers.entry(producer_id).and_modify(Producer::begins_anew);
         }
     }
 
@@ -399,10 +397,7 @@ impl Witness {
         let Ok(_) = self.proof(asked, now_ms) else { return false };
         let producer = &self.partitions[&asked.place()].producers[&asked.batch.producer_id];
         // Brokers do not compare contents: of two acknowledged at one place, who knows which one stands there.
-        let is_other = |success: &Success| {
-            success.batch.key() == asked.batch.key() && success.batch.bytes() != asked.batch.bytes()
-        };
-        if producer.successes.iter().any(is_other) {
+        if producer.is_other_content(&asked.batch) {
             return false;
         }
         let newest = producer.successes.iter().rev().take(self.window.min(5));
@@ -433,7 +428,7 @@ impl Witness {
             // Whoever idles for so long is forgotten, and that it goes alone, and what it had where.
             self.partitions.values_mut().for_each(|partition| partition.intervals.clear());
             let producers = self.partitions.values_mut().flat_map(|partition| partition.producers.values_mut());
-            producers.for_each(|producer| (producer.alone, producer.heat) = (None, Heat::Unsure));
+            producers.for_each(Producer::idles);
         }
         self.waited_ms += ms;
         if self.waited_ms >= self.ttl_ms / 2 {

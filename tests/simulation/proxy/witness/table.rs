@@ -1,5 +1,7 @@
 //! The decision table by other code than that of the tracker: what a batch may be called, wherever that is certain.
 
+use std::cmp::Reverse;
+
 use seqgate_protocol::event::Verdict;
 
 use super::{Asked, Producer, Witness};
@@ -50,10 +52,11 @@ const GAP: &[Verdict] = &[Verdict::Suspect, Verdict::Gap];
 const OTHER_CONTENT: &[Verdict] = &[Verdict::Mismatch, Verdict::Duplicate];
 
 impl Producer {
-    pub(super) fn lost(&mut self, asked: &Asked, now_ms: u64) {
+    /// What became of a batch is not known. `is_certain`: its topic is what it was when it was sent.
+    pub(super) fn lost(&mut self, asked: &Asked, is_certain: bool, now_ms: u64) {
         let key = asked.batch.key();
         // What is proven is not open.
-        let is_certain = asked.acks != 0 && !asked.opaque && self.success_at(key).is_none();
+        let is_certain = is_certain && asked.acks != 0 && !asked.opaque && self.success_at(key).is_none();
         self.unknown.push(Unknown { key, since_ms: now_ms, is_certain });
     }
 
@@ -68,6 +71,25 @@ impl Producer {
         self.clouded = self.clouded.max(epoch);
     }
 
+    /// Nothing was sent for so long that it is forgotten as soon as nothing is on its way.
+    pub(super) fn idles(&mut self) {
+        self.alone = None;
+        let newest = self.in_flight.iter().map(|flight| flight.key.epoch).max();
+        self.cloud(newest.unwrap_or(-1));
+    }
+
+    /// It is another producer's from now on, but for what is open.
+    pub(super) fn begins_anew(&mut self) {
+        let open = self.in_flight.iter().map(|flight| flight.key).chain(self.unknown.iter().map(|unknown| unknown.key));
+        let newest = open.map(|key| key.epoch).max();
+        let (in_flight, unknown) = (std::mem::take(&mut self.in_flight), std::mem::take(&mut self.unknown));
+        *self = Self { epoch: -1, clouded: -1, in_flight, unknown, ..Self::default() };
+        if let Some(newest) = newest {
+            self.cloud(newest);
+            self.is_unsettled();
+        }
+    }
+
     /// What was on its way may belong to a topic that is no more.
     pub(super) fn is_unsettled(&mut self) {
         self.heat = Heat::Unsure;
@@ -79,21 +101,31 @@ impl Producer {
         self.successes.iter().rev().map(|success| &success.batch).find(|batch| batch.key() == key)
     }
 
+    /// Whether anything else was acknowledged in the same place.
+    pub(super) fn is_other_content(&self, batch: &Batch) -> bool {
+        let is_other = |it: &Batch| it.key() == batch.key() && it.bytes() != batch.bytes();
+        self.successes.iter().any(|success| is_other(&success.batch))
+    }
+
     /// The acknowledged ranges, newest first.
     fn newest_first(&self) -> Vec<&Batch> {
         let mut batches: Vec<&Batch> = Vec::new();
-        for success in self.successes.iter().rev() {
-            if batches.iter().all(|known| known.key() != success.batch.key()) {
-                batches.push(&success.batch);
+        let from = self.successes.first().map_or(0, |success| success.batch.base);
+        for success in &self.successes {
+            match batches.iter_mut().find(|known| known.key() == success.batch.key()) {
+                Some(known) => *known = &success.batch,
+                None => batches.push(&success.batch),
             }
         }
-        batches.sort_by(|a, b| if is_after(a.base, b.base) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater });
+        // Of two that begin at one place the first is the newer one: what comes behind it is expected.
+        batches.sort_by_key(|batch| Reverse(batch.base.wrapping_sub(from).wrapping_add(1 << 30) & i32::MAX));
         batches
     }
 
     /// The end of what is on its way in an epoch.
     fn end_of_flights(&self, epoch: i16) -> Option<i32> {
-        let ends = self.in_flight.iter().filter(|flight| flight.key.epoch == epoch).map(|flight| advance(flight.key.last, 1));
+        let ends =
+            self.in_flight.iter().filter(|flight| flight.key.epoch == epoch).map(|flight| advance(flight.key.last, 1));
         ends.reduce(|a, b| if is_after(b, a) { b } else { a })
     }
 }
@@ -102,10 +134,11 @@ impl Witness {
     /// The verdicts that the table allows; `None` where it depends on what the proxy may have forgotten.
     pub(crate) fn verdicts(&self, asked: &Asked, now_ms: u64) -> Option<&'static [Verdict]> {
         let key = asked.batch.key();
-        if asked.opaque || !asked.batch.is_idempotent() || self.reused.contains(&key.producer_id) {
+        if asked.opaque || !asked.batch.is_idempotent() {
             return None;
         }
-        let Some(producer) = self.partitions.get(&asked.place()).and_then(|it| it.producers.get(&key.producer_id)) else {
+        let Some(producer) = self.partitions.get(&asked.place()).and_then(|it| it.producers.get(&key.producer_id))
+        else {
             // Of one that nothing was ever seen of here, the first batch may begin where it does not (D5a).
             return Some(if key.base == 0 { IN_ORDER } else { &[Verdict::InOrder, Verdict::Suspect, Verdict::Gap] });
         };
@@ -132,7 +165,13 @@ impl Witness {
         }
         if key.epoch > producer.epoch {
             let follows = key.base == 0 || producer.end_of_flights(key.epoch) == Some(key.base);
-            return Some(if is_open { RETRY } else if follows { IN_ORDER } else { SUSPECT });
+            return Some(if is_open {
+                RETRY
+            } else if follows {
+                IN_ORDER
+            } else {
+                SUSPECT
+            });
         }
         self.in_epoch(producer, asked, is_open, now_ms)
     }
@@ -142,18 +181,24 @@ impl Witness {
         let acked = producer.newest_first();
         let expected = acked.first()?.end();
         if key.base == expected {
-            let is_cut = producer.in_flight.iter().any(|flight| flight.key.epoch == key.epoch && overlaps(flight.key, key));
-            return Some(if is_open { RETRY } else if is_cut { SUSPECT } else { IN_ORDER });
+            let is_cut =
+                producer.in_flight.iter().any(|flight| flight.key.epoch == key.epoch && overlaps(flight.key, key));
+            return Some(if is_open {
+                RETRY
+            } else if is_cut {
+                SUSPECT
+            } else {
+                IN_ORDER
+            });
         }
         let of_all = |which: &dyn Fn(Key) -> bool| acked.iter().position(|batch| which(batch.key()));
         match (of_all(&|other| other == key), self.proof(asked, now_ms).is_ok()) {
             // Beyond what is remembered in any case.
             (Some(place), _) if place >= WINDOW => return None,
             (Some(_), true) if is_open => return Some(&[Verdict::Retry, Verdict::Duplicate]),
-            (Some(_), true) => return Some(DUPLICATE),
             _ if is_open => return Some(RETRY),
-            (Some(place), false) if acked[place].bytes() == asked.batch.bytes() => return Some(DUPLICATE),
-            (Some(_), false) => return Some(OTHER_CONTENT),
+            (Some(_), _) if producer.is_other_content(&asked.batch) => return Some(OTHER_CONTENT),
+            (Some(_), _) => return Some(DUPLICATE),
             (None, _) => {}
         }
         match of_all(&|other| overlaps(other, key)) {
@@ -162,7 +207,13 @@ impl Witness {
             None => {}
         }
         let follows = producer.end_of_flights(key.epoch) == Some(key.base);
-        Some(if follows { IN_ORDER } else if is_after(key.base, expected) { GAP } else { STALE })
+        Some(if follows {
+            IN_ORDER
+        } else if is_after(key.base, expected) {
+            GAP
+        } else {
+            STALE
+        })
     }
 }
 
@@ -173,6 +224,8 @@ fn is_after(a: i32, b: i32) -> bool {
 }
 
 fn overlaps(a: Key, b: Key) -> bool {
-    let is_in = |sequence: i32, key: Key| sequence.wrapping_sub(key.base) & i32::MAX <= key.last.wrapping_sub(key.base) & i32::MAX;
+    let is_in = |sequence: i32, key: Key| {
+        sequence.wrapping_sub(key.base) & i32::MAX <= key.last.wrapping_sub(key.base) & i32::MAX
+    };
     is_in(a.base, b) || is_in(b.base, a)
 }

@@ -181,7 +181,7 @@ impl Client {
             *known = None;
         }
         self.asked_for_id = false;
-        if self.family == Family::Rude && self.correlation_id % 2 == 0 {
+        if self.family == Family::Rude && self.correlation_id % 4 != 0 {
             // What is still on its way is of an epoch that is over.
             self.bump_epoch(1);
         }

@@ -226,7 +226,8 @@ impl Witness {
             producer.heat = Heat::Unsure;
             return;
         }
-        if producer.alone.is_none_or(|by| by == asked.broker) {
+        // What an epoch that is over was told says nothing of who knows the producer now.
+        if asked.batch.epoch >= producer.epoch && producer.alone.is_none_or(|by| by == asked.broker) {
             (producer.alone, producer.acked_by) = (None, Some(asked.broker));
         }
         if handed_out {

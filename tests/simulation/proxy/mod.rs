@@ -34,7 +34,7 @@ pub(crate) struct Proxy {
 impl Proxy {
     pub(crate) fn new(limits: TrackerLimits, policy: Policy, brokers: usize) -> Self {
         Self {
-            ledgers: vec![(Handle::new(limits), Witness::new(limits.proof_ttl_ms, limits.window))],
+            ledgers: vec![(Handle::new(limits), Witness::new(&limits))],
             current: 0,
             limits,
             policy,
@@ -79,7 +79,7 @@ impl Proxy {
             Some(found) => found,
             None if self.ledgers[from].0.0.id.borrow().is_none() => from,
             None => {
-                let witness = Witness::new(self.limits.proof_ttl_ms, self.limits.window);
+                let witness = Witness::new(&self.limits);
                 self.ledgers.push((Handle::new(self.limits), witness));
                 self.ledgers.len() - 1
             }

@@ -7,6 +7,8 @@ mod table;
 
 use std::collections::{HashMap, HashSet};
 
+use seqgate_protocol::sequencing::TrackerLimits;
+
 use crate::batch::{Batch, Key};
 use crate::wire::{Said, TopicKey};
 use table::{Flight, Heat, Unknown};
@@ -106,10 +108,12 @@ pub(crate) struct Witness {
     ttl_ms: u64,
     waited_ms: u64,
     window: usize,
+    /// There is so little room that a partition may be forgotten with all that was acknowledged in it.
+    forgets: bool,
 }
 
 impl Witness {
-    pub(crate) fn new(ttl_ms: u64, window: usize) -> Self {
+    pub(crate) fn new(limits: &TrackerLimits) -> Self {
         Self {
             partitions: HashMap::new(),
             ids: HashMap::new(),
@@ -118,9 +122,10 @@ impl Witness {
             linked_at: 0,
             handed_out: HashMap::new(),
             doubted: 0,
-            ttl_ms,
+            ttl_ms: limits.proof_ttl_ms,
             waited_ms: 0,
-            window,
+            window: limits.window,
+            forgets: limits.producers_max < super::SMALL,
         }
     }
 
@@ -204,16 +209,16 @@ impl Witness {
         let mut sent = asked.sent;
         // What was sent before a topic's two names were known to be one is perhaps not kept.
         let unsettled = self.doubted_at.get(&asked.partition).copied().unwrap_or(0);
-        let is_kept = !late && asked.sent > self.linked_at.max(unsettled);
-        if is_kept && !asked.opaque && asked.batch.is_idempotent() && said.base_offset >= 0 {
+        let is_kept = asked.sent > self.linked_at.max(unsettled);
+        if (is_kept || late) && !asked.opaque && asked.batch.is_idempotent() && said.base_offset >= 0 {
             let new = (said.base_offset, said.base_offset + asked.batch.count() - 1, Some(asked.batch.key()));
-            if self.fits_not(asked.place(), new, step) {
+            if self.fits_not(asked.place(), new, late, step) && !late {
                 // The newer one stays.
                 sent = step + 1;
             }
         }
         if asked.opaque && !late && self.is_cut_by(asked.place(), said.base_offset) {
-            self.doubt(asked.place(), step);
+            self.contradicts(asked.place(), step);
         }
         if !asked.batch.is_idempotent() {
             // Where it stands is evidence to the proxy.
@@ -249,7 +254,9 @@ impl Witness {
         }
         producer.settles_unknowns(asked.batch.key());
         // A newer batch at an older offset says that the log is not what it was; which one is wrong is not for us.
-        let is_behind = |other: &Success| other.batch.base != asked.batch.base && said.base_offset <= other.offset;
+        let is_behind = |other: &Success| {
+            other.batch.base != asked.batch.base && said.base_offset < other.offset + other.batch.count()
+        };
         producer.unusual |= asked.sent <= linked_at;
         if asked.sent <= linked_at {
             producer.heat = Heat::Unsure;
@@ -275,8 +282,8 @@ impl Witness {
     }
 
     /// Holds an interval against the last ones: two batches at one place, or one at two, and nothing is certain.
-    fn fits_not(&mut self, partition: Place, new: (i64, i64, Option<Key>), step: u64) -> bool {
-        let known = &self.partitions.entry(partition).or_default().intervals;
+    fn fits_not(&mut self, place: Place, new: (i64, i64, Option<Key>), late: bool, step: u64) -> bool {
+        let known = &self.partitions.entry(place).or_default().intervals;
         let contradicts = |old: &(i64, i64, Option<Key>)| {
             let same_place = (old.0, old.1) == (new.0, new.1);
             let apart = new.0 > old.1 || new.1 < old.0;
@@ -284,9 +291,18 @@ impl Witness {
         };
         let contradicted = known.iter().rev().take(INTERVALS).any(contradicts);
         if contradicted {
-            self.doubt(partition, step);
+            self.contradicts(place, step);
         }
-        self.partitions.entry(partition).or_default().intervals.push(new);
+        let is_elsewhere = |(other, partition): (&Place, &Partition)| {
+            other.0 == place.0 && *other != place && partition.intervals.iter().rev().take(INTERVALS).any(contradicts)
+        };
+        if self.partitions.iter().any(is_elsewhere) {
+            // Under its other form, of which the proxy knows that it is the same topic, or not.
+            self.begin_anew(place.0, step);
+        }
+        if !late {
+            self.partitions.entry(place).or_default().intervals.push(new);
+        }
         contradicted
     }
 
@@ -294,6 +310,15 @@ impl Witness {
     fn is_cut_by(&self, place: Place, offset: i64) -> bool {
         let known = self.partitions.get(&place).map_or(&[][..], |partition| &partition.intervals);
         known.iter().rev().take(INTERVALS).any(|(first, last, _)| *first < offset && offset <= *last)
+    }
+
+    /// Two answers contradict each other; a proxy that remembers the first doubts what it had.
+    fn contradicts(&mut self, place: Place, step: u64) {
+        if self.forgets {
+            self.begin_anew(place.0, step);
+        } else {
+            self.doubt(place, step);
+        }
     }
 
     fn doubt(&mut self, place: Place, step: u64) {

@@ -54,7 +54,8 @@ impl World {
         for at in self.live.clone() {
             self.step += 1;
             while self.connections[at].broker_here && !self.connections[at].from_client.is_empty() {
-                self.proxy_takes(at, random);
+                // Of its own, so that a proxy takes nothing of what the others are drawn from.
+                self.proxy_takes(at, &mut Random::new(self.step));
                 if self.connections[at].held {
                     break;
                 }

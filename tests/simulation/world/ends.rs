@@ -81,6 +81,7 @@ impl World {
         let connection = &self.connections[at];
         let is_owed =
             if self.direct { false } else { connection.slots.iter().any(|slot| matches!(slot, Slot::Settle(_))) };
+        self.has_orphans |= is_owed && connection.broker_here && !connection.client_here;
         if connection.broker_here && !connection.client_here && connection.from_client.is_empty() && !is_owed {
             self.upstream_ends(at, true, false);
         }

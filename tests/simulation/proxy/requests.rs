@@ -203,7 +203,7 @@ impl World {
         let now_ms = self.now_ms;
         let is_old = self.witness(at).proof(asked, now_ms).is_ok() || self.setup.limits.producers_max < SMALL;
         let problem = self.witness(at).forwarded(asked).filter(|_| !is_old);
-        if let Some(problem) = problem.filter(|_| self.policy(at).mode == Mode::Dedupe && !self.has_switched) {
+        if let Some(problem) = problem.filter(|_| self.policy(at).mode == Mode::Dedupe) {
             self.fail(problem);
         }
     }

@@ -46,7 +46,7 @@ impl World {
             && request.transactional_id.is_none()
             && !asked.iter().any(|asked| asked.opaque || asked.batch.transactional)
             && proxy.serves_without_sasl();
-        if !may || small || self.has_lost || self.has_switched {
+        if !may || small {
             return;
         }
         let now_ms = self.now_ms;

@@ -185,19 +185,20 @@ impl Witness {
             if is_open {
                 producer.lost(asked, is_certain, now_ms);
             }
-            if matches!(said.error, 45 | 59) || said.error == 47 && asked.batch.epoch >= producer.epoch {
-                producer.heat = Heat::Unsure;
-            }
         }
         match said.error {
             0 | 46 => self.succeeded(asked, said, step, now_ms),
             3 | 56 | 100 => self.doubt(asked.place(), step),
+            45 if !self.may_be_expected(asked) => {}
             45 | 47 | 59 => {
-                if let Some(producer) = self.producer(asked) {
+                if let Some(producer) = self.producer(asked).filter(|producer| asked.batch.epoch >= producer.epoch) {
                     producer.unusual = true;
+                    producer.heat = Heat::Unsure;
                 }
-                // Of the expected sequence it may say that the log is not what it was.
-                self.begin_anew(asked.partition, step);
+                if said.error == 45 {
+                    // Of the expected sequence it says that the log is not what it was.
+                    self.begin_anew(asked.partition, step);
+                }
             }
             _ => {}
         }

@@ -176,6 +176,17 @@ impl Witness {
         self.in_epoch(producer, asked, is_open, now_ms)
     }
 
+    /// Whether a batch, when it was sent, may have been the one that had to be next. Of transactions nothing is foretold.
+    pub(super) fn may_be_expected(&self, asked: &Asked) -> bool {
+        let key = asked.batch.key();
+        let producer = self.partitions.get(&asked.place()).and_then(|it| it.producers.get(&key.producer_id));
+        let is_ahead = |producer: &Producer| {
+            let newest = producer.newest_first().first().map_or(key.base, |batch| batch.end());
+            producer.heat == Heat::Hot && (key.epoch != producer.epoch || is_after(key.base, newest))
+        };
+        !asked.batch.transactional && !producer.is_some_and(is_ahead)
+    }
+
     fn in_epoch(&self, producer: &Producer, asked: &Asked, is_open: bool, now_ms: u64) -> Option<&'static [Verdict]> {
         let key = asked.batch.key();
         let acked = producer.newest_first();

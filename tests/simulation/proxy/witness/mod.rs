@@ -84,6 +84,8 @@ struct Producer {
 struct Partition {
     producers: HashMap<i64, Producer>,
     intervals: Vec<(i64, i64, Option<Key>)>,
+    /// Those that the proxy has forgotten, or not.
+    perhaps: Vec<(i64, i64, Option<Key>)>,
     /// Nothing that was sent before is proven.
     doubted: u64,
 }
@@ -191,7 +193,8 @@ impl Witness {
             3 | 56 | 100 => self.doubt(asked.place(), step),
             45 if !self.may_be_expected(asked) => {}
             45 | 47 | 59 => {
-                if let Some(producer) = self.producer(asked).filter(|producer| asked.batch.epoch >= producer.epoch) {
+                let is_present = |producer: &&mut Producer| said.error != 47 || asked.batch.epoch >= producer.epoch;
+                if let Some(producer) = self.producer(asked).filter(is_present) {
                     producer.unusual = true;
                     producer.heat = Heat::Unsure;
                 }
@@ -294,11 +297,12 @@ impl Witness {
         if contradicted {
             self.contradicts(place, step);
         }
-        let is_elsewhere = |(other, partition): (&Place, &Partition)| {
-            other.0 == place.0 && *other != place && partition.intervals.iter().rev().take(INTERVALS).any(contradicts)
+        let is_perhaps = |(other, partition): (&Place, &Partition)| {
+            let elsewhere = partition.intervals.iter().filter(|_| *other != place);
+            other.0 == place.0 && elsewhere.chain(&partition.perhaps).any(contradicts)
         };
-        if self.partitions.iter().any(is_elsewhere) {
-            // Under its other form, of which the proxy knows that it is the same topic, or not.
+        if self.partitions.iter().any(is_perhaps) {
+            // Under its other form, of which the proxy knows that it is the same topic, or not; or long ago.
             self.begin_anew(place.0, step);
         }
         if !late {
@@ -326,6 +330,7 @@ impl Witness {
         let partition = self.partitions.entry(place).or_default();
         partition.doubted = step;
         partition.intervals.clear();
+        partition.perhaps.clear();
         // Under its other form as well, perhaps.
         self.unsettle(place.0, step);
     }
@@ -334,7 +339,7 @@ impl Witness {
     fn begin_anew(&mut self, partition: usize, step: u64) {
         self.unsettle(partition, step);
         let same = self.partitions.iter_mut().filter(|((number, _), _)| *number == partition);
-        same.for_each(|(_, partition)| partition.intervals.clear());
+        same.for_each(|(_, partition)| partition.perhaps.append(&mut partition.intervals));
     }
 
     /// Whether anything is proven there is for the proxy to say.
@@ -453,7 +458,8 @@ impl Witness {
     pub(crate) fn note_wait(&mut self, ms: u64) {
         if ms >= IDLE_MS_MAX {
             // Whoever idles for so long is forgotten, and that it goes alone, and what it had where.
-            self.partitions.values_mut().for_each(|partition| partition.intervals.clear());
+            let partitions = self.partitions.values_mut();
+            partitions.for_each(|partition| partition.perhaps.append(&mut partition.intervals));
             let producers = self.partitions.values_mut().flat_map(|partition| partition.producers.values_mut());
             producers.for_each(Producer::idles);
         }

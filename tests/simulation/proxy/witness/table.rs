@@ -182,7 +182,8 @@ impl Witness {
         let producer = self.partitions.get(&asked.place()).and_then(|it| it.producers.get(&key.producer_id));
         let is_ahead = |producer: &Producer| {
             let newest = producer.newest_first().first().map_or(key.base, |batch| batch.end());
-            producer.heat == Heat::Hot && (key.epoch != producer.epoch || is_after(key.base, newest))
+            producer.heat == Heat::Hot
+                && (key.epoch > producer.epoch || key.epoch == producer.epoch && is_after(key.base, newest))
         };
         !asked.batch.transactional && !producer.is_some_and(is_ahead)
     }

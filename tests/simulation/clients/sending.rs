@@ -95,7 +95,7 @@ impl Client {
     ) {
         let place = random.below(entries.len());
         let (topic, index, _) = entries[place].clone();
-        let is_there = |at: usize| (&places[at].0 == &topic || &places[at].1 == &topic) && places[at].2 == index;
+        let is_there = |at: usize| [&places[at].0, &places[at].1].contains(&&topic) && places[at].2 == index;
         let here: Vec<&Batch> = self.sent.iter().filter(|(part, _)| is_there(*part)).map(|(_, batch)| batch).collect();
         let records = if here.is_empty() { entries[place].2.clone() } else { random.pick(&here).bytes() };
         entries.insert(place + random.below(2), (topic, index, records));

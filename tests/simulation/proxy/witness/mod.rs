@@ -183,10 +183,8 @@ impl Witness {
         self.lands(asked);
         let is_open = said.error != 0 && (said.base_offset >= 0 || UNKNOWN.contains(&said.error));
         let is_certain = asked.sent > self.linked_at;
-        if let Some(producer) = self.producer(asked) {
-            if is_open {
-                producer.lost(asked, is_certain, now_ms);
-            }
+        if let Some(producer) = self.producer(asked).filter(|_| is_open) {
+            producer.lost(asked, is_certain, now_ms);
         }
         match said.error {
             0 | 46 => self.succeeded(asked, said, step, now_ms),

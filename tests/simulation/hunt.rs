@@ -13,6 +13,8 @@ use crate::world::{self, Ending, Tally};
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) seeds: u64,
+    /// Those in which seqgate did nothing but forward, and logs were compared record by record.
+    pub(crate) same: u64,
     pub(crate) through: Tally,
     pub(crate) direct: Tally,
 }
@@ -24,6 +26,15 @@ pub(crate) struct Failure {
     pub(crate) problem: String,
     /// The shortest list of steps that still fails, told.
     pub(crate) story: Vec<String>,
+}
+
+/// Which run is wrong.
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    Through,
+    Direct,
+    /// Each by itself is right; together they are not.
+    Both,
 }
 
 thread_local! {
@@ -49,7 +60,7 @@ pub(crate) fn hunt(from: u64, count: u64, progress: &(impl Fn(u64) + Sync)) -> R
     let (next, done) = (AtomicU64::new(from), AtomicU64::new(0));
     let stop = AtomicBool::new(false);
     let totals = Mutex::new(Totals::default());
-    let failure = Mutex::new(None::<(u64, bool)>);
+    let failure = Mutex::new(None::<(u64, Which)>);
     let work = || {
         let mut own = Totals::default();
         while !stop.load(Ordering::Relaxed) {
@@ -59,15 +70,15 @@ pub(crate) fn hunt(from: u64, count: u64, progress: &(impl Fn(u64) + Sync)) -> R
             }
             let plan = Plan::of(seed);
             let (through, direct) = (run(&plan, false, false), run(&plan, true, false));
-            if through.problem.is_some() || direct.problem.is_some() {
+            let which = [Which::Through, Which::Direct, Which::Both];
+            if let Some(which) = which.into_iter().find(|which| which.problem(&through, &direct).is_some()) {
                 stop.store(true, Ordering::Relaxed);
                 let mut found = failure.lock().expect("nobody panics with it");
-                let is_direct = through.problem.is_none();
                 if found.is_none_or(|(known, _)| seed < known) {
-                    *found = Some((seed, is_direct));
+                    *found = Some((seed, which));
                 }
             }
-            own.add(&through.tally, &direct.tally);
+            own.add(&through, &direct);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
         }
         totals.lock().expect("nobody panics with it").merge(&own);
@@ -77,15 +88,19 @@ pub(crate) fn hunt(from: u64, count: u64, progress: &(impl Fn(u64) + Sync)) -> R
         (0..cores).for_each(|_| drop(scope.spawn(work)));
     });
     match failure.into_inner().expect("nobody panics with it") {
-        Some((seed, direct)) => Err(Box::new(shrink(seed, direct))),
+        Some((seed, which)) => Err(Box::new(shrink(seed, which))),
         None => Ok(totals.into_inner().expect("nobody panics with it")),
     }
 }
 
 /// Takes out of a failing run whatever it fails without.
-pub(crate) fn shrink(seed: u64, direct: bool) -> Failure {
+fn shrink(seed: u64, which: Which) -> Failure {
     let mut plan = Plan::of(seed);
-    let fails = |plan: &Plan| run(plan, direct, false).problem.is_some();
+    let run_both = |plan: &Plan, tells| (run(plan, false, tells), run(plan, true, tells));
+    let fails = |plan: &Plan| {
+        let (through, direct) = run_both(plan, false);
+        which.problem(&through, &direct).is_some()
+    };
     let mut size = plan.steps.len().div_ceil(2);
     while size > 0 {
         let mut at = 0;
@@ -104,8 +119,25 @@ pub(crate) fn shrink(seed: u64, direct: bool) -> Failure {
             size /= 2;
         }
     }
-    let ending = run(&plan, direct, true);
-    Failure { seed, problem: ending.problem.unwrap_or_default(), story: ending.story }
+    let (through, direct) = run_both(&plan, true);
+    let problem = which.problem(&through, &direct).unwrap_or_default();
+    let story = match which {
+        Which::Through => through.story,
+        Which::Direct => direct.story,
+        Which::Both => [through.story, vec!["# the same without seqgate".into()], direct.story].concat(),
+    };
+    Failure { seed, problem, story }
+}
+
+impl Which {
+    fn problem(self, through: &Ending, direct: &Ending) -> Option<String> {
+        match self {
+            Self::Through => through.problem.clone(),
+            Self::Direct => direct.problem.clone(),
+            Self::Both => (through.logs.is_some() && through.logs != direct.logs)
+                .then(|| "it did nothing but forward, and the logs are not those without it".into()),
+        }
+    }
 }
 
 /// The whole story of one seed.
@@ -114,14 +146,16 @@ pub(crate) fn tell(seed: u64, direct: bool) -> Ending {
 }
 
 impl Totals {
-    fn add(&mut self, through: &Tally, direct: &Tally) {
+    fn add(&mut self, through: &Ending, direct: &Ending) {
         self.seeds += 1;
-        self.through.merge(through);
-        self.direct.merge(direct);
+        self.same += u64::from(through.logs.is_some());
+        self.through.merge(&through.tally);
+        self.direct.merge(&direct.tally);
     }
 
     fn merge(&mut self, other: &Self) {
         self.seeds += other.seeds;
+        self.same += other.same;
         self.through.merge(&other.through);
         self.direct.merge(&other.direct);
     }

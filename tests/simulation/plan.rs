@@ -158,8 +158,12 @@ impl Setup {
 }
 
 fn client(random: &mut Random) -> (Family, i16, Option<Begins>) {
-    // Java is what most people have.
-    let family = if random.percent(25) { Family::Java } else { *random.pick(&Family::ALL) };
+    // Java is what most people have, and rude ones are those that find most.
+    let family = match random.below(100) {
+        0..25 => Family::Java,
+        25..35 => Family::Rude,
+        _ => *random.pick(&Family::ALL),
+    };
     let version = *random.pick(family.versions());
     let late = family.is_idempotent() && !family.is_transactional() && random.percent(15);
     let begins = late.then(|| {

@@ -83,7 +83,7 @@ fn search(from: u64, seeds: u64) -> ExitCode {
     eprintln!();
     match found {
         Ok(totals) => {
-            println!("{} seeds, nothing wrong", totals.seeds);
+            println!("{} seeds, nothing wrong; in {} it only forwarded", totals.seeds, totals.same);
             println!("through seqgate: {:?}", totals.through);
             println!("direct:          {:?}", totals.direct);
             ExitCode::SUCCESS

@@ -92,7 +92,9 @@ impl Client {
                 self.bump_epoch(1);
                 self.parts.iter_mut().for_each(|part| part.renumbers = true);
             }
-            Family::Rude => self.parts[at].next = queued.batch.base,
+            // It uses the numbers again, for something else.
+            Family::Rude if self.parts[at].next == queued.batch.end() => self.parts[at].next = queued.batch.base,
+            Family::Rude => {}
             Family::Plain => {}
         }
     }

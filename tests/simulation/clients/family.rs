@@ -17,7 +17,8 @@ pub(crate) enum Family {
     Sarama,
     /// Java with transactions; `true`: each in an epoch of its own (KIP-890).
     Transactional(bool),
-    /// Idempotent with whatever acks, without retries, and with a partition twice in a request now and then.
+    /// Idempotent with whatever acks and no promises: it sends again what it sent before, answered or not and of
+    /// earlier epochs as well, begins new epochs for no reason, and names a partition twice in a request now and then.
     Rude,
     /// Without a producer id.
     Plain,

@@ -83,6 +83,8 @@ pub(crate) struct Client {
     /// It left sequences out on purpose, once at least.
     pub(crate) skips: bool,
     correlation_id: i32,
+    /// What it sent last, with its partition, whatever became of it: only rude ones remember.
+    sent: VecDeque<(usize, Batch)>,
     /// The first sequence and epoch of a producer that has been there for long.
     begins: Option<(i32, i16)>,
 }
@@ -115,6 +117,7 @@ impl Client {
             born_in: 0,
             skips: false,
             correlation_id: 0,
+            sent: VecDeque::new(),
             begins,
         }
     }
@@ -178,6 +181,10 @@ impl Client {
             *known = None;
         }
         self.asked_for_id = false;
+        if self.family == Family::Rude && self.correlation_id % 4 != 0 {
+            // What is still on its way is of an epoch that is over.
+            self.bump_epoch(1);
+        }
         for at in 0..self.parts.len() {
             let (lost, kept) = std::mem::take(&mut self.parts[at].flying)
                 .into_iter()

@@ -11,6 +11,9 @@ const BY_ID: i16 = 13;
 /// Sequences that a client with a defect leaves out at a time.
 pub(crate) const SKIPPED: i64 = 3;
 
+/// Batches that a rude client remembers.
+const REMEMBERED: usize = 8;
+
 /// Records that a client makes of one partition at most: runs are short.
 const RECORDS_MAX: u32 = 40;
 
@@ -30,6 +33,9 @@ impl Client {
         }
         let correlation_id = self.next_correlation_id();
         let (family, acks) = (self.family, self.acks(random));
+        if family == Family::Rude && random.percent(4) {
+            self.bump_epoch(1);
+        }
         let mut entries = Vec::new();
         let from = random.below(self.parts.len());
         let count = self.parts.len();
@@ -40,7 +46,10 @@ impl Client {
             if makes && self.parts[at].waiting.is_empty() && self.parts[at].made < RECORDS_MAX {
                 self.make(at, random);
             }
-            let Some(queued) = self.parts[at].next_to_send(family, self.epoch, producer_id) else { continue };
+            let again = self.again_for_no_reason(at, random);
+            let next = again.or_else(|| self.parts[at].next_to_send(family, self.epoch, producer_id));
+            let Some(queued) = next else { continue };
+            self.remember(at, &queued.batch);
             let topic = if self.version >= BY_ID { &places[at].1 } else { &places[at].0 };
             entries.push((topic.clone(), places[at].2, queued.batch.bytes()));
             if acks == 0 {
@@ -53,10 +62,43 @@ impl Client {
         }
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         if family == Family::Rude && random.percent(10) {
-            entries.insert(0, entries[0].clone());
+            self.name_twice(&mut entries, places, random);
         }
         let transactional_id = self.transactional_id();
         Some(Request { version: self.version, correlation_id, acks, timeout_ms: 1000, transactional_id, entries })
+    }
+
+    /// A batch that it has sent before, whatever became of it.
+    fn again_for_no_reason(&self, at: usize, random: &mut Random) -> Option<Queued> {
+        let here: Vec<&Batch> = self.sent.iter().filter(|(part, _)| *part == at).map(|(_, batch)| batch).collect();
+        let again = !here.is_empty() && random.percent(40);
+        again.then(|| Queued { batch: (*random.pick(&here)).clone(), attempts: 1 })
+    }
+
+    fn remember(&mut self, at: usize, batch: &Batch) {
+        if self.family != Family::Rude {
+            return;
+        }
+        self.sent.retain(|(part, known)| (*part, known) != (at, batch));
+        self.sent.push_back((at, batch.clone()));
+        if self.sent.len() > REMEMBERED {
+            self.sent.pop_front();
+        }
+    }
+
+    /// A partition stands twice in its request: with the same batch, or with another one.
+    fn name_twice(
+        &self,
+        entries: &mut Vec<(TopicKey, i32, Vec<u8>)>,
+        places: &[(TopicKey, TopicKey, i32)],
+        random: &mut Random,
+    ) {
+        let place = random.below(entries.len());
+        let (topic, index, _) = entries[place].clone();
+        let is_there = |at: usize| [&places[at].0, &places[at].1].contains(&&topic) && places[at].2 == index;
+        let here: Vec<&Batch> = self.sent.iter().filter(|(part, _)| is_there(*part)).map(|(_, batch)| batch).collect();
+        let records = if here.is_empty() { entries[place].2.clone() } else { random.pick(&here).bytes() };
+        entries.insert(place + random.below(2), (topic, index, records));
     }
 
     fn acks(&self, random: &mut Random) -> i16 {

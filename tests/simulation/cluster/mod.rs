@@ -132,10 +132,14 @@ impl Cluster {
         })
     }
 
-    /// Whether brokers were given two batches of one producer, epoch and range: they take the second for the first.
-    pub(crate) fn has_twice(&self, batch: &Batch) -> bool {
+    /// Whether another batch of one producer, epoch and range was committed in this partition: brokers take the second
+    /// for the first.
+    pub(crate) fn has_twice(&self, partition: usize, batch: &Batch) -> bool {
+        let (topic, index) = (partition / self.make.partitions, (partition % self.make.partitions) as i32);
+        let is_here = |id: u8| self.topic_of(id) == Some(topic);
         let is_other = |it: &Batch| it.key() == batch.key() && it.records != batch.records;
-        self.committed.values().flatten().any(is_other)
+        let here = self.committed.iter().filter(|((id, at, _), _)| *at == index && is_here(*id));
+        here.flat_map(|(_, batches)| batches).any(is_other)
     }
 
     /// The topic that has or had this id.

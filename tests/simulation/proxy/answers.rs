@@ -6,8 +6,7 @@ use seqgate_protocol::session::{Learnt, Ledger, Local, Settled};
 use seqgate_protocol::wire::head::ApiKey;
 use seqgate_protocol::wire::learn::Learner;
 
-use super::{Api, Asked, Frame, Settle, Slot};
-use crate::memory::Handle;
+use super::{Api, Asked, Connection, Frame, Settle, Slot};
 use crate::wire::{Response, Said};
 use crate::world::World;
 
@@ -26,7 +25,7 @@ impl World {
                 self.learn(at, api, &frame.bytes);
                 self.give(at, frame);
             }
-            Some(Slot::Local(_)) | None => self.fail("an answer came that was not due".into()),
+            Some(Slot::Local(..)) | None => self.fail("an answer came that was not due".into()),
         }
         self.note_served(at);
         self.release(at);
@@ -36,11 +35,12 @@ impl World {
     /// A connection that was told nothing leads where the others of its proxy lead.
     pub(super) fn follow(&mut self, at: usize) {
         let connection = &mut self.connections[at];
-        let ledger = &self.proxies[connection.proxy].ledger;
-        if let Some(session) = connection.session.as_mut().filter(|session| !session.ledger().is_same(ledger))
+        let (ledger, handle) = self.proxies[connection.proxy].home();
+        if let Some(session) = connection.session.as_mut().filter(|session| !session.ledger().is_same(handle))
             && !connection.is_told
         {
-            assert!(session.switch(ledger.clone()), "clusters change too often");
+            assert!(session.switch(handle.clone()), "clusters change too often");
+            connection.ledger = ledger;
         }
     }
 
@@ -58,10 +58,12 @@ impl World {
         let Settle { pending, asked, sent, .. } = &settle;
         self.tell(|| told(at, asked, sent, &response));
         for place in sent {
-            self.note_answered(at, &asked[*place], &response);
+            self.note_answered(at, settle.ledger, &asked[*place], &response);
         }
         debug_assert!(pending.is_some(), "there is a proxy");
-        let Settle { pending: Some(pending), asked, sent, request, correlation_id, version } = settle else { return };
+        let Settle { pending: Some(pending), asked, sent, request, correlation_id, version, .. } = settle else {
+            return;
+        };
         let session = self.connections[at].session.as_mut().expect("there is a proxy");
         let mut gaps = Vec::new();
         let settled = session.settle(pending, &frame.bytes, Millis(self.now_ms), &mut |event| {
@@ -76,6 +78,8 @@ impl World {
             Settled::Merged(bytes) if !is_whole => {
                 let merged = Response::read(version, &bytes);
                 self.judge_merged(&request, &sent, &response, &merged);
+                let kept = asked.iter().enumerate().filter(|(place, _)| !sent.contains(place));
+                kept.for_each(|(_, asked)| self.judge_leaving(at, asked));
                 self.give(at, Frame { bytes, ..frame });
             }
             Settled::Reset if !is_whole => {
@@ -86,13 +90,17 @@ impl World {
         }
     }
 
-    fn note_answered(&mut self, at: usize, asked: &Asked, response: &Response) {
+    fn note_answered(&mut self, at: usize, ledger: usize, asked: &Asked, response: &Response) {
         let is_it = |said: &&Said| said.topic == asked.topic && said.partition == asked.index;
-        let proxy = self.connections[at].proxy;
-        let witness = &mut self.proxies[proxy].witness;
-        match response.said.iter().find(is_it) {
-            Some(said) => witness.answered(asked, said, self.step, self.now_ms),
-            None => witness.unanswered(asked),
+        let Connection { proxy, ledger: present, .. } = self.connections[at];
+        let (step, now_ms) = (self.step, self.now_ms);
+        let Some(said) = response.said.iter().find(is_it) else {
+            return self.proxies[proxy].witness(ledger).unanswered(asked, now_ms);
+        };
+        self.proxies[proxy].witness(ledger).answered(asked, said, step, now_ms);
+        if present != ledger && matches!(said.error, 3 | 56 | 100) {
+            // The same broker says it, whichever cluster the request was thought to go to.
+            self.proxies[proxy].witness(present).is_gone(asked, step);
         }
     }
 
@@ -105,13 +113,14 @@ impl World {
 
     /// Answers made here leave when nothing is due before them.
     pub(crate) fn release(&mut self, at: usize) {
-        while matches!(self.connections[at].slots.front(), Some(Slot::Local(_))) {
-            let Some(Slot::Local(local)) = self.connections[at].slots.pop_front() else { return };
+        while matches!(self.connections[at].slots.front(), Some(Slot::Local(..))) {
+            let Some(Slot::Local(local, asked)) = self.connections[at].slots.pop_front() else { return };
             if !self.connections[at].client_here {
                 continue;
             }
             let session = self.connections[at].session.as_ref().expect("there is a proxy");
             if session.still_holds(&local, Millis(self.now_ms)) {
+                asked.iter().for_each(|asked| self.judge_leaving(at, asked));
                 self.give_local(at, &local);
             } else {
                 self.tally.resets += 1;
@@ -138,7 +147,7 @@ impl World {
             Api::InitProducerId => (ApiKey::INIT_PRODUCER_ID, 4),
             Api::Produce(_) => return,
         };
-        self.witness_learns(at, api, bytes);
+        let step = self.step;
         let connection = &mut self.connections[at];
         connection.is_told |= api == Api::Metadata;
         let proxy = &mut self.proxies[connection.proxy];
@@ -147,25 +156,14 @@ impl World {
         let mut learner = Learner::new(key, version).expect("it is learnt from");
         for piece in bytes[4..].chunks(11) {
             learner.feed(piece, &mut |fact| {
-                let learnt = session.learn(fact, version, &present, &mut |_| {});
-                let Learnt::ClusterId(id) = learnt else { return };
-                let id = String::from_utf8_lossy(id).into_owned();
-                let known = session.ledger().0.id.borrow().clone();
-                match known {
-                    None => *session.ledger().0.id.borrow_mut() = Some(id),
-                    Some(known) if known == id => {}
-                    Some(_) => {
-                        session.ledger().each_tracker(|tracker| tracker.end_cluster());
-                        if proxy.ledger.0.id.borrow().as_ref() != Some(&id) {
-                            proxy.ledger = Handle::new(proxy.limits);
-                            *proxy.ledger.0.id.borrow_mut() = Some(id);
-                        }
-                        assert!(session.switch(proxy.ledger.clone()), "clusters change too often");
-                    }
-                }
+                let Learnt::ClusterId(id) = session.learn(fact, version, &present, &mut |_| {}) else { return };
+                let (ledger, handle) = proxy.identify(connection.ledger, &String::from_utf8_lossy(id), step);
+                assert!(session.switch(handle), "clusters change too often");
+                connection.ledger = ledger;
             });
         }
         assert!(learner.finished(), "an answer was not read to its end");
+        self.witness_learns(at, api, bytes);
     }
 }
 

@@ -33,8 +33,8 @@ pub(crate) struct Frame {
 pub(crate) enum Slot {
     /// The broker's, to what it was sent of a produce request.
     Settle(Box<Settle>),
-    /// One made here.
-    Local(Box<Local>),
+    /// One made here, to these.
+    Local(Box<Local>, Vec<Asked>),
     /// The broker's, to anything else.
     Pass(Api),
 }
@@ -46,6 +46,8 @@ pub(crate) struct Settle {
     pub(crate) pending: Option<Pending>,
     pub(crate) correlation_id: i32,
     pub(crate) version: i16,
+    /// Which of the proxy's ledgers it was noted in.
+    pub(crate) ledger: usize,
     /// What the client asked for, and which of its entries the broker was sent.
     pub(crate) asked: Vec<Asked>,
     pub(crate) sent: Vec<usize>,
@@ -59,6 +61,8 @@ pub(crate) struct Connection {
     pub(crate) broker: usize,
     pub(crate) proxy: usize,
     pub(crate) session: Option<Session<Handle>>,
+    /// Which of its proxy's ledgers it goes by.
+    pub(crate) ledger: usize,
     pub(crate) from_client: VecDeque<Frame>,
     /// The first frame from the client was told to wait.
     pub(crate) held: bool,
@@ -80,13 +84,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) const fn new(ends: (usize, usize, usize), session: Option<Session<Handle>>) -> Self {
+    pub(crate) fn new(ends: (usize, usize, usize), session: Option<(Session<Handle>, usize)>) -> Self {
         let (client, proxy, broker) = ends;
+        let ledger = session.as_ref().map_or(0, |(_, ledger)| *ledger);
+        let session = session.map(|(session, _)| session);
         Self {
             client,
             broker,
             proxy,
             session,
+            ledger,
             from_client: VecDeque::new(),
             held: false,
             slots: VecDeque::new(),

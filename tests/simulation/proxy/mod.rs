@@ -16,14 +16,16 @@ pub(crate) use witness::{Asked, IDLE_MS_MAX, Witness};
 /// One instance.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    pub(crate) ledger: Handle,
+    /// One for each cluster that its connections were taken to lead to, with what was shown to it.
+    ledgers: Vec<(Handle, Witness)>,
+    /// Where connections lead that were told nothing.
+    current: usize,
     pub(crate) limits: TrackerLimits,
     pub(crate) policy: Policy,
     /// Goes up when a connection to a broker ends in a way that the proxy did not cause, and when the last one ends.
     generations: Vec<u32>,
     open: Vec<u32>,
     serves_without_sasl: bool,
-    pub(crate) witness: Witness,
     next_connection: u32,
     /// It began after others had produced.
     pub(crate) has_restarted: bool,
@@ -32,13 +34,13 @@ pub(crate) struct Proxy {
 impl Proxy {
     pub(crate) fn new(limits: TrackerLimits, policy: Policy, brokers: usize) -> Self {
         Self {
-            ledger: Handle::new(limits),
+            ledgers: vec![(Handle::new(limits), Witness::new(&limits))],
+            current: 0,
             limits,
             policy,
             generations: vec![0; brokers],
             open: vec![0; brokers],
             serves_without_sasl: false,
-            witness: Witness::new(limits.proof_ttl_ms, limits.window),
             next_connection: 0,
             has_restarted: false,
         }
@@ -49,10 +51,46 @@ impl Proxy {
         *self = Self { has_restarted: true, ..Self::new(self.limits, self.policy, self.generations.len()) };
     }
 
-    pub(crate) fn connect(&mut self, broker: usize) -> Session<Handle> {
+    /// A session, and the ledger that it begins with.
+    pub(crate) fn connect(&mut self, broker: usize) -> (Session<Handle>, usize) {
         self.open[broker] += 1;
         self.next_connection += 1;
-        Session::new(ConnectionId(self.next_connection - 1), self.ledger.clone())
+        (Session::new(ConnectionId(self.next_connection - 1), self.ledgers[self.current].0.clone()), self.current)
+    }
+
+    pub(crate) fn witness(&mut self, ledger: usize) -> &mut Witness {
+        &mut self.ledgers[ledger].1
+    }
+
+    pub(crate) fn witnesses(&mut self) -> impl Iterator<Item = &mut Witness> {
+        self.ledgers.iter_mut().map(|(_, witness)| witness)
+    }
+
+    /// Where a connection leads that was told nothing.
+    pub(crate) fn home(&self) -> (usize, &Handle) {
+        (self.current, &self.ledgers[self.current].0)
+    }
+
+    /// A connection that was taken to lead to `from` is told the id of its cluster, and where that is kept (T15):
+    /// what is left ends.
+    pub(crate) fn identify(&mut self, from: usize, id: &str, step: u64) -> (usize, Handle) {
+        let has = |(handle, _): &(Handle, Witness)| handle.0.id.borrow().as_deref() == Some(id);
+        let found = match self.ledgers.iter().position(has) {
+            Some(found) => found,
+            None if self.ledgers[from].0.0.id.borrow().is_none() => from,
+            None => {
+                let witness = Witness::new(&self.limits);
+                self.ledgers.push((Handle::new(self.limits), witness));
+                self.ledgers.len() - 1
+            }
+        };
+        *self.ledgers[found].0.0.id.borrow_mut() = Some(id.into());
+        let home = std::mem::replace(&mut self.current, found);
+        for left in [from, home].into_iter().filter(|left| *left != found) {
+            self.ledgers[left].0.each_tracker(|tracker| tracker.end_cluster());
+            self.ledgers[left].1.ends(step);
+        }
+        (found, self.ledgers[found].0.clone())
     }
 
     /// The connection to a broker has ended.
@@ -87,22 +125,26 @@ impl Proxy {
 
     /// What idles for too long is forgotten.
     pub(crate) fn sweep(&self, now_ms: u64) {
-        self.ledger.each_tracker(|tracker| tracker.sweep(1_000, Millis(now_ms)));
+        for (handle, _) in &self.ledgers {
+            handle.each_tracker(|tracker| tracker.sweep(1_000, Millis(now_ms)));
+        }
     }
 
     /// Producers, batches in flight, of unknown outcome and open altogether, and bytes.
     pub(crate) fn usage(&self, now_ms: u64) -> Usage {
-        let mut usage = Usage::default();
-        self.ledger.each_tracker(|tracker| {
-            usage.producers += tracker.producers();
-            usage.open += tracker.open_attempts();
-            usage.bytes += tracker.bytes();
-            tracker.report(0, 10_000, Millis(now_ms), |report| {
-                usage.pending += u32::from(report.pending);
-                usage.unknown += u32::from(report.unknown);
-                true
+        let mut usage = Usage { ledgers: self.ledgers.len() as u32, ..Usage::default() };
+        for (handle, _) in &self.ledgers {
+            handle.each_tracker(|tracker| {
+                usage.producers += tracker.producers();
+                usage.open += tracker.open_attempts();
+                usage.bytes += tracker.bytes();
+                tracker.report(0, 10_000, Millis(now_ms), |report| {
+                    usage.pending += u32::from(report.pending);
+                    usage.unknown += u32::from(report.unknown);
+                    true
+                });
             });
-        });
+        }
         usage
     }
 }
@@ -110,6 +152,7 @@ impl Proxy {
 /// What a proxy's trackers hold.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
+    pub(crate) ledgers: u32,
     pub(crate) producers: u32,
     pub(crate) pending: u32,
     pub(crate) unknown: u32,

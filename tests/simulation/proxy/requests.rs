@@ -98,7 +98,7 @@ impl World {
                 if self.policy(at).mode != Mode::Dedupe {
                     self.fail("a batch was answered in observe mode".into());
                 }
-                self.connections[at].slots.push_back(Slot::Local(Box::new(local)));
+                self.connections[at].slots.push_back(Slot::Local(Box::new(local), asked));
             }
             Admission::Hold => {
                 self.tally.held += 1;
@@ -125,7 +125,8 @@ impl World {
         if let Some(pending) = pending {
             let sent = (0..asked.len()).collect();
             let (version, correlation_id) = (request.version, request.correlation_id);
-            let settle = Settle { pending: Some(pending), correlation_id, version, asked, sent, request };
+            let ledger = self.connections[at].ledger;
+            let settle = Settle { pending: Some(pending), correlation_id, version, ledger, asked, sent, request };
             self.connections[at].slots.push_back(Slot::Settle(Box::new(settle)));
         }
         self.connections[at].to_broker.push_back(frame);
@@ -146,7 +147,8 @@ impl World {
             }
         }
         let (version, correlation_id) = (request.version, request.correlation_id);
-        let settle = Settle { pending: Some(pending), correlation_id, version, asked, sent, request };
+        let ledger = self.connections[at].ledger;
+        let settle = Settle { pending: Some(pending), correlation_id, version, ledger, asked, sent, request };
         self.connections[at].slots.push_back(Slot::Settle(Box::new(settle)));
         self.connections[at].to_broker.push_back(Frame { bytes: left, ..frame });
     }
@@ -190,18 +192,18 @@ impl World {
             return self.forward(at, frame, request, asked, pending);
         }
         session.cut_stream(streamed, &present);
+        asked.iter().for_each(|asked| self.witness(at).cut_off(asked));
         self.tally.resets += 1;
         self.client_goes(at, true);
     }
 
     fn note_forwarded(&mut self, at: usize, asked: &Asked) {
-        let proxy = self.connections[at].proxy;
         // In observe mode nothing is held back, and a duplicate that cannot be left out of its request is not the next.
         // Nor is it known who goes alone when producers are evicted.
-        let is_old =
-            self.proxies[proxy].witness.proof(asked, self.now_ms).is_ok() || self.setup.limits.producers_max < SMALL;
-        let problem = self.proxies[proxy].witness.forwarded(asked).filter(|_| !is_old);
-        if let Some(problem) = problem.filter(|_| self.policy(at).mode == Mode::Dedupe && !self.has_switched) {
+        let now_ms = self.now_ms;
+        let is_old = self.witness(at).proof(asked, now_ms).is_ok() || self.setup.limits.producers_max < SMALL;
+        let problem = self.witness(at).forwarded(asked).filter(|_| !is_old);
+        if let Some(problem) = problem.filter(|_| self.policy(at).mode == Mode::Dedupe) {
             self.fail(problem);
         }
     }
@@ -223,6 +225,7 @@ impl World {
             if asked.batch.is_idempotent() && reported.key != Some(asked.batch.key()) {
                 self.fail(format!("{reported:?} was reported of {:?}", asked.batch));
             }
+            self.judge_verdict(at, asked, reported.verdict);
             self.judge_gap(at, asked, reported.verdict, reported.is_new_gap);
         }
     }

@@ -54,7 +54,8 @@ impl World {
         for at in self.live.clone() {
             self.step += 1;
             while self.connections[at].broker_here && !self.connections[at].from_client.is_empty() {
-                self.proxy_takes(at, random);
+                // Of its own, so that a proxy takes nothing of what the others are drawn from.
+                self.proxy_takes(at, &mut Random::new(self.step));
                 if self.connections[at].held {
                     break;
                 }
@@ -84,8 +85,8 @@ impl World {
         for at in 0..self.proxies.len() {
             let usage = self.proxies[at].usage(self.now_ms);
             let limits = self.proxies[at].limits;
-            // Each of the trackers has room for one of its own, and what is in flight is not evicted.
-            let producers_max = limits.producers_max * 2 + usage.pending + usage.unknown;
+            // Each of the trackers of each cluster has room for one of its own, and what is in flight is not evicted.
+            let producers_max = limits.producers_max * 2 * usage.ledgers + usage.pending + usage.unknown;
             if usage.producers > producers_max {
                 self.fail(format!("{} producers where {} are allowed", usage.producers, limits.producers_max));
             }

@@ -29,7 +29,7 @@ impl World {
         connection.client_here = false;
         connection.to_client.clear();
         connection.awaited.clear();
-        connection.slots.retain(|slot| !matches!(slot, Slot::Local(_)));
+        connection.slots.retain(|slot| !matches!(slot, Slot::Local(..)));
         let client = connection.client;
         self.clients[client].lose(at);
         self.tell(|| format!("close c{at}"));
@@ -57,14 +57,15 @@ impl World {
         self.tell(|| if by_broker { format!("lose c{at}") } else { format!("# c{at} ends") });
         let connection = &mut self.connections[at];
         self.proxies[connection.proxy].disconnect(connection.broker, by_broker);
+        let now_ms = self.now_ms;
         for slot in std::mem::take(&mut self.connections[at].slots) {
             if let Slot::Settle(settle) = slot {
                 let connection = &mut self.connections[at];
                 if let (Some(pending), Some(session)) = (settle.pending, &connection.session) {
                     session.abandon(pending, Millis(self.now_ms));
                 }
-                let witness = &mut self.proxies[connection.proxy].witness;
-                settle.asked.iter().for_each(|asked| witness.unanswered(asked));
+                let witness = self.proxies[connection.proxy].witness(settle.ledger);
+                settle.asked.iter().for_each(|asked| witness.unanswered(asked, now_ms));
             }
         }
     }
@@ -80,6 +81,7 @@ impl World {
         let connection = &self.connections[at];
         let is_owed =
             if self.direct { false } else { connection.slots.iter().any(|slot| matches!(slot, Slot::Settle(_))) };
+        self.has_orphans |= is_owed && connection.broker_here && !connection.client_here;
         if connection.broker_here && !connection.client_here && connection.from_client.is_empty() && !is_owed {
             self.upstream_ends(at, true, false);
         }

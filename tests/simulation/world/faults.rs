@@ -5,6 +5,7 @@ use seqgate_protocol::session::Mode;
 use super::World;
 use crate::clients::Family;
 use crate::plan::Act;
+use crate::proxy::Witness;
 use crate::random::Random;
 
 /// What brokers say of batches when they have trouble: not stored, perhaps stored, stored and not replicated, too
@@ -39,7 +40,7 @@ impl World {
                 let seconds = *random.pick(&[1, 20, 100, 200, 301, 4_000]);
                 self.tell(|| format!("wait {seconds}s"));
                 self.now_ms += 1000 * seconds;
-                self.proxies.iter_mut().for_each(|proxy| proxy.witness.note_wait(1000 * seconds));
+                self.witnesses().for_each(|witness| witness.note_wait(1000 * seconds));
             }
             Act::RestartProxy => {
                 let proxy = random.below(self.proxies.len());
@@ -92,8 +93,12 @@ impl World {
     /// The cluster loses everything; its numbers start again.
     fn wipe(&mut self, random: &mut Random) {
         self.tell(|| "# the cluster loses everything".into());
-        (0..self.setup.make.brokers).for_each(|broker| self.broker_ends(broker));
-        self.cluster.wipe(random.percent(30));
+        let is_another = random.percent(40);
+        // Something between proxy and brokers may keep the connections and lead them to another cluster.
+        if !is_another || random.percent(40) {
+            (0..self.setup.make.brokers).for_each(|broker| self.broker_ends(broker));
+        }
+        self.cluster.wipe(is_another);
         self.has_lost = true;
         for client in 0..self.clients.len() {
             if random.percent(60) {
@@ -116,7 +121,7 @@ impl World {
 
     pub(super) fn sweep(&mut self) {
         self.tell(|| "sweep".into());
-        self.proxies.iter_mut().for_each(|proxy| proxy.witness.note_unusual());
+        self.witnesses().for_each(Witness::note_unusual);
         self.proxies.iter().for_each(|proxy| proxy.sweep(self.now_ms));
     }
 

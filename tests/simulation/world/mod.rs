@@ -12,10 +12,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use seqgate_protocol::session::Policy;
 
+use crate::batch::Batch;
 use crate::clients::Client;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Partition};
 use crate::plan::{Act, Plan, Setup};
-use crate::proxy::{Connection, Proxy};
+use crate::proxy::{Connection, Proxy, Witness};
 use crate::random::Random;
 use crate::wire::TopicKey;
 
@@ -35,6 +36,8 @@ pub(crate) struct Tally {
     pub(crate) held: u64,
     pub(crate) resets: u64,
     pub(crate) gaps: u64,
+    /// Verdicts that were certain, and compared.
+    pub(crate) judged: u64,
     pub(crate) steps: u64,
 }
 
@@ -50,6 +53,7 @@ impl Tally {
         self.held += other.held;
         self.resets += other.resets;
         self.gaps += other.gaps;
+        self.judged += other.judged;
         self.steps += other.steps;
     }
 }
@@ -72,6 +76,8 @@ pub(crate) struct World {
     pub(crate) has_switched: bool,
     /// Something that was committed is gone, or a topic is another one.
     has_lost: bool,
+    /// A client went while its proxy waited for answers that it was owed: with nothing between, nobody does.
+    has_orphans: bool,
     pub(crate) tally: Tally,
     story: Option<Vec<String>>,
     problem: Option<String>,
@@ -81,6 +87,9 @@ pub(crate) struct World {
 #[derive(Clone, Debug)]
 pub(crate) struct Ending {
     pub(crate) tally: Tally,
+    /// What stands in each partition; absent where a proxy did anything but forward, or had orphans: from then on the run
+    /// takes another course than without it.
+    pub(crate) logs: Option<Vec<Vec<(i64, Batch)>>>,
     /// What was wrong first.
     pub(crate) problem: Option<String>,
     /// What happened, for people; if it was asked for.
@@ -103,7 +112,8 @@ pub(crate) fn run(plan: &Plan, direct: bool, tells: bool) -> Ending {
         // What the panic said is on standard error.
         world.fail("a panic".into());
     }
-    Ending { tally: world.tally, problem: world.problem, story: world.story.unwrap_or_default() }
+    let logs = world.only_forwards().then(|| world.logs());
+    Ending { tally: world.tally, logs, problem: world.problem, story: world.story.unwrap_or_default() }
 }
 
 impl World {
@@ -129,6 +139,7 @@ impl World {
             direct,
             has_switched: false,
             has_lost: false,
+            has_orphans: false,
             tally: Tally::default(),
             story: tells.then(Vec::new),
             problem: None,
@@ -174,6 +185,16 @@ impl World {
         }
     }
 
+    fn only_forwards(&self) -> bool {
+        let Tally { answered, stripped, held, resets, .. } = self.tally;
+        answered + stripped + held + resets == 0 && !self.has_orphans
+    }
+
+    fn logs(&self) -> Vec<Vec<(i64, Batch)>> {
+        let log = |it: &Partition| it.log.batches().map(|(offset, batch)| (offset, batch.clone())).collect();
+        self.cluster.partitions.iter().map(log).collect()
+    }
+
     /// One of the connections on which something can happen.
     fn pick(&self, random: &mut Random, can: impl Fn(&Connection) -> bool) -> Option<usize> {
         let able: Vec<usize> = self.live.iter().copied().filter(|at| can(&self.connections[*at])).collect();
@@ -182,6 +203,16 @@ impl World {
 
     pub(crate) fn policy(&self, at: usize) -> Policy {
         self.proxies[self.connections[at].proxy].policy
+    }
+
+    /// The witness of what a connection goes by.
+    pub(crate) fn witness(&mut self, at: usize) -> &mut Witness {
+        let Connection { proxy, ledger, .. } = self.connections[at];
+        self.proxies[proxy].witness(ledger)
+    }
+
+    fn witnesses(&mut self) -> impl Iterator<Item = &mut Witness> {
+        self.proxies.iter_mut().flat_map(Proxy::witnesses)
     }
 
     /// The number of a partition as a request names it, whichever topic the name or id stands for now.

@@ -15,14 +15,23 @@ const ANSWERED_MIN: i16 = 3;
 impl World {
     /// A batch is answered without the broker: it must be proven.
     pub(crate) fn judge_answer(&mut self, at: usize, asked: &Asked) {
-        let witness = &mut self.proxies[self.connections[at].proxy].witness;
-        let proof = witness.proof(asked, self.now_ms);
+        let now_ms = self.now_ms;
+        let witness = self.witness(at);
+        let proof = witness.proof(asked, now_ms);
         witness.gave(asked);
         if let Err(why) = proof {
             self.fail(format!("a false ack of {:?} on partition {}: {why}", asked.batch, asked.partition));
         }
         if asked.batch.transactional || asked.opaque || asked.acks == 0 {
             self.fail(format!("{:?} is not to be answered here", asked.batch));
+        }
+    }
+
+    /// What was answered without the broker leaves: it must be proven still (T22).
+    pub(crate) fn judge_leaving(&mut self, at: usize, asked: &Asked) {
+        let now_ms = self.now_ms;
+        if let Err(why) = self.witness(at).proof(asked, now_ms) {
+            self.fail(format!("a false ack of {:?} leaves for partition {}: {why}", asked.batch, asked.partition));
         }
     }
 
@@ -37,15 +46,32 @@ impl World {
             && request.transactional_id.is_none()
             && !asked.iter().any(|asked| asked.opaque || asked.batch.transactional)
             && proxy.serves_without_sasl();
-        if !may || small || self.has_lost || self.has_switched {
+        // After all was lost one producer id is two producers', under two forms of its topic perhaps (T9).
+        if !may || small || self.cluster.wipes > 0 {
             return;
         }
-        let proven = |asked: &&Asked| proxy.witness.must_answer(asked, self.now_ms);
+        let now_ms = self.now_ms;
+        let witness = &*self.witness(at);
+        let proven = |asked: &&Asked| witness.must_answer(asked, now_ms);
         let count = asked.iter().filter(proven).count();
         if let Some(asked) = asked.iter().find(proven)
             && (count == request.entries.len() || policy.mixed == Mixed::Strip)
         {
             self.fail(format!("{:?} is proven on partition {} and forwarded", asked.batch, asked.partition));
+        }
+    }
+
+    /// A batch is called what it is, where that is certain.
+    pub(crate) fn judge_verdict(&mut self, at: usize, asked: &Asked, verdict: Verdict) {
+        // With little room any producer may be forgotten; after all was lost one producer id is two producers'.
+        if self.setup.limits.producers_max < SMALL || self.cluster.wipes > 0 {
+            return;
+        }
+        let now_ms = self.now_ms;
+        let Some(allowed) = self.witness(at).verdicts(asked, now_ms) else { return };
+        self.tally.judged += 1;
+        if !allowed.contains(&verdict) {
+            self.fail(format!("{:?} on partition {} is {allowed:?}, not {verdict:?}", asked.batch, asked.partition));
         }
     }
 
@@ -67,8 +93,8 @@ impl World {
         if (is_new || verdict == Verdict::Gap) && is_honest && may_know {
             return self.fail(format!("{:?} is called a gap", asked.batch));
         }
-        let proxy = &self.proxies[self.connections[at].proxy];
-        let expected = proxy.witness.expected(asked, self.now_ms);
+        let now_ms = self.now_ms;
+        let expected = self.witness(at).expected(asked, now_ms);
         let is_first = expected.is_some_and(|expected| advance(expected, SKIPPED) == asked.batch.base);
         // Sent once more, it is a retry.
         let is_first = is_first && !matches!(verdict, Verdict::Retry | Verdict::Duplicate);
@@ -114,7 +140,7 @@ impl World {
     pub(crate) fn witness_learns(&mut self, at: usize, api: Api, bytes: &[u8]) {
         let partitions = self.setup.make.partitions;
         let step = self.step;
-        let witness = &mut self.proxies[self.connections[at].proxy].witness;
+        let witness = self.witness(at);
         if api == Api::InitProducerId {
             let id = i64::from_be_bytes(bytes[15..23].try_into().expect("eight bytes"));
             let epoch = i16::from_be_bytes([bytes[23], bytes[24]]);
@@ -122,7 +148,6 @@ impl World {
             return self.tell(|| format!("c{at}< {id}/{epoch}"));
         }
         let (cluster, topics) = crate::cluster::read_metadata(bytes);
-        witness.cluster_is(cluster, step);
         let mut words = format!("c{at}< cluster=cluster-{cluster}");
         for (number, (name, id)) in topics.iter().enumerate() {
             witness.linked(name, *id, number * partitions..(number + 1) * partitions, step);

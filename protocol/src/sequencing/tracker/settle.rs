@@ -66,8 +66,9 @@ impl Tracker {
     fn settle_plain(&mut self, ticket: Ticket, attempt: &Attempt, outcome: Outcome) -> Settlement {
         let mut settlement = Settlement::default();
         if let Outcome::Answered(answer) = outcome {
-            if answer.fate() == Fate::Acked && attempt.partition_stamp == self.partitions[attempt.partition].stamp {
-                settlement.ended = self.take_in_interval(attempt, &answer);
+            if answer.fate() == Fate::Acked {
+                let late = attempt.partition_stamp != self.partitions[attempt.partition].stamp;
+                settlement.ended = self.take_in_interval(attempt, &answer, late);
             } else if answer.error.doubts_the_log() {
                 self.doubt_partition(attempt.partition);
                 settlement.ended = Some(Evidence::PartitionGone);
@@ -96,10 +97,8 @@ impl Tracker {
             self.make_cold(at);
             return settlement;
         }
-        if !late {
-            settlement.ended = self.take_in_interval(attempt, answer);
-            self.refresh_stamps(at);
-        }
+        settlement.ended = self.take_in_interval(attempt, answer, late);
+        self.refresh_stamps(at);
         let entry = &self.entries[at];
         if id.epoch < entry.epoch {
             // Acknowledged, but its producer has moved on: the broker forgot this epoch's batches as well.
@@ -246,19 +245,24 @@ impl Tracker {
     }
 
     /// Holds the place of an acknowledged batch against those of others; a contradiction ends the partition's proofs.
-    fn take_in_interval(&mut self, attempt: &Attempt, answer: &Answer) -> Option<Evidence> {
+    /// A late one is not held against what comes: it is perhaps the one that is wrong.
+    fn take_in_interval(&mut self, attempt: &Attempt, answer: &Answer, late: bool) -> Option<Evidence> {
         let interval = interval_of(attempt, answer)?;
         let elsewhere = attempt.entry != NOWHERE && self.is_known_elsewhere(attempt, answer);
         let is_new = attempt.entry == NOWHERE || self.follows_all(attempt);
         match self.partitions[attempt.partition].intervals.fit(&interval, is_new) {
             Fit::Known => None,
             Fit::New if !elsewhere => {
-                self.push_interval(attempt, answer);
+                if !late {
+                    self.push_interval(attempt, answer);
+                }
                 None
             }
             Fit::New | Fit::Contradiction => {
                 self.end_partition(attempt.partition);
-                self.push_interval(attempt, answer);
+                if !late {
+                    self.push_interval(attempt, answer);
+                }
                 Some(Evidence::Collision)
             }
         }

@@ -10,14 +10,11 @@ impl Tracker {
     /// The outcome will not be told any more. `orphan`: because the connection is gone.
     pub(super) fn unknown(&mut self, ticket: Ticket, attempt: &Attempt, orphan: bool, now: Millis) -> Settlement {
         self.note_failure(attempt);
-        let is_twin = |(at, other): (u32, &Attempt)| {
-            at != ticket.attempt && other.state != State::Pending && other.batch.id == attempt.batch.id
-        };
-        let is_known = self.is_proven(attempt) || self.attempts.list(self.entries[attempt.entry].attempts).any(is_twin);
-        if is_known {
+        if self.is_proven(attempt) {
             self.remove(ticket, attempt);
             return Settlement::default();
         }
+        let orphan = self.take_twins(ticket, attempt) && orphan;
         let kept = self.attempts.get_mut(ticket.attempt);
         kept.state = State::Unknown { orphan };
         kept.since = now;
@@ -26,6 +23,23 @@ impl Tracker {
         entry.unknown += 1;
         self.bound_unknowns(attempt.entry);
         Settlement::default()
+    }
+
+    /// Of several attempts of one range the newest tells how long a retry may still come. Whether the connections of the
+    /// others are gone.
+    fn take_twins(&mut self, ticket: Ticket, attempt: &Attempt) -> bool {
+        let entry = &mut self.entries[attempt.entry];
+        let (mut taken, mut are_gone) = (0, true);
+        self.attempts.remove_where(
+            &mut entry.attempts,
+            |at, other| at != ticket.attempt && other.state != State::Pending && other.batch.id == attempt.batch.id,
+            |other| {
+                taken += 1;
+                are_gone &= other.state != State::Unknown { orphan: false };
+            },
+        );
+        entry.unknown -= taken;
+        are_gone
     }
 
     /// Whether another attempt has told that the range is in the log, so that this one's outcome tells nothing more.

@@ -56,6 +56,18 @@ fn an_idle_pair_with_an_unknown_outcome_is_swept() {
 }
 
 #[test]
+fn an_unknown_outcome_is_remembered_from_its_newest_attempt_on() {
+    let ttl_ms = TrackerLimits::default().proof_ttl_ms;
+    let mut tracker = tracker();
+    let one = batch(1, 0, 0, 1);
+    tracker.give(&one, Outcome::Lost);
+    let again = tracker.look(T, 0, &one, &sender(), after(ttl_ms - 1)).ticket.unwrap();
+    tracker.settle(again, said(6, -1), after(ttl_ms - 1));
+    let retry = tracker.look(T, 0, &one, &sender(), after(ttl_ms));
+    assert_eq!((retry.rule, tracker.open_attempts()), (Rule::D11, 2));
+}
+
+#[test]
 fn unknown_outcomes_of_one_producer_are_bounded() {
     let mut tracker = tracker();
     for n in 0..1000 {

@@ -14,6 +14,19 @@ fn a_late_success_is_no_proof_after_the_log_was_doubted() {
 }
 
 #[test]
+fn a_late_success_at_another_offset_ends_the_proof() {
+    let mut tracker = tracker();
+    let one = batch(7, 0, 0, 5);
+    let late = tracker.send_one(&one);
+    tracker.doubt_log(T, 0);
+    tracker.give(&one, ok(100));
+    let proof = tracker.look(T, 0, &one, &sender(), NOW).proof.unwrap();
+    assert_eq!(tracker.settle(late, ok(120), NOW).ended, Some(Evidence::Collision));
+    assert!(!tracker.still_holds(T, 0, &proof, NOW));
+    assert_eq!(tracker.rule(&one), Rule::D14);
+}
+
+#[test]
 fn a_late_success_is_no_proof_after_its_producer_id_was_handed_out() {
     let mut tracker = tracker();
     let late = tracker.send_one(&batch(7, 0, 0, 5));

@@ -3,13 +3,21 @@
 //! Deliberately plain: lists that are searched from end to end. It says "no" only where the contract does, and "must"
 //! only where nothing at all speaks against it.
 
+mod table;
+
 use std::collections::{HashMap, HashSet};
+
+use seqgate_protocol::sequencing::TrackerLimits;
 
 use crate::batch::{Batch, Key};
 use crate::wire::{Said, TopicKey};
+use table::{Flight, Heat, Unknown};
 
 /// How many acknowledged intervals of a partition contradict a new one.
 const INTERVALS: usize = 64;
+
+/// Codes that leave open what became of a batch.
+const UNKNOWN: [i16; 9] = [-1, 3, 6, 7, 13, 20, 56, 74, 100];
 
 /// Producers that idle for longer are forgotten.
 pub(crate) const IDLE_MS_MAX: u64 = 3_600_000;
@@ -61,7 +69,11 @@ struct Producer {
     epoch: i16,
     /// Something happened after which a proxy need not know anything any more.
     unusual: bool,
-    in_flight: Vec<(usize, Key)>,
+    in_flight: Vec<Flight>,
+    unknown: Vec<Unknown>,
+    heat: Heat,
+    /// The last epoch in which something was sent of which it is not known how the proxy keeps it.
+    clouded: i16,
     /// A local answer was older than its broker's generation: until this one has acknowledged something, one at a time.
     alone: Option<(usize, u32)>,
     acked_by: Option<(usize, u32)>,
@@ -72,6 +84,8 @@ struct Producer {
 struct Partition {
     producers: HashMap<i64, Producer>,
     intervals: Vec<(i64, i64, Option<Key>)>,
+    /// Those that the proxy has forgotten, or not.
+    perhaps: Vec<(i64, i64, Option<Key>)>,
     /// Nothing that was sent before is proven.
     doubted: u64,
 }
@@ -92,15 +106,16 @@ pub(crate) struct Witness {
     linked_at: u64,
     /// When each producer id was handed out last.
     handed_out: HashMap<i64, u64>,
-    cluster: Option<u32>,
     doubted: u64,
     ttl_ms: u64,
     waited_ms: u64,
     window: usize,
+    /// There is so little room that a partition may be forgotten with all that was acknowledged in it.
+    forgets: bool,
 }
 
 impl Witness {
-    pub(crate) fn new(ttl_ms: u64, window: usize) -> Self {
+    pub(crate) fn new(limits: &TrackerLimits) -> Self {
         Self {
             partitions: HashMap::new(),
             ids: HashMap::new(),
@@ -108,11 +123,11 @@ impl Witness {
             doubted_at: HashMap::new(),
             linked_at: 0,
             handed_out: HashMap::new(),
-            cluster: None,
             doubted: 0,
-            ttl_ms,
+            ttl_ms: limits.proof_ttl_ms,
             waited_ms: 0,
-            window,
+            window: limits.window,
+            forgets: limits.producers_max < super::SMALL,
         }
     }
 
@@ -121,39 +136,70 @@ impl Witness {
         let producer = self.producer(asked)?;
         let key = asked.batch.key();
         producer.unusual |= asked.opaque || asked.acks == 0;
+        if asked.opaque || asked.acks == 0 {
+            // Of ranges that are sent without waiting for an answer, those that follow each other are one.
+            producer.cloud(asked.batch.epoch);
+        }
         // The retry of one that is in flight is not the next one.
-        let is_next = !producer.in_flight.is_empty() && producer.in_flight.iter().all(|(_, other)| *other != key);
+        let is_next = !producer.in_flight.is_empty() && producer.in_flight.iter().all(|flight| flight.key != key);
         let problem = producer.alone.is_some() && asked.acks != 0 && !asked.opaque && is_next;
         if asked.acks != 0 {
             // The generation that has to acknowledge something is the one that is asked.
             producer.alone = producer.alone.map(|_| asked.broker);
         }
-        producer.in_flight.push((asked.connection, key));
-        if asked.acks == 0 {
-            producer.in_flight.pop();
+        if asked.acks != 0 {
+            producer.in_flight.push(Flight { connection: asked.connection, key, is_certain: true });
         }
         problem.then(|| format!("T27: {:?} goes while another one is in flight", asked.batch))
     }
 
     /// Nothing more will be heard of a batch.
-    pub(crate) fn unanswered(&mut self, asked: &Asked) {
+    pub(crate) fn unanswered(&mut self, asked: &Asked, now_ms: u64) {
+        self.lands(asked);
+        let is_certain = asked.sent > self.linked_at;
         if let Some(producer) = self.producer(asked) {
-            producer.in_flight.retain(|other| *other != (asked.connection, asked.batch.key()));
+            producer.lost(asked, is_certain, now_ms);
+        }
+    }
+
+    /// A request was cut off on its way: what the proxy has seen of it by then, it holds for sent.
+    pub(crate) fn cut_off(&mut self, asked: &Asked) {
+        if let Some(producer) = self.producer(asked) {
+            producer.cloud(asked.batch.epoch);
+        }
+    }
+
+    fn lands(&mut self, asked: &Asked) {
+        if let Some(producer) = self.producer(asked) {
+            let is_it = |flight: &Flight| flight.connection == asked.connection && flight.key == asked.batch.key();
+            if let Some(place) = producer.in_flight.iter().position(is_it) {
+                producer.in_flight.remove(place);
+            }
         }
     }
 
     /// The broker said something of a batch.
     pub(crate) fn answered(&mut self, asked: &Asked, said: &Said, step: u64, now_ms: u64) {
-        self.unanswered(asked);
+        self.lands(asked);
+        let is_open = said.error != 0 && (said.base_offset >= 0 || UNKNOWN.contains(&said.error));
+        let is_certain = asked.sent > self.linked_at;
+        if let Some(producer) = self.producer(asked).filter(|_| is_open) {
+            producer.lost(asked, is_certain, now_ms);
+        }
         match said.error {
             0 | 46 => self.succeeded(asked, said, step, now_ms),
             3 | 56 | 100 => self.doubt(asked.place(), step),
+            45 if !self.may_be_expected(asked) => {}
             45 | 47 | 59 => {
-                if let Some(producer) = self.producer(asked) {
+                let is_present = |producer: &&mut Producer| said.error != 47 || asked.batch.epoch >= producer.epoch;
+                if let Some(producer) = self.producer(asked).filter(is_present) {
                     producer.unusual = true;
+                    producer.heat = Heat::Unsure;
                 }
-                // Of the expected sequence it may say that the log is not what it was.
-                self.begin_anew(asked.partition, step);
+                if said.error == 45 {
+                    // Of the expected sequence it says that the log is not what it was.
+                    self.begin_anew(asked.partition, step);
+                }
             }
             _ => {}
         }
@@ -165,13 +211,16 @@ impl Witness {
         let mut sent = asked.sent;
         // What was sent before a topic's two names were known to be one is perhaps not kept.
         let unsettled = self.doubted_at.get(&asked.partition).copied().unwrap_or(0);
-        let is_kept = !late && asked.sent > self.linked_at.max(unsettled);
-        if is_kept && !asked.opaque && asked.batch.is_idempotent() && said.base_offset >= 0 {
+        let is_kept = asked.sent > self.linked_at.max(unsettled);
+        if (is_kept || late) && !asked.opaque && asked.batch.is_idempotent() && said.base_offset >= 0 {
             let new = (said.base_offset, said.base_offset + asked.batch.count() - 1, Some(asked.batch.key()));
-            if self.fits_not(asked.place(), new, step) {
+            if self.fits_not(asked.place(), new, late, step) && !late {
                 // The newer one stays.
                 sent = step + 1;
             }
+        }
+        if asked.opaque && !late && self.is_cut_by(asked.place(), said.base_offset) {
+            self.contradicts(asked.place(), step);
         }
         if !asked.batch.is_idempotent() {
             // Where it stands is evidence to the proxy.
@@ -181,31 +230,46 @@ impl Witness {
         let Some(producer) = self.producer(asked) else { return };
         if asked.opaque {
             producer.unusual = true;
+            producer.heat = Heat::Unsure;
             return;
         }
-        if producer.alone.is_none_or(|by| by == asked.broker) {
+        // What an epoch that is over was told says nothing of who knows the producer now.
+        if asked.batch.epoch >= producer.epoch && producer.alone.is_none_or(|by| by == asked.broker) {
             (producer.alone, producer.acked_by) = (None, Some(asked.broker));
         }
         if handed_out {
             // It is another one's by now.
             producer.unusual = true;
+            producer.cloud(asked.batch.epoch);
             return;
         }
         if asked.batch.epoch < producer.epoch {
             return;
         }
+        let is_clear =
+            asked.batch.epoch > producer.clouded && (asked.batch.epoch > producer.epoch || producer.heat == Heat::Cold);
         if asked.batch.epoch > producer.epoch || producer.successes.is_empty() {
             producer.epoch = asked.batch.epoch;
             producer.successes.clear();
             producer.unusual = false;
+            producer.heat = if is_clear { Heat::Hot } else { Heat::Unsure };
         }
+        producer.settles_unknowns(asked.batch.key());
         // A newer batch at an older offset says that the log is not what it was; which one is wrong is not for us.
-        let is_behind = |other: &Success| other.batch.base != asked.batch.base && said.base_offset <= other.offset;
+        let is_behind = |other: &Success| {
+            other.batch.base != asked.batch.base && said.base_offset < other.offset + other.batch.count()
+        };
         producer.unusual |= asked.sent <= linked_at;
+        if asked.sent <= linked_at {
+            producer.heat = Heat::Unsure;
+        }
         let is_elsewhere = |other: &Success| other.batch.key() == asked.batch.key() && other.offset != said.base_offset;
         let moved = producer.successes.iter().any(is_elsewhere);
         let regresses = said.base_offset >= 0 && producer.successes.iter().any(is_behind);
         producer.unusual |= regresses;
+        if regresses {
+            producer.heat = Heat::Unsure;
+        }
         let proves =
             !late && asked.acks == -1 && !asked.batch.transactional && said.base_offset >= 0 && said.error == 0;
         if proves {
@@ -220,8 +284,8 @@ impl Witness {
     }
 
     /// Holds an interval against the last ones: two batches at one place, or one at two, and nothing is certain.
-    fn fits_not(&mut self, partition: Place, new: (i64, i64, Option<Key>), step: u64) -> bool {
-        let known = &self.partitions.entry(partition).or_default().intervals;
+    fn fits_not(&mut self, place: Place, new: (i64, i64, Option<Key>), late: bool, step: u64) -> bool {
+        let known = &self.partitions.entry(place).or_default().intervals;
         let contradicts = |old: &(i64, i64, Option<Key>)| {
             let same_place = (old.0, old.1) == (new.0, new.1);
             let apart = new.0 > old.1 || new.1 < old.0;
@@ -229,16 +293,42 @@ impl Witness {
         };
         let contradicted = known.iter().rev().take(INTERVALS).any(contradicts);
         if contradicted {
-            self.doubt(partition, step);
+            self.contradicts(place, step);
         }
-        self.partitions.entry(partition).or_default().intervals.push(new);
+        let is_perhaps = |(other, partition): (&Place, &Partition)| {
+            let elsewhere = partition.intervals.iter().filter(|_| *other != place);
+            other.0 == place.0 && elsewhere.chain(&partition.perhaps).any(contradicts)
+        };
+        if self.partitions.iter().any(is_perhaps) {
+            // Under its other form, of which the proxy knows that it is the same topic, or not; or long ago.
+            self.begin_anew(place.0, step);
+        }
+        if !late {
+            self.partitions.entry(place).or_default().intervals.push(new);
+        }
         contradicted
+    }
+
+    /// Whichever batch it is that begins there, it begins inside another one.
+    fn is_cut_by(&self, place: Place, offset: i64) -> bool {
+        let known = self.partitions.get(&place).map_or(&[][..], |partition| &partition.intervals);
+        known.iter().rev().take(INTERVALS).any(|(first, last, _)| *first < offset && offset <= *last)
+    }
+
+    /// Two answers contradict each other; a proxy that remembers the first doubts what it had.
+    fn contradicts(&mut self, place: Place, step: u64) {
+        if self.forgets {
+            self.begin_anew(place.0, step);
+        } else {
+            self.doubt(place, step);
+        }
     }
 
     fn doubt(&mut self, place: Place, step: u64) {
         let partition = self.partitions.entry(place).or_default();
         partition.doubted = step;
         partition.intervals.clear();
+        partition.perhaps.clear();
         // Under its other form as well, perhaps.
         self.unsettle(place.0, step);
     }
@@ -247,7 +337,7 @@ impl Witness {
     fn begin_anew(&mut self, partition: usize, step: u64) {
         self.unsettle(partition, step);
         let same = self.partitions.iter_mut().filter(|((number, _), _)| *number == partition);
-        same.for_each(|(_, partition)| partition.intervals.clear());
+        same.for_each(|(_, partition)| partition.perhaps.append(&mut partition.intervals));
     }
 
     /// Whether anything is proven there is for the proxy to say.
@@ -274,6 +364,8 @@ impl Witness {
         let producers = self.partitions.values_mut().flat_map(|partition| partition.producers.values_mut());
         producers.for_each(|producer| producer.alone = None);
         for partition in partitions {
+            let here = self.partitions.iter_mut().filter(|((number, _), _)| *number == partition);
+            here.flat_map(|(_, partition)| partition.producers.values_mut()).for_each(Producer::is_unsettled);
             self.doubt((partition, 0), step);
             // Of another topic nothing is known.
             let by_name = self.partitions.entry((partition, 0)).or_default();
@@ -293,14 +385,18 @@ impl Witness {
     pub(crate) fn handed_out(&mut self, producer_id: i64, step: u64) {
         self.handed_out.insert(producer_id, step);
         for partition in self.partitions.values_mut() {
-            partition.producers.remove(&producer_id);
+            partition.producers.entry(producer_id).and_modify(Producer::begins_anew);
         }
     }
 
-    pub(crate) fn cluster_is(&mut self, id: u32, step: u64) {
-        if self.cluster.replace(id).is_some_and(|known| known != id) {
-            self.doubted = step;
-        }
+    /// Its connections lead elsewhere: nothing that was sent before is proven.
+    pub(crate) fn ends(&mut self, step: u64) {
+        self.doubted = step;
+    }
+
+    /// A broker that is asked for another cluster does not know the partition any more.
+    pub(crate) fn is_gone(&mut self, asked: &Asked, step: u64) {
+        self.doubt(asked.place(), step);
     }
 
     /// The proof for a local answer, or why there is none: its offset.
@@ -331,10 +427,7 @@ impl Witness {
         let Ok(_) = self.proof(asked, now_ms) else { return false };
         let producer = &self.partitions[&asked.place()].producers[&asked.batch.producer_id];
         // Brokers do not compare contents: of two acknowledged at one place, who knows which one stands there.
-        let is_other = |success: &Success| {
-            success.batch.key() == asked.batch.key() && success.batch.bytes() != asked.batch.bytes()
-        };
-        if producer.successes.iter().any(is_other) {
+        if producer.is_other_content(&asked.batch) {
             return false;
         }
         let newest = producer.successes.iter().rev().take(self.window.min(5));
@@ -363,9 +456,10 @@ impl Witness {
     pub(crate) fn note_wait(&mut self, ms: u64) {
         if ms >= IDLE_MS_MAX {
             // Whoever idles for so long is forgotten, and that it goes alone, and what it had where.
-            self.partitions.values_mut().for_each(|partition| partition.intervals.clear());
+            let partitions = self.partitions.values_mut();
+            partitions.for_each(|partition| partition.perhaps.append(&mut partition.intervals));
             let producers = self.partitions.values_mut().flat_map(|partition| partition.producers.values_mut());
-            producers.for_each(|producer| producer.alone = None);
+            producers.for_each(Producer::idles);
         }
         self.waited_ms += ms;
         if self.waited_ms >= self.ttl_ms / 2 {
@@ -385,7 +479,7 @@ impl Witness {
             return None;
         }
         let partition = self.partitions.entry(asked.place()).or_default();
-        let new = || Producer { epoch: -1, ..Producer::default() };
+        let new = || Producer { epoch: -1, clouded: -1, ..Producer::default() };
         Some(partition.producers.entry(asked.batch.producer_id).or_insert_with(new))
     }
 }

@@ -4,13 +4,38 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 use seqgate::command::{Cli, Exit};
 use seqgate::config::ConfigError;
 use seqgate::telemetry::logging;
 
 fn main() -> ExitCode {
-    let exit = execute(Cli::parse()).unwrap_or_else(|error| report(&error));
+    let exit = execute(parse()).unwrap_or_else(|error| report(&error));
     ExitCode::from(exit.status())
+}
+
+/// Reads the command line; what is wrong with it ends the process.
+fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        use std::io::Write;
+        error.print().ok();
+        if let Some(variable) = variable(&error) {
+            writeln!(std::io::stderr(), "\nThe value is from the environment: {variable}").ok();
+        }
+        std::process::exit(error.exit_code())
+    })
+}
+
+/// Returns the variable that a wrong value came from: clap names the flag alone.
+fn variable(error: &clap::Error) -> Option<String> {
+    let text = |kind| {
+        let Some(ContextValue::String(text)) = error.get(kind) else { return None };
+        Some(text.as_str())
+    };
+    let (flag, value) = (text(ContextKind::InvalidArg)?.split(' ').next()?, text(ContextKind::InvalidValue)?);
+    let variable = format!("SEQGATE_{}", flag.trim_start_matches('-').to_uppercase().replace('-', "_"));
+    let was_typed = std::env::args().any(|argument| argument.starts_with(flag));
+    (!was_typed && std::env::var(&variable).is_ok_and(|set| set == value)).then_some(variable)
 }
 
 fn execute(cli: Cli) -> anyhow::Result<Exit> {

@@ -74,7 +74,11 @@ fn the_mode_is_changed_by_put_alone() {
     let (_broker, upstream) = broker();
     let proxy = Proxy::start(upstream, &["--admin", "127.0.0.1:0"]);
     let admin = proxy.admin();
-    assert_eq!(get(admin, "/api/v1/mode").0, 405);
+    for (method, path) in [("GET", "/api/v1/mode"), ("POST", "/api/v1/status"), ("POST", "/livez")] {
+        let (status, head, body) = http(admin, method, path, "", "");
+        assert_eq!(status, 405, "{method} {path}");
+        assert!(head.to_lowercase().contains("allow: ") && body.starts_with("{\"error\":"), "{head}\n{body}");
+    }
     assert_eq!(http(admin, "POST", "/api/v1/mode", JSON, "{\"mode\":\"observe\"}").0, 405);
     for wrong in ["{\"mode\":\"enforce\"}", "{\"mode\":\"observe\",\"x\":1}", "{}", "", "[]"] {
         let (status, _, body) = http(admin, "PUT", "/api/v1/mode", JSON, wrong);
@@ -122,6 +126,8 @@ fn the_token_opens_all_but_health_and_metrics() {
         assert_eq!(http(admin, "GET", path, "Authorization: Bearer secreT\r\n", "").0, 401, "{path}");
     }
     assert_eq!(http(admin, "PUT", "/api/v1/mode", JSON, "{\"mode\":\"observe\"}").0, 401);
+    let refusal = |headers| http(admin, "GET", "/api/v1/status", headers, "").2;
+    assert!(refusal("").contains("no token") && refusal("Authorization: Bearer x\r\n").contains("wrong token"));
     assert_eq!(http(admin, "GET", "/api/v1/status", "Authorization: Bearer secret\r\n", "").0, 200);
 }
 

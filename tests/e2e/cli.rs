@@ -55,6 +55,39 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
 }
 
 #[test]
+fn a_wrong_variable_is_named() {
+    let output = seqgate().args(["run", "--upstream", "a:1"]).env("SEQGATE_LISTEN", "foo").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("\"foo\" is not HOST:PORT") && said.contains("environment: SEQGATE_LISTEN"), "{said}");
+    let (_, said) = refused(&["run", "--upstream", "a:1", "--listen", "foo"]);
+    assert!(said.contains("--listen") && !said.contains("environment"), "{said}");
+}
+
+#[test]
+fn a_proxy_that_would_feed_itself_does_not_start() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (host, upstream) in [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("0.0.0.0", "localhost")] {
+        for command in ["run", "check"] {
+            let (listen, upstream) = (format!("{host}:{free}"), format!("{upstream}:{free}"));
+            let (status, said) = refused(&[command, "--listen", &listen, "--upstream", &upstream]);
+            let expected = format!(
+                "error: listener default: upstream {upstream} is an address that this proxy listens on; name the broker\n"
+            );
+            assert_eq!((status, said), (Some(2), expected), "{command} {listen}");
+        }
+    }
+}
+
+#[test]
+fn a_token_file_is_named_with_its_key() {
+    let args = ["run", "--listen", "127.0.0.1:0", "--upstream", "a:1", "--admin", "127.0.0.1:0", "--admin-token-file"];
+    let (status, said) = refused(&[&args[..], &["/does/not/exist"]].concat());
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.starts_with("error: admin.token_file: /does/not/exist: No such file"), "{said}");
+}
+
+#[test]
 fn a_wrong_file_is_told_once_with_its_line() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("seqgate.toml");
@@ -105,14 +138,21 @@ fn advertise(broker: TcpListener, host: &'static str, port: i32) -> std::thread:
 
 #[test]
 fn check_tells_where_the_advertised_addresses_lead() {
-    for (port, expected) in [
-        (19_092, "ok     advertised localhost:19092 leads to this proxy"),
-        (19_093, "WARN   advertised localhost:19093 leads around this proxy"),
+    for (listen, host, port, expected) in [
+        ("127.0.0.1:19092", "localhost", 19_092, "ok     advertised localhost:19092 leads to this proxy"),
+        ("127.0.0.1:19092", "localhost", 19_093, "WARN   advertised localhost:19093 leads around this proxy"),
+        ("0.0.0.0:19092", "127.0.0.1", 19_092, "ok     advertised 127.0.0.1:19092 leads to this proxy"),
+        (
+            "0.0.0.0:19092",
+            "192.0.2.7",
+            19_092,
+            "note   cannot tell whether 192.0.2.7:19092 leads here (another host, a load balancer, NAT?)",
+        ),
     ] {
         let (listener, upstream) = broker();
-        let broker = advertise(listener, "localhost", port);
+        let broker = advertise(listener, host, port);
         // Not bound: check changes nothing.
-        let output = output(&["check", "--listen", "127.0.0.1:19092", "--upstream", &upstream.to_string()]);
+        let output = output(&["check", "--listen", listen, "--upstream", &upstream.to_string()]);
         let said = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0), "{said}");
         assert!(said.contains(expected), "{said}");

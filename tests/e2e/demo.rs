@@ -33,6 +33,19 @@ fn a_demo_doubles_without_seqgate_stores_once_with_it_and_ends_with_0() {
     assert!(said.ends_with("\nThrough seqgate, every record was stored once.\n"), "{said}");
 }
 
+#[test]
+fn a_demo_says_at_once_that_there_is_no_broker() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let refused = format!("--bootstrap 127.0.0.1:{port}: 127.0.0.1:{port}: Connection refused");
+    for (bootstrap, status, expected) in
+        [(format!("127.0.0.1:{port}"), 1, refused.as_str()), ("127.0.0.1".to_owned(), 2, "is not HOST:PORT")]
+    {
+        let output = output(&["demo", "--bootstrap", &bootstrap]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(status) && output.stdout.is_empty() && said.contains(expected), "{said}");
+    }
+}
+
 /// The text from each title to the next.
 fn scenes(said: &str) -> [&str; 3] {
     let begins = TITLES.map(|title| said.find(title).unwrap_or_else(|| panic!("no {title:?} in {said}")));

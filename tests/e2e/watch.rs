@@ -127,6 +127,24 @@ fn clients_that_are_told_to_go_around_the_proxy_are_warned_of_once() {
 }
 
 #[test]
+fn an_address_of_another_host_is_told_of_once() {
+    let scene = Scene::new();
+    for _ in 0..2 {
+        let (mut client, mut served) = scene.pair();
+        let port = scene.proxy.address.port();
+        exchange(&mut client, &mut served, &metadata(1), &metadata_answer(1, "192.0.2.7", port, "c"));
+    }
+    scene.wait_for("the address", || {
+        scene.json("/api/v1/status")["listeners"][0]["unclear"].as_array().unwrap().len() == 1
+    });
+    let warnings = scene.json("/api/v1/status")["warnings"].to_string();
+    assert!(warnings.contains("cannot tell whether 192.0.2.7:"), "{warnings}");
+    let told: Vec<_> = scene.proxy.log().into_iter().filter(|line| line.contains("cannot tell whether")).collect();
+    assert!(told.len() == 1 && told[0].contains("advertised=192.0.2.7:"), "{told:#?}");
+    scene.end(&["cannot tell whether"]);
+}
+
+#[test]
 fn the_end_of_a_connection_is_one_line_with_what_went_through() {
     let scene = Scene::new();
     let (mut client, mut served) = scene.pair();

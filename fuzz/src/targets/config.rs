@@ -154,6 +154,7 @@ fn check_error(file: &Path, data: &[u8], error: &ConfigError) {
     let place = text.strip_prefix(&*file.to_string_lossy());
     match error {
         ConfigError::Read { .. } => assert!(place.is_some() && std::str::from_utf8(data).is_err(), "{text}"),
+        ConfigError::TokenFile { .. } | ConfigError::Loop { .. } => panic!("loading opens no token and binds nothing"),
         // Only that there is no listener has no place in the file.
         ConfigError::Usage(_) => assert!(text.starts_with("no listener"), "{text}"),
         ConfigError::Key { key, problem, .. } => {

@@ -25,7 +25,11 @@ pub(super) async fn require_token(State(admin): State<Admin>, request: Request, 
         Some(token) => {
             let presented = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
             if !presented.is_some_and(|presented| token.admits(presented)) {
-                let mut response = refusal(StatusCode::UNAUTHORIZED, "expected \"Authorization: Bearer TOKEN\"");
+                let text = match presented {
+                    Some(_) => "wrong token, or not \"Authorization: Bearer TOKEN\"",
+                    None => "no token: expected \"Authorization: Bearer TOKEN\"",
+                };
+                let mut response = refusal(StatusCode::UNAUTHORIZED, text);
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
                 return response;
             }

@@ -70,17 +70,26 @@ impl Admin {
             .route("/api/v1/connections", get(connections))
             .route("/api/v1/producers", get(producers))
             .route("/api/v1/mode", put(change_mode))
+            .method_not_allowed_fallback(wrong_method)
             .fallback(async || refusal(StatusCode::NOT_FOUND, "no such path"))
             .layer(middleware::from_fn_with_state(self.clone(), require_token));
         Router::new()
             .route("/livez", get(async || "ok\n"))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
+            .method_not_allowed_fallback(wrong_method)
             .merge(guarded)
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .layer(middleware::from_fn(refuse_foreign_origin))
             .with_state(self)
     }
+}
+
+async fn wrong_method() -> Response {
+    refusal(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this path does not take that method; the Allow header names those it takes",
+    )
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {

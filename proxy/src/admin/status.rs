@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::config::units::{display_duration, display_size};
 use crate::config::{Limits, Mode};
+use crate::runtime::advertised::unclear;
 use crate::runtime::{ConnectionRecord, Listener, Runtime};
 use crate::telemetry::labels::{Action, Direction, Label, Verdict};
 use crate::telemetry::metrics::{REVISION, VERSION};
@@ -31,6 +32,7 @@ struct ListenerRow {
     upstream: UpstreamRow,
     cluster_name: Option<String>,
     bypass: Vec<String>,
+    unclear: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,9 +90,22 @@ impl Status {
             listeners: runtime.listeners.iter().map(|listener| ListenerRow::of(listener)).collect(),
             limits: LimitRows::of(&runtime.config.limits),
             totals: TotalRows::of(runtime),
-            warnings: runtime.listeners.iter().filter_map(|listener| bypass_warning(listener)).collect(),
+            warnings: runtime.listeners.iter().flat_map(|listener| warnings(listener)).collect(),
         }
     }
+}
+
+/// What is to be known of `listener`, at most a line each.
+fn warnings(listener: &Listener) -> impl Iterator<Item = String> {
+    let cannot_tell = listener.unclear().into_iter().map(|address| {
+        format!(
+            "listener {}: broker {} advertises {address}: {}",
+            listener.name,
+            listener.upstream.address,
+            unclear(&address)
+        )
+    });
+    bypass_warning(listener).into_iter().chain(cannot_tell)
 }
 
 fn bypass_warning(listener: &Listener) -> Option<String> {
@@ -121,6 +136,7 @@ impl ListenerRow {
             },
             cluster_name: listener.cluster_name.clone(),
             bypass: listener.bypass().iter().map(ToString::to_string).collect(),
+            unclear: listener.unclear().iter().map(ToString::to_string).collect(),
         }
     }
 }

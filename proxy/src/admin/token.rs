@@ -15,7 +15,7 @@ pub(super) struct Token(Box<[u8]>);
 impl Token {
     /// Reads the token from `file`, without the white space around it.
     pub(super) fn read(file: &Path) -> Result<Self, ConfigError> {
-        let fail = |error| ConfigError::Read { file: file.to_owned(), error };
+        let fail = |error| ConfigError::TokenFile { file: file.to_owned(), error };
         let mut text = String::new();
         File::open(file)
             .and_then(|file| file.take(TOKEN_BYTES_MAX as u64 + 1).read_to_string(&mut text))
@@ -67,7 +67,8 @@ mod tests {
         };
         assert!(read(b" secret\n").unwrap().admits(b"Bearer secret"));
         for wrong in [b"".as_slice(), b" \n", b"two words", b"\xff", &[b'a'; TOKEN_BYTES_MAX + 1]] {
-            assert!(read(wrong).is_err(), "{wrong:?}");
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("admin.token_file: {}: ", file.display())), "{error}");
         }
     }
 }

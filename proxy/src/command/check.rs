@@ -7,6 +7,7 @@ use super::{Exit, options::Options, plan};
 use crate::config::{Config, HostPort, ListenerConfig};
 use crate::net::{dial::dial, metadata, resolve::resolve};
 use crate::runtime::advertised::{Route, route};
+use crate::runtime::loops::refuse_loops;
 
 /// Says what to check.
 #[derive(Debug, clap::Args)]
@@ -28,6 +29,7 @@ pub(super) struct Finding {
 pub async fn execute(args: Args) -> anyhow::Result<Exit> {
     let config = args.options.load()?;
     let bound = addresses(&config).await;
+    refuse_loops(&config, &bound).await?;
     let mut findings = Vec::with_capacity(config.listeners.len());
     for listener in &config.listeners {
         findings.push(examine(listener, &config, &bound).await);
@@ -56,17 +58,18 @@ async fn examine(listener: &ListenerConfig, config: &Config, bound: &[SocketAddr
     };
     let asked = tokio::time::timeout(patience, metadata::advertised(&mut stream)).await;
     let advertised = match asked {
-        Ok(Ok(brokers)) => Ok(routes(brokers, bound).await),
+        Ok(Ok(brokers)) => Ok(routes(brokers, config, bound).await),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer in {} ms", patience.as_millis())),
     };
     Finding { listener, reached: Ok(()), advertised }
 }
 
-async fn routes(brokers: Vec<HostPort>, bound: &[SocketAddr]) -> Vec<(HostPort, Route)> {
+async fn routes(brokers: Vec<HostPort>, config: &Config, bound: &[SocketAddr]) -> Vec<(HostPort, Route)> {
+    let upstreams: Vec<HostPort> = config.listeners.iter().map(|listener| listener.upstream.clone()).collect();
     let mut routes = Vec::with_capacity(brokers.len());
     for broker in brokers {
-        let route = route(&broker, bound).await;
+        let route = route(&broker, bound, &upstreams).await;
         routes.push((broker, route));
     }
     routes

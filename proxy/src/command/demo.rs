@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write, stderr};
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use comfy_table::{Cell, CellAlignment, Table, presets};
@@ -10,16 +10,21 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Exit;
 use super::in_process::InProcess;
+use crate::config::HostPort;
+use crate::net::dial::dial;
 use crate::sandbox::scene::{
     Progress, SceneConfig, SceneReport, SceneVerdict, StartProxy, Via, scene_gap, scene_lost_acks, scene_restart,
 };
+
+/// How long the broker may take to accept a first connection.
+const REACH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was typed after `seqgate demo`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DemoArgs {
     /// Use this broker; without it, one in this process
     #[arg(long, value_name = "ADDR", env = "SEQGATE_BOOTSTRAP")]
-    pub bootstrap: Option<String>,
+    pub bootstrap: Option<HostPort>,
 
     /// How many records each scene sends
     #[arg(long, value_name = "N", env = "SEQGATE_RECORDS", default_value_t = 100,
@@ -47,7 +52,7 @@ enum Scene {
 /// doubled through seqgate, or a gap missed.
 pub async fn run<S: StartProxy>(args: &DemoArgs, start_proxy: &S, out: &mut impl Write) -> anyhow::Result<Exit> {
     let bootstrap = match &args.bootstrap {
-        Some(address) => Some(resolve(address).await?),
+        Some(address) => Some(reach(address).await?),
         None => None,
     };
     let scenes = if bootstrap.is_some() {
@@ -72,9 +77,13 @@ pub async fn run<S: StartProxy>(args: &DemoArgs, start_proxy: &S, out: &mut impl
     Ok(if holds { Exit::Done } else { Exit::NotHeld })
 }
 
-async fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
-    let found = tokio::net::lookup_host(address).await.with_context(|| format!("resolving {address}"))?;
-    found.into_iter().next().with_context(|| format!("no address for {address}"))
+/// Returns the address of `bootstrap` that takes connections.
+async fn reach(bootstrap: &HostPort) -> anyhow::Result<SocketAddr> {
+    let stream = match dial(bootstrap, REACH_PATIENCE).await {
+        Ok(stream) => stream,
+        Err(error) => anyhow::bail!("--bootstrap {bootstrap}: {error}; is the broker running there?"),
+    };
+    Ok(stream.peer_addr()?)
 }
 
 fn config(args: &DemoArgs, bootstrap: Option<SocketAddr>, scene: Scene, via: Via) -> anyhow::Result<SceneConfig> {
@@ -236,7 +245,8 @@ mod tests {
             DemoArgs::from_arg_matches(&matches).ok()
         };
         let args = parse(&["--bootstrap", "localhost:9092", "--records", "5"]).expect("valid");
-        assert_eq!((args.bootstrap.as_deref(), args.records), (Some("localhost:9092"), 5));
+        assert_eq!((args.bootstrap, args.records), (Some(HostPort::new("localhost", 9092)), 5));
+        assert!(parse(&["--bootstrap", "localhost"]).is_none());
         assert!(parse(&["--records", "1"]).is_none());
     }
 }

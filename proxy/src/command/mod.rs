@@ -22,7 +22,7 @@ pub struct Cli {
     /// What the log looks like.
     #[arg(long, global = true, env = "SEQGATE_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
-    /// Say more: once for each connection, twice for each batch. Without it, RUST_LOG decides.
+    /// Say more. -v: a line when each connection ends; -vv: a line for each batch. Without it, RUST_LOG decides.
     #[arg(short, long, global = true, env = "SEQGATE_VERBOSE", action = ArgAction::Count)]
     pub verbose: u8,
     /// What to do.
@@ -34,6 +34,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the proxy until it is told to stop.
+    #[command(after_long_help = RUN_EXAMPLE)]
     Run(run::Args),
     /// Validate the configuration, dial the brokers and print the plan; change nothing.
     Check(check::Args),
@@ -45,22 +46,28 @@ pub enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
-  # What it is for, in a minute, without a broker of yours.
+  # What it is for, without a broker of yours.
   seqgate demo
 
-  # One broker: clients connect to port 9092 here, and the broker's advertised.listeners names this address.
+  # One broker, whose advertised.listeners names port 9092 of this host.
   seqgate run --listen 0.0.0.0:9092 --upstream kafka-1.internal:9092
 
-  # Look without touching: duplicates and gaps are counted, every byte is forwarded.
-  seqgate run --listen 127.0.0.1:9092 --upstream kafka-1:9092 --mode observe --admin 127.0.0.1:9655
+  # Look without touching: every byte is forwarded as it is.
+  seqgate run --listen 0.0.0.0:9092 --upstream kafka-1:9092 --mode observe
 
-  # Several brokers, one listener each, from a file; see first whether it would work.
+  # Several brokers, one listener each, from a file; looked at first.
   seqgate check -c seqgate.toml && seqgate run -c seqgate.toml
 
 Exit status:
   0  done                       2  wrong usage or configuration
   1  failed while running       3  a check that was asked for did not hold
   128+n  ended at once by a second signal n";
+
+const RUN_EXAMPLE: &str = "\
+Example:
+  seqgate run --listen 0.0.0.0:9092 --upstream kafka-1.internal:9092
+
+The README explains the keys of the file, under Configuration.";
 
 /// Says how a command ended, as the exit status that scripts see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +123,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_line_of_the_examples_is_wrapped_on_a_terminal() {
+        for line in EXAMPLES.lines().chain(RUN_EXAMPLE.lines()) {
+            assert!(line.len() <= 80, "{line}");
+        }
     }
 
     #[test]

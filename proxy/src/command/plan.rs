@@ -6,7 +6,7 @@ use super::check::Finding;
 use crate::config::Config;
 use crate::config::units::{display_duration, display_size};
 use crate::net::descriptors;
-use crate::runtime::advertised::Route;
+use crate::runtime::advertised::{Route, unclear};
 
 /// Returns the plan for `config` and what was found at its brokers.
 pub(super) fn render(config: &Config, findings: &[Finding]) -> String {
@@ -44,7 +44,7 @@ fn listener(out: &mut String, finding: &Finding) -> std::fmt::Result {
     for (address, route) in advertised {
         match route {
             Route::Proxy => writeln!(out, "  ok     advertised {address} leads to this proxy")?,
-            Route::Unknown => writeln!(out, "  note   advertised {address} does not resolve here")?,
+            Route::Unclear => writeln!(out, "  note   {}", unclear(address))?,
             Route::Around => writeln!(out, "  WARN   advertised {address} leads around this proxy")?,
         }
     }

@@ -5,6 +5,8 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::HostPort;
+
 /// Says what is wrong with a configuration: the file, the line, the key, what was found and what would be right.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -25,6 +27,22 @@ pub enum ConfigError {
         key: String,
         /// What was found and what would be right.
         problem: String,
+    },
+    /// The file of the admin port's token holds none, or cannot be read.
+    #[error("admin.token_file: {}: {error}", file.display())]
+    TokenFile {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The proxy would be its own broker.
+    #[error("listener {listener}: upstream {upstream} is an address that this proxy listens on; name the broker")]
+    Loop {
+        /// Name of the listener.
+        listener: String,
+        /// Where its clients would be sent.
+        upstream: HostPort,
     },
     /// Flags or environment do not add up.
     #[error("{0}")]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::error::{ConfigError, Source};
-use super::typed::{Later, TypedAdmin, TypedConfig, TypedJournal, TypedListener, beside};
+use super::typed::{TypedAdmin, TypedConfig, TypedJournal, TypedListener, beside};
 use super::{AdminConfig, Config, HostPort, JournalConfig, Limits, ListenerConfig, Mixed, Mode, Sequencing};
 
 /// Bytes of a configuration file at most.
@@ -45,7 +45,6 @@ impl Config {
     fn from_text(file: &Path, text: &str, overrides: Overrides) -> Result<Self, ConfigError> {
         let source = Source { file, text };
         let mut typed = TypedConfig::parse(source)?;
-        refuse_later(&typed, source)?;
         let listeners = listeners(std::mem::take(&mut typed.listener), &overrides, source)?;
         Ok(Self {
             mode: overrides.mode.or(typed.mode).unwrap_or(Mode::Dedupe),
@@ -67,27 +66,6 @@ fn read(file: &Path) -> Result<String, ConfigError> {
         return Err(fail(std::io::Error::other(format!("it exceeds the limit of {FILE_BYTES_MAX} bytes"))));
     }
     Ok(text)
-}
-
-fn refuse_later(typed: &TypedConfig, source: Source<'_>) -> Result<(), ConfigError> {
-    let tables = [("cluster", &typed.cluster), ("cluster_client", &typed.cluster_client), ("faults", &typed.faults)];
-    tables.into_iter().try_for_each(|(key, later)| refuse(key, later, source))?;
-    typed.listener.iter().enumerate().try_for_each(|(index, listener)| {
-        let listener = listener.get_ref();
-        let keys = [
-            ("tls", &listener.tls),
-            ("upstream_tls", &listener.upstream_tls),
-            ("proxy_protocol", &listener.proxy_protocol),
-        ];
-        keys.into_iter().try_for_each(|(key, later)| refuse(&format!("listener[{index}].{key}"), later, source))
-    })
-}
-
-fn refuse(key: &str, later: &Later, source: Source<'_>) -> Result<(), ConfigError> {
-    match later {
-        Some(found) => Err(source.error(key, found.span(), "not in this version; take it out")),
-        None => Ok(()),
-    }
 }
 
 fn listeners(

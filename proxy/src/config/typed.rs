@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Source};
 use super::units::{TypedDuration, TypedSize};
 use super::{Backend, Mixed, Mode};
 
-/// Marks a key that a later version knows.
-pub(super) type Later = Option<Spanned<IgnoredAny>>;
+/// Tables that a later version knows.
+const LATER: [&str; 3] = ["cluster", "cluster_client", "faults"];
+/// Keys of a listener that a later version knows.
+const LATER_OF_LISTENER: [&str; 3] = ["tls", "upstream_tls", "proxy_protocol"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,10 +27,7 @@ pub(super) struct TypedConfig {
     #[serde(default)]
     pub(super) limits: TypedLimits,
     pub(super) admin: Option<TypedAdmin>,
-    pub(super) cluster: Later,
-    pub(super) cluster_client: Later,
     pub(super) journal: Option<Spanned<TypedJournal>>,
-    pub(super) faults: Later,
 }
 
 #[derive(Debug, Deserialize)]
@@ -38,9 +37,6 @@ pub(super) struct TypedListener {
     pub(super) listen: Spanned<String>,
     pub(super) upstream: Spanned<String>,
     pub(super) cluster_name: Option<String>,
-    pub(super) tls: Later,
-    pub(super) upstream_tls: Later,
-    pub(super) proxy_protocol: Later,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -85,11 +81,30 @@ impl TypedConfig {
     /// Reads the file's text; an error names the key and its line.
     pub(super) fn parse(source: Source<'_>) -> Result<Self, ConfigError> {
         let syntax = |error: toml::de::Error| fail(source, "syntax", &error);
-        let document = toml::Deserializer::parse(source.text).map_err(syntax)?;
-        serde_path_to_error::deserialize(document).map_err(|error| {
+        let document = DeTable::parse(source.text).map_err(syntax)?;
+        refuse_later(document.get_ref(), source)?;
+        serde_path_to_error::deserialize(toml::Deserializer::from(document)).map_err(|error| {
             let key = key_path(&error.path().to_string());
             fail(source, &key, error.inner())
         })
+    }
+}
+
+/// Refuses what a later version knows, in other words than what nobody knows.
+fn refuse_later(document: &DeTable<'_>, source: Source<'_>) -> Result<(), ConfigError> {
+    LATER.iter().try_for_each(|key| refuse(document, key, key, source))?;
+    let Some(DeValue::Array(listeners)) = document.get("listener").map(Spanned::get_ref) else { return Ok(()) };
+    listeners.iter().enumerate().try_for_each(|(index, listener)| {
+        let DeValue::Table(listener) = listener.get_ref() else { return Ok(()) };
+        let mut keys = LATER_OF_LISTENER.iter();
+        keys.try_for_each(|key| refuse(listener, key, &format!("listener[{index}].{key}"), source))
+    })
+}
+
+fn refuse(table: &DeTable<'_>, key: &str, path: &str, source: Source<'_>) -> Result<(), ConfigError> {
+    match table.get(key) {
+        Some(found) => Err(source.error(path, found.span(), "not in this version; take it out")),
+        None => Ok(()),
     }
 }
 

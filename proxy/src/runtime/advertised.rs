@@ -1,20 +1,24 @@
 //! Finds out whether clients are being told to go around the proxy.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tracing::{debug, warn};
+use tokio::time::timeout;
+use tracing::warn;
 
 use super::Listener;
 use crate::config::HostPort;
+use crate::net::local::{is_local, serves};
 use crate::net::resolve::resolve;
 
 /// Addresses that wait to be judged; those above are judged when they are seen again.
 const QUEUE_MAX: usize = 64;
 /// How long a name may take to resolve.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(5);
+/// What ends a way around the proxy.
+const CURE: &str = "set the broker's advertised.listeners to an address of this proxy";
 
 /// Says whether clients that go to an address come through this proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +27,8 @@ pub enum Route {
     Proxy,
     /// None does: clients go around.
     Around,
-    /// The name does not resolve here.
-    Unknown,
+    /// The name does not resolve here, or is another host's, which may send them here.
+    Unclear,
 }
 
 /// Carries addresses from the relay to [`judge_all`].
@@ -52,41 +56,67 @@ impl Advertised {
     }
 }
 
-/// Judges what brokers advertise until the proxy stops: warns once per listener.
+/// Judges what brokers advertise until the proxy stops: warns once per listener of a way around it, and once of each
+/// address that may be one.
 pub async fn judge_all(mut queue: AdvertisedQueue, listeners: Vec<Arc<Listener>>) {
     let bound: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
+    let upstreams: Vec<HostPort> = listeners.iter().map(|listener| listener.upstream.address.clone()).collect();
     while let Some((listener, address)) = queue.recv().await {
-        match route(&address, &bound).await {
+        match route(&address, &bound, &upstreams).await {
             Route::Proxy => {}
-            Route::Unknown => debug!(listener = listener.name, %address, "advertised address does not resolve here"),
+            Route::Unclear if listener.note_unclear(address.clone()) => warn!(
+                listener = listener.name,
+                upstream = %listener.upstream.address,
+                advertised = %address,
+                cure = CURE,
+                "cannot tell whether an advertised address leads here (another host, a load balancer, NAT?)"
+            ),
             Route::Around if listener.note_bypass(address.clone()) => warn!(
                 listener = listener.name,
                 upstream = %listener.upstream.address,
                 advertised = %address,
-                cure = "set the broker's advertised.listeners to an address of this proxy",
+                cure = CURE,
                 "clients will go around the proxy: the broker advertises an address that no listener serves"
             ),
-            Route::Around => {}
+            Route::Unclear | Route::Around => {}
         }
     }
 }
 
-/// Says where clients that are told `address` go, when the proxy listens on `bound`.
-pub async fn route(address: &HostPort, bound: &[SocketAddr]) -> Route {
-    let on_port: Vec<IpAddr> = bound.iter().filter(|at| at.port() == address.port).map(SocketAddr::ip).collect();
-    if on_port.is_empty() {
-        return Route::Around;
-    }
-    // Whatever name leads to this machine leads to such a listener, and the name is not ours to judge.
-    if on_port.iter().any(IpAddr::is_unspecified) {
+/// Says where clients that are told `address` go, when the proxy listens on `bound` for `upstreams`.
+pub async fn route(address: &HostPort, bound: &[SocketAddr], upstreams: &[HostPort]) -> Route {
+    let on_port = |at: &&SocketAddr| at.port() == address.port;
+    // Which family the name has here is not which it has for a client.
+    if address.host == "localhost" && bound.iter().filter(on_port).any(|at| at.ip().is_loopback()) {
         return Route::Proxy;
     }
-    if address.host == "localhost" && on_port.iter().any(IpAddr::is_loopback) {
+    let Ok(found) = resolve(address, RESOLVE_PATIENCE).await else {
+        return if upstreams.contains(address) { Route::Around } else { Route::Unclear };
+    };
+    if found.iter().any(|to| bound.iter().any(|at| serves(*at, *to))) {
         return Route::Proxy;
     }
-    let Ok(addresses) = resolve(address, RESOLVE_PATIENCE).await else { return Route::Unknown };
-    let served = addresses.iter().any(|found| on_port.contains(&found.ip().to_canonical()));
-    if served { Route::Proxy } else { Route::Around }
+    let is_here = found.iter().any(|to| is_local(to.ip()));
+    if is_here || is_upstream(address, &found, upstreams).await { Route::Around } else { Route::Unclear }
+}
+
+/// Says that nobody here can tell where `address` leads.
+pub fn unclear(address: &HostPort) -> String {
+    format!("cannot tell whether {address} leads here (another host, a load balancer, NAT?)")
+}
+
+/// Says whether `address`, which leads to `found`, is where the proxy itself goes.
+async fn is_upstream(address: &HostPort, found: &[SocketAddr], upstreams: &[HostPort]) -> bool {
+    let any = async {
+        for upstream in upstreams.iter().filter(|upstream| upstream.port == address.port) {
+            let own = resolve(upstream, RESOLVE_PATIENCE).await.unwrap_or_default();
+            if upstream == address || own.iter().any(|own| found.contains(own)) {
+                return true;
+            }
+        }
+        false
+    };
+    timeout(RESOLVE_PATIENCE, any).await.unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -98,7 +128,8 @@ mod tests {
 
     async fn judged(host: &str, port: u16, bound: &[&str]) -> Route {
         let bound: Vec<SocketAddr> = bound.iter().map(|at| at.parse().unwrap()).collect();
-        route(&HostPort::new(host, port), &bound).await
+        let upstreams = [HostPort::new("192.0.2.9", 9092), HostPort::new("kafka-1.invalid", 9092)];
+        route(&HostPort::new(host, port), &bound, &upstreams).await
     }
 
     #[tokio::test]
@@ -107,13 +138,29 @@ mod tests {
         assert_eq!(judged("localhost", 9092, &["127.0.0.1:9092"]).await, Route::Proxy);
         assert_eq!(judged("localhost", 9092, &["[::1]:9092"]).await, Route::Proxy);
         assert_eq!(judged("::ffff:127.0.0.1", 9092, &["127.0.0.1:9092"]).await, Route::Proxy);
-        assert_eq!(judged("proxy.example.com", 9092, &["0.0.0.0:9092"]).await, Route::Proxy);
-        assert_eq!(judged("10.0.0.1", 9092, &["[::]:9092"]).await, Route::Proxy);
         assert_eq!(judged("127.0.0.1", 9092, &["127.0.0.1:9093", "127.0.0.1:9092"]).await, Route::Proxy);
         assert_eq!(judged("127.0.0.1", 9093, &["127.0.0.1:9092"]).await, Route::Around);
-        assert_eq!(judged("10.0.0.1", 9092, &["127.0.0.1:9092"]).await, Route::Around);
         assert_eq!(judged("localhost", 9093, &["0.0.0.0:9092"]).await, Route::Around);
-        assert_eq!(judged("no such name", 9092, &["127.0.0.1:9092"]).await, Route::Unknown);
+    }
+
+    #[tokio::test]
+    async fn a_wildcard_serves_this_host_and_no_other() {
+        for wildcard in ["0.0.0.0:9092", "[::]:9092"] {
+            assert_eq!(judged("127.0.0.1", 9092, &[wildcard]).await, Route::Proxy);
+            assert_eq!(judged("localhost", 9092, &[wildcard]).await, Route::Proxy);
+            assert_eq!(judged("192.0.2.7", 9092, &[wildcard]).await, Route::Unclear);
+            assert_eq!(judged("no such name", 9092, &[wildcard]).await, Route::Unclear);
+        }
+        // Another host may forward to a port of this one, whichever that is.
+        assert_eq!(judged("192.0.2.7", 9093, &["0.0.0.0:9092"]).await, Route::Unclear);
+        assert_eq!(judged("192.0.2.7", 9092, &["127.0.0.1:9092"]).await, Route::Unclear);
+    }
+
+    #[tokio::test]
+    async fn the_broker_s_own_address_leads_around_unless_a_listener_has_it() {
+        assert_eq!(judged("192.0.2.9", 9092, &["0.0.0.0:9092"]).await, Route::Around);
+        assert_eq!(judged("kafka-1.invalid", 9092, &["0.0.0.0:9092"]).await, Route::Around);
+        assert_eq!(judged("192.0.2.9", 9092, &["192.0.2.9:9092"]).await, Route::Proxy);
     }
 
     #[tokio::test]
@@ -127,11 +174,15 @@ mod tests {
         for port in (20_000..20_040).chain([19_092, 20_000, 0, -1, 70_000]) {
             runtime.note_advertised(&listener, "127.0.0.1", port);
         }
+        for last in 0..40 {
+            runtime.note_advertised(&listener, &format!("192.0.2.{last}"), 9092);
+        }
         runtime.note_advertised(&listener, &"x".repeat(300), 9092);
         // The last sender is gone with the runtime: the judge ends when it has judged all.
         drop(runtime);
         judge_all(queue, vec![Arc::clone(&listener)]).await;
-        let bypass = listener.bypass();
+        let (bypass, unclear) = (listener.bypass(), listener.unclear());
+        assert_eq!((unclear.len(), unclear[0].to_string()), (BYPASS_MAX, "192.0.2.0:9092".to_owned()));
         assert_eq!((bypass.len(), bypass[0].to_string()), (BYPASS_MAX, "127.0.0.1:20000".to_owned()));
     }
 }

@@ -10,7 +10,7 @@ use crate::telemetry::limiter::Limiter;
 
 /// Advertised addresses that are remembered as judged; a cluster has fewer brokers.
 const ADVERTISED_MAX: usize = 1_024;
-/// Addresses around the proxy that status shows.
+/// Addresses around the proxy, and as many that may be, that status shows.
 pub(super) const BYPASS_MAX: usize = 16;
 
 /// Serves one broker on one address.
@@ -35,6 +35,7 @@ pub struct Listener {
 struct Advertised {
     seen: HashSet<HostPort>,
     bypass: Vec<HostPort>,
+    unclear: Vec<HostPort>,
 }
 
 impl Listener {
@@ -56,6 +57,11 @@ impl Listener {
         self.with(|advertised| advertised.bypass.clone())
     }
 
+    /// Returns the advertised addresses of which nobody here can tell where they lead.
+    pub fn unclear(&self) -> Vec<HostPort> {
+        self.with(|advertised| advertised.unclear.clone())
+    }
+
     /// Remembers an address that the broker advertises; true the first time.
     pub(super) fn is_new_advertised(&self, address: &HostPort) -> bool {
         self.with(|advertised| {
@@ -72,6 +78,17 @@ impl Listener {
                 bypass.push(address);
             }
             bypass.len() == 1
+        })
+    }
+
+    /// Remembers an address that may lead around the proxy; true while there is room.
+    pub(super) fn note_unclear(&self, address: HostPort) -> bool {
+        self.with(|advertised| {
+            let room = advertised.unclear.len() < BYPASS_MAX;
+            if room {
+                advertised.unclear.push(address);
+            }
+            room
         })
     }
 

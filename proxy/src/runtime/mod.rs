@@ -4,6 +4,7 @@ pub mod advertised;
 pub mod connections;
 pub mod drain;
 pub mod listener;
+pub mod loops;
 pub mod producers;
 pub mod upstream;
 

@@ -19,6 +19,7 @@ use self::workers::Workers;
 use crate::admin;
 use crate::config::Config;
 use crate::net::descriptors;
+use crate::runtime::loops::refuse_loops;
 use crate::runtime::{AdvertisedQueue, Drain, Runtime, advertised};
 use crate::telemetry::journal::Journal;
 
@@ -53,6 +54,8 @@ pub struct Drained {
 pub async fn start(config: Config) -> anyhow::Result<Running> {
     raise_descriptors(&config);
     let bound = bind::all(&config).await?;
+    let addresses: Vec<SocketAddr> = bound.iter().map(|(listener, _)| listener.address).collect();
+    refuse_loops(&config, &addresses).await?;
     let admin = admin::bind(config.admin.as_ref()).await?;
     let (listeners, sockets): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
     let (mut runtime, queue) = Runtime::new(config, listeners);

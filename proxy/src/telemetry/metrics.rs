@@ -41,7 +41,7 @@ pub struct Metrics {
     pub connections_closed: Counters<Outcome>,
     /// Frames that went through without being understood.
     pub passthrough: Counters<Passthrough>,
-    /// From the last byte of a request read to its last byte written.
+    /// From a produce request read to its last byte written; one per write that carries any.
     pub added_latency: Durations,
     /// From a request written to its response.
     pub broker_latency: Durations,
@@ -114,7 +114,8 @@ impl Metrics {
         to.register("tracked_producers", "Producer and partition pairs tracked", self.tracked_producers.clone());
         to.register("tracker_bytes", "Bytes of what is tracked", self.tracker_bytes.clone());
         to.register("buffer_bytes", "Bytes of buffers", self.buffer_bytes.clone());
-        let added = "Time between reading a request and writing it";
+        let added =
+            "Time between reading a produce request and writing it, one per write that carries produce requests";
         to.register_with_unit("added_latency", added, Unit::Seconds, self.added_latency.clone());
         let broker = "Time between writing a request and its response";
         to.register_with_unit("broker_latency", broker, Unit::Seconds, self.broker_latency.clone());

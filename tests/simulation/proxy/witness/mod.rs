@@ -140,8 +140,10 @@ impl Witness {
             // Of ranges that are sent without waiting for an answer, those that follow each other are one.
             producer.cloud(asked.batch.epoch);
         }
-        // The retry of one that is in flight is not the next one.
-        let is_next = !producer.in_flight.is_empty() && producer.in_flight.iter().all(|flight| flight.key != key);
+        // The retry of one that is in flight is not the next one. What went to a topic that was made anew since is in
+        // flight to another log.
+        let is_next = producer.in_flight.iter().any(|flight| flight.is_certain)
+            && producer.in_flight.iter().all(|flight| flight.key != key);
         let problem = producer.alone.is_some() && asked.acks != 0 && !asked.opaque && is_next;
         if asked.acks != 0 {
             // The generation that has to acknowledge something is the one that is asked.

@@ -147,7 +147,7 @@ impl World {
         if api == Api::InitProducerId {
             let id = i64::from_be_bytes(bytes[15..23].try_into().expect("eight bytes"));
             let epoch = i16::from_be_bytes([bytes[23], bytes[24]]);
-            witness.handed_out(id, step);
+            witness.handed_out(id, epoch, step);
             return self.tell(|| format!("c{at}< {id}/{epoch}"));
         }
         let (cluster, topics) = crate::cluster::read_metadata(bytes);

@@ -384,10 +384,10 @@ impl Witness {
     }
 
     /// A producer id was handed out: nobody has it yet.
-    pub(crate) fn handed_out(&mut self, producer_id: i64, step: u64) {
+    pub(crate) fn handed_out(&mut self, producer_id: i64, epoch: i16, step: u64) {
         self.handed_out.insert(producer_id, step);
         for partition in self.partitions.values_mut() {
-            partition.producers.entry(producer_id).and_modify(Producer::begins_anew);
+            partition.producers.entry(producer_id).and_modify(|producer| producer.is_handed_out(epoch));
         }
     }
 

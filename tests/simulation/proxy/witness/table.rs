@@ -78,8 +78,18 @@ impl Producer {
         self.cloud(newest.unwrap_or(-1));
     }
 
+    /// Its id was handed out with this epoch. What is known of older ones is another producer's, and still known.
+    pub(super) fn is_handed_out(&mut self, epoch: i16) {
+        let known = self.epoch;
+        self.begins_anew();
+        if (0..epoch).contains(&known) {
+            self.cloud(known);
+            self.is_unsettled();
+        }
+    }
+
     /// It is another producer's from now on, but for what is open.
-    pub(super) fn begins_anew(&mut self) {
+    fn begins_anew(&mut self) {
         let open = self.in_flight.iter().map(|flight| flight.key).chain(self.unknown.iter().map(|unknown| unknown.key));
         let newest = open.map(|key| key.epoch).max();
         let (in_flight, unknown) = (std::mem::take(&mut self.in_flight), std::mem::take(&mut self.unknown));

@@ -280,7 +280,34 @@ fn a_request_of_very_many_partitions_is_tracked_like_one_too_large_to_hold() {
     assert!(session.stream(&mut streamed, &frame, &present(), &mut |_: Event<'_>| {}));
     let pending = session.end_stream(*streamed).expect("an answer will come");
     session.abandon(pending, Millis(0));
+    assert!(!ledger.is_tainted(), "it parses to its end");
     assert_eq!(session.observed.capacity(), 0);
+}
+
+#[test]
+fn a_request_of_as_many_partitions_as_are_held_is_not_streamed() {
+    let mut session = session(&Memory::new());
+    assert!(matches!(admit(&mut session, &partitions_without_records(4_096)), Admission::Forward(Some(_))));
+    assert!(matches!(admit(&mut session, &partitions_without_records(4_097)), Admission::Stream(_)));
+}
+
+#[test]
+fn a_request_says_how_long_its_broker_may_wait() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    for (wire, told) in [(30_000_i32, 30_000), (-1, 0)] {
+        let mut frame = request(3);
+        frame[19..23].copy_from_slice(&wire.to_be_bytes());
+        let Admission::Forward(Some(pending)) = admit(&mut session, &frame) else { panic!("forwarded") };
+        assert_eq!(pending.timeout_ms(), told);
+        session.abandon(pending, Millis(1000));
+        let size = u32::try_from(frame.len() - 4).unwrap();
+        let mut streamed = session.begin_stream(&frame[..40], size, &mut |_: Event<'_>| {}).unwrap();
+        assert!(session.stream(&mut streamed, &frame, &present(), &mut |_: Event<'_>| {}));
+        let pending = session.end_stream(streamed).expect("an answer will come");
+        assert_eq!(pending.timeout_ms(), told);
+        session.abandon(pending, Millis(1000));
+    }
 }
 
 /// Produce v3 of one topic, with null records for every partition.

@@ -254,6 +254,7 @@ fn unknown_outcomes_of_strangers_erase_no_proof() {
     assert_eq!(tracker.rule(&batch(7, 0, 9, 1)), Rule::D17, "not all that is open is kept in mind");
     tracker.give(&batch(7, 0, 5, 5), ok(105));
     assert!(tracker.open_attempts() <= 64);
+    assert_eq!(tracker.rule(&batch(7, 0, 19, 1)), Rule::D18, "what was acknowledged last explains all before it");
 }
 
 #[test]

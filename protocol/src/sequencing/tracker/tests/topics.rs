@@ -175,6 +175,19 @@ fn what_was_forgotten_of_a_producer_is_not_called_a_gap() {
 }
 
 #[test]
+fn what_was_forgotten_in_an_epoch_stays_so_until_the_next() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let open = tracker.send_one(&batch(7, 0, 5, 5));
+    tracker.give(&batch(7, 0, 10, 5), said(47, -1));
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.settle(open, Outcome::Withdrawn, NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 7, 1)), Rule::D17, "what is missing may have been known");
+    tracker.give(&batch(7, 1, 0, 5), ok(110));
+    assert_eq!(tracker.rule(&batch(7, 1, 7, 1)), Rule::D18);
+}
+
+#[test]
 fn a_producer_whose_first_batch_was_refused_has_nothing_to_be_forgotten() {
     let mut tracker = tracker();
     tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));

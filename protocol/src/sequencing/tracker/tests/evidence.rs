@@ -97,6 +97,69 @@ fn a_batch_without_a_producer_at_a_proven_offset_is_evidence() {
 }
 
 #[test]
+fn a_doubt_is_heard_in_the_answer_to_a_batch_without_a_producer() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let plain = tracker.observe_plain(T, 0, 3, &sender(), NOW).unwrap();
+    assert_eq!(tracker.settle(plain, said(19, -1), NOW).ended, None);
+    let plain = tracker.observe_plain(T, 0, 3, &sender(), NOW).unwrap();
+    assert_eq!(tracker.settle(plain, said(56, -1), NOW).ended, Some(Evidence::PartitionGone));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+}
+
+#[test]
+fn a_producer_that_its_broker_does_not_know_starts_from_nothing() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.give(&batch(7, 0, 5, 5), said(59, -1));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D5);
+}
+
+#[test]
+fn a_batch_of_a_new_epoch_is_a_retry_while_it_is_open() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let first = tracker.send_one(&batch(7, 1, 0, 5));
+    assert_eq!(tracker.rule(&batch(7, 1, 0, 5)), Rule::D10);
+    assert_eq!(tracker.rule(&batch(7, 1, 5, 5)), Rule::D9);
+    tracker.settle(first, Outcome::Lost, NOW);
+    assert_eq!(tracker.rule(&batch(7, 1, 0, 5)), Rule::D11);
+    assert_eq!(tracker.rule(&batch(7, 1, 5, 5)), Rule::D21);
+}
+
+#[test]
+fn another_range_from_the_expected_sequence_on_is_suspect_while_one_is_in_flight() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let first = tracker.send_one(&batch(7, 0, 5, 5));
+    assert_eq!(tracker.rule(&batch(7, 0, 5, 3)), Rule::D17);
+    tracker.settle(first, said(10, -1), NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 5, 3)), Rule::D8);
+}
+
+#[test]
+fn of_two_attempts_of_unknown_outcome_one_is_kept() {
+    let mut tracker = tracker();
+    let [one, two, three] = [(); 3].map(|()| tracker.send_one(&batch(7, 0, 0, 5)));
+    tracker.settle(one, Outcome::Lost, NOW);
+    assert_eq!(tracker.open_attempts(), 3, "what is in flight may be refused yet");
+    tracker.settle(two, Outcome::Lost, NOW);
+    assert_eq!(tracker.open_attempts(), 2);
+    tracker.settle(three, said(10, -1), NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D11);
+}
+
+#[test]
+fn what_cannot_be_told_apart_is_of_unknown_outcome_while_it_is_in_flight() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let opaque = tracker.observe_opaque(T, 0, &batch(7, 0, 5, 5), &sender(), NOW).unwrap();
+    assert_eq!(tracker.rule(&batch(7, 0, 5, 5)), Rule::D11);
+    assert_eq!(tracker.rule(&batch(7, 0, 10, 5)), Rule::D17, "it is not certain that it comes first");
+    tracker.settle(opaque, Outcome::Lost, NOW);
+}
+
+#[test]
 fn the_broker_may_name_the_old_offset_of_a_duplicate_at_any_time() {
     let mut tracker = tracker();
     for n in 0..100 {
@@ -255,6 +318,68 @@ fn unknown_outcomes_of_strangers_erase_no_proof() {
     tracker.give(&batch(7, 0, 5, 5), ok(105));
     assert!(tracker.open_attempts() <= 64);
     assert_eq!(tracker.rule(&batch(7, 0, 19, 1)), Rule::D18, "what was acknowledged last explains all before it");
+}
+
+#[test]
+fn an_unknown_outcome_is_open_for_the_time_to_live() {
+    let ttl = TrackerLimits::default().proof_ttl_ms;
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.give(&batch(7, 0, 5, 5), Outcome::Lost);
+    let again = tracker.look(T, 0, &batch(7, 0, 5, 5), &sender(), after(ttl - 1));
+    assert_eq!(again.rule, Rule::D11);
+    tracker.settle(again.ticket.unwrap(), Outcome::Withdrawn, after(ttl - 1));
+    assert_eq!(tracker.look(T, 0, &batch(7, 0, 5, 5), &sender(), after(ttl)).rule, Rule::D8);
+    assert_eq!(tracker.open_attempts(), 1, "the one that was sent last");
+}
+
+/// What is shown is not held against the stamps beforehand.
+#[test]
+fn no_proof_is_shown_that_has_ended() {
+    let id = TopicId([1; 16]);
+    let ends: [&dyn Fn(&mut Tracker) -> Millis; 6] = [
+        &|_| NOW,
+        &|tracker| {
+            tracker.doubt_log(T, 0);
+            NOW
+        },
+        &|tracker| {
+            tracker.link(b"t", id);
+            NOW
+        },
+        &|tracker| {
+            tracker.end_cluster();
+            NOW
+        },
+        &|tracker| {
+            tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+            NOW
+        },
+        &|_| after(TrackerLimits::default().proof_ttl_ms),
+    ];
+    for (proofs, end) in [1, 0, 0, 0, 0, 0].into_iter().zip(ends) {
+        let mut tracker = tracker();
+        tracker.give(&batch(7, 0, 0, 5), ok(100));
+        let now = end(&mut tracker);
+        let mut shown = Vec::new();
+        tracker.report(0, 100, now, |report| {
+            shown.push((report.acknowledged, report.proofs));
+            true
+        });
+        assert_eq!(shown, [(1, proofs)]);
+    }
+}
+
+#[test]
+fn what_evidence_ends_is_counted() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    assert_eq!(tracker.evictions().evidence, 0);
+    tracker.doubt_log(T, 0);
+    assert_eq!(tracker.evictions().evidence, 1, "a partition");
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D5);
+    assert_eq!(tracker.evictions().evidence, 2, "a producer");
 }
 
 #[test]

@@ -128,6 +128,28 @@ fn a_batch_of_a_new_epoch_is_a_retry_while_it_is_open() {
 }
 
 #[test]
+fn what_is_expected_behind_a_batch_in_flight_is_its_end() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let first = tracker.send_one(&batch(7, 0, 5, 5));
+    for (base, rule) in [(10, Rule::D9), (20, Rule::D17)] {
+        let seen = tracker.look(T, 0, &batch(7, 0, base, 1), &sender(), NOW);
+        assert_eq!((seen.rule, seen.expected), (rule, Sequence::new(10)));
+        tracker.settle(seen.ticket.unwrap(), Outcome::Withdrawn, NOW);
+    }
+    tracker.settle(first, ok(105), NOW);
+}
+
+#[test]
+fn what_was_sent_without_waiting_for_an_answer_is_of_unknown_outcome() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.look(T, 0, &batch(7, 0, 5, 5), &Sender { acks: Acks::None, ..sender() }, NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 5, 5)), Rule::D11);
+    assert_eq!(tracker.rule(&batch(7, 0, 10, 5)), Rule::D9);
+}
+
+#[test]
 fn another_range_from_the_expected_sequence_on_is_suspect_while_one_is_in_flight() {
     let mut tracker = tracker();
     tracker.give(&batch(7, 0, 0, 5), ok(100));
@@ -157,6 +179,31 @@ fn what_cannot_be_told_apart_is_of_unknown_outcome_while_it_is_in_flight() {
     assert_eq!(tracker.rule(&batch(7, 0, 5, 5)), Rule::D11);
     assert_eq!(tracker.rule(&batch(7, 0, 10, 5)), Rule::D17, "it is not certain that it comes first");
     tracker.settle(opaque, Outcome::Lost, NOW);
+}
+
+#[test]
+fn of_batches_without_a_producer_none_is_another_ones_retry() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let [one, two] = [(); 2].map(|()| tracker.observe_plain(T, 0, 3, &sender(), NOW).unwrap());
+    assert_eq!(tracker.settle(one, ok(105), NOW).ended, None);
+    assert_eq!(tracker.settle(two, ok(105), NOW).ended, Some(Evidence::Collision));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+}
+
+/// D3, D4: it is sent, so nothing may take it for answered.
+#[test]
+fn a_duplicate_that_must_not_be_answered_comes_without_its_proof() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let transactional = Batch { transactional: true, ..batch(7, 0, 0, 5) };
+    let sent = tracker.look(T, 0, &transactional, &sender(), NOW);
+    assert_eq!((sent.rule, sent.proof, sent.ticket.is_some()), (Rule::D12, None, true));
+    tracker.settle(sent.ticket.unwrap(), Outcome::Withdrawn, NOW);
+    let quiet = Sender { acks: Acks::None, ..sender() };
+    let sent = tracker.look(T, 0, &batch(7, 0, 0, 5), &quiet, NOW);
+    assert_eq!((sent.rule, sent.proof, sent.ticket), (Rule::D12, None, None));
+    assert_eq!(tracker.observe_plain(T, 0, 3, &quiet, NOW), None);
 }
 
 #[test]

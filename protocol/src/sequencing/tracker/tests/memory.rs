@@ -62,14 +62,18 @@ fn what_is_in_flight_is_never_evicted_for_memory() {
 
 #[test]
 fn batches_in_flight_are_refused_where_there_is_no_room_for_them() {
-    let (mut tracker, _allowance) = allowing(256);
+    let (mut tracker, allowance) = allowing(256);
     let common = 256 * KIB - 256 * KIB / 8;
     let sends = |tracker: &mut Tracker, n: i32| {
         tracker.look(T, 0, &batch(i64::from(n / 128), 0, n % 128, 1), &sender(), NOW).ticket.is_some()
     };
-    let count = (0..).take_while(|n| sends(&mut tracker, *n)).count();
+    let mut count = 0;
+    while sends(&mut tracker, count) {
+        count += 1;
+        assert_eq!(allowance.taken(), tracker.bytes());
+    }
     assert!(tracker.bytes() <= common, "{}", tracker.bytes());
-    let least = count * size_of::<Attempt>();
+    let least = count as usize * size_of::<Attempt>();
     assert!((common / 2..common).contains(&least), "{count} take {least}");
 }
 

@@ -63,6 +63,10 @@ fn unknown_outcomes_of_one_producer_are_bounded() {
         tracker.give(&batch(1, 0, 2 * n, 1), Outcome::Lost);
         assert!(tracker.open_attempts() <= 64);
     }
+    let unknown: Vec<u16> = tracker.entries.iter().map(|entry| entry.unknown).collect();
+    assert_eq!((tracker.open_attempts(), unknown), (64, vec![64]));
+    assert_eq!(tracker.rule(&batch(1, 0, 2 * (999 - 63), 1)), Rule::D11);
+    assert_eq!(tracker.rule(&batch(1, 0, 2 * (999 - 64), 1)), Rule::D5, "the oldest is forgotten");
 }
 
 #[test]

@@ -376,6 +376,9 @@ fn an_unknown_outcome_is_open_for_the_time_to_live() {
     let again = tracker.look(T, 0, &batch(7, 0, 5, 5), &sender(), after(ttl - 1));
     assert_eq!(again.rule, Rule::D11);
     tracker.settle(again.ticket.unwrap(), Outcome::Withdrawn, after(ttl - 1));
+    let ahead = tracker.look(T, 0, &batch(7, 0, 20, 5), &sender(), after(ttl));
+    assert_eq!(ahead.rule, Rule::D17, "what is forgotten is not missing");
+    tracker.settle(ahead.ticket.unwrap(), Outcome::Withdrawn, after(ttl));
     assert_eq!(tracker.look(T, 0, &batch(7, 0, 5, 5), &sender(), after(ttl)).rule, Rule::D8);
     assert_eq!(tracker.open_attempts(), 1, "the one that was sent last");
 }

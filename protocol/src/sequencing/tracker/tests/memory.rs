@@ -112,6 +112,7 @@ fn windows_stop_growing_before_others_are_kept_out() {
         for n in 0..400 {
             seconds += 1;
             assert!(acknowledge(&mut tracker, n, base, seconds));
+            assert_eq!(allowance.taken(), tracker.bytes());
         }
     }
     assert_eq!((tracker.producers(), tracker.evictions().limit), (400, 0));

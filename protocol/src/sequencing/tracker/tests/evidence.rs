@@ -207,6 +207,50 @@ fn a_duplicate_that_must_not_be_answered_comes_without_its_proof() {
 }
 
 #[test]
+fn an_acknowledgement_without_an_offset_is_no_proof() {
+    for acknowledged in [said(46, 100), said(46, -1), ok(-1)] {
+        let mut tracker = tracker();
+        tracker.give(&batch(7, 0, 0, 5), acknowledged);
+        assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+        assert_eq!(tracker.give(&batch(7, 0, 5, 5), ok(3)).ended, None, "nor does it say where it stands");
+        assert_eq!(tracker.rule(&batch(7, 0, 5, 5)), Rule::D12);
+    }
+}
+
+#[test]
+fn an_acknowledgement_that_proves_less_takes_nothing_away() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let leader_only = Sender { acks: Acks::Leader, ..sender() };
+    let [one, two] = [batch(7, 0, 0, 5), batch(7, 0, 5, 5)].map(|batch| Batch { transactional: true, ..batch });
+    for (batch, offset) in [(one, 100), (two, 105)] {
+        let ticket = tracker.look(T, 0, &batch, &leader_only, NOW).ticket.unwrap();
+        tracker.settle(ticket, ok(offset), NOW);
+    }
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D12);
+    assert_eq!(tracker.rule(&batch(7, 0, 5, 5)), Rule::D23);
+}
+
+#[test]
+fn an_acknowledged_epoch_leaves_nothing_open_of_those_below_it() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 1, 0, 5), Outcome::Lost);
+    tracker.give(&batch(7, 3, 0, 5), Outcome::Lost);
+    tracker.give(&batch(7, 2, 0, 5), ok(100));
+    assert_eq!(tracker.entries.iter().map(|entry| entry.unknown).collect::<Vec<_>>(), [1]);
+    assert_eq!(tracker.rule(&batch(7, 3, 0, 5)), Rule::D11);
+}
+
+#[test]
+fn a_refused_older_epoch_says_nothing_about_the_newer() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.give(&batch(7, 1, 0, 5), ok(105));
+    tracker.give(&batch(7, 0, 5, 5), said(47, -1));
+    assert_eq!(tracker.rule(&batch(7, 1, 0, 5)), Rule::D12);
+}
+
+#[test]
 fn the_broker_may_name_the_old_offset_of_a_duplicate_at_any_time() {
     let mut tracker = tracker();
     for n in 0..100 {

@@ -160,6 +160,18 @@ fn a_refused_older_epoch_says_nothing_about_the_newer() {
 }
 
 #[test]
+fn a_batch_whose_place_is_not_kept_in_mind_is_known_by_its_producer() {
+    let mut tracker = tracker();
+    let [one, two] = [(); 2].map(|()| tracker.send_one(&batch(7, 0, 0, 5)));
+    tracker.settle(one, ok(100), NOW);
+    for n in 0..64 {
+        tracker.give(&batch(8, 0, n, 1), ok(200 + i64::from(n)));
+    }
+    assert_eq!(tracker.settle(two, ok(500), NOW).ended, Some(Evidence::Collision));
+    assert_eq!(tracker.rule(&batch(8, 0, 63, 1)), Rule::D14);
+}
+
+#[test]
 fn the_broker_may_name_the_old_offset_of_a_duplicate_at_any_time() {
     let mut tracker = tracker();
     for n in 0..100 {

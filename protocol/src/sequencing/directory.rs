@@ -224,6 +224,17 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_kept_for_another_cluster() {
+        let mut directory = Directory::default();
+        let before = directory.bytes();
+        directory.learn(b"t", A);
+        directory.learn(b"t", B);
+        directory.clear();
+        assert_eq!((directory.id_of(b"t"), directory.name_of(B), directory.bytes()), (None, None, before));
+        assert_eq!(directory.learn(b"t", A), Learned::Linked, "ids that were retired there may be used here");
+    }
+
+    #[test]
     fn the_directory_is_bounded() {
         let mut directory = Directory::default();
         (0..TOPICS_MAX + 10).for_each(|n| assert_eq!(learn_nth(&mut directory, n), Learned::Linked));

@@ -154,6 +154,9 @@ mod tests {
         assert!(!handed.has_ended(ID, ProducerEpoch::new(2), 0));
         assert!(handed.has_ended(ID, ProducerEpoch::new(3), 0));
         assert!(!handed.has_ended(ID, ProducerEpoch::new(3), 1), "held against it already");
+        handed.add(ProducerId::new(8), ZERO, true);
+        assert!(!handed.has_ended(ID, ProducerEpoch::new(3), 1), "another producer's business");
+        assert!(handed.has_ended(ID, ProducerEpoch::new(3), 0));
     }
 
     #[test]
@@ -186,6 +189,30 @@ mod tests {
         assert!(handed.bytes() <= bytes + 16 * 1024, "{} and {bytes}", handed.bytes());
         assert!(handed.has_ended(ID, ZERO, 7), "forgotten, and so counted as ended");
         assert!(!handed.has_ended(ID, ZERO, 9_990));
+    }
+
+    #[test]
+    fn without_room_to_grow_none_is_forgotten_as_long_as_there_is_some_left() {
+        let full = |handed: &HandedOut| handed.order.len() == handed.order.capacity() || handed.handed.growth() > 0;
+        for count in [64, 100, 128, 200, 384, 500] {
+            let mut handed = HandedOut::new();
+            (0..count).for_each(|n| handed.add(ProducerId::new(n), ZERO, true));
+            let before = (handed.order.capacity(), handed.handed.bytes());
+            for n in count..2 * count {
+                let forgotten = handed.floor + u32::from(full(&handed));
+                handed.add(ProducerId::new(n), ZERO, false);
+                assert_eq!(handed.floor, forgotten, "{count}, {n}");
+            }
+            assert_eq!((handed.order.capacity(), handed.handed.bytes()), before, "{count}");
+        }
+    }
+
+    #[test]
+    fn all_of_it_is_counted() {
+        let mut handed = HandedOut::new();
+        (0..10_000).for_each(|n| handed.add(ProducerId::new(n), ZERO, true));
+        let each = size_of::<Handed>() + size_of::<(u32, u32)>() + size_of::<(ProducerId, u32)>();
+        assert!((10_000 * each..20_000 * each).contains(&handed.bytes()), "{}", handed.bytes());
     }
 
     #[test]

@@ -79,7 +79,8 @@ impl Intervals {
         let mut fit = Fit::New;
         for known in &self.newest {
             let same_batch = interval.is_of_same_batch(known);
-            let same_place = interval.first == known.first && interval.last == known.last;
+            // One batch is as long wherever it stands.
+            let same_place = interval.first == known.first;
             let apart = interval.first > known.last || interval.last < known.first;
             match (same_batch, same_place, apart) {
                 (true, true, _) => fit = Fit::Known,
@@ -105,9 +106,7 @@ impl Intervals {
     }
 
     pub(super) fn clear(&mut self) {
-        self.newest.clear();
-        self.newest.shrink_to(INTERVALS_MIN);
-        self.highest = -1;
+        *self = Self::new();
     }
 
     /// What the intervals take in memory, in bytes.
@@ -155,6 +154,24 @@ mod tests {
         assert_eq!(known.fit(&interval(90, 94, 0), false), Fit::Contradiction);
         assert_eq!(known.fit(&interval(90, 94, 30), false), Fit::New);
         assert_eq!(known.fit(&nobodys(104), false), Fit::Contradiction);
+    }
+
+    #[test]
+    fn a_new_batch_is_compared_from_the_highest_known_offset_down() {
+        let mut known = Intervals::new();
+        known.push(interval(100, 104, 0), true);
+        assert_eq!(known.fit(&interval(104, 108, 5), true), Fit::Contradiction);
+        assert_eq!(known.fit(&interval(105, 109, 5), true), Fit::New);
+    }
+
+    #[test]
+    fn nothing_stays_of_a_log_that_is_no_more() {
+        let mut known = Intervals::new();
+        (0..10).for_each(|n| known.push(interval(n, n, 0), true));
+        known.clear();
+        assert_eq!(known.fit(&interval(5, 9, 500), false), Fit::New);
+        assert!(!known.are_cut_by(5));
+        assert_eq!((known.newest.len(), known.bytes()), (0, Intervals::BYTES_MIN));
     }
 
     #[test]

@@ -53,7 +53,7 @@ const LENGTH: u32 = LEADER_ONLY - 1;
 
 /// No slot: no batch has this length.
 const ABSENT: Slot =
-    Slot { first: Sequence::ZERO, last: Sequence::ZERO, base_offset: -1, crc: 0, length_and_flags: u32::MAX };
+    Slot { first: Sequence::ZERO, last: Sequence::ZERO, base_offset: 0, crc: 0, length_and_flags: u32::MAX };
 
 /// The newest acknowledged ranges, at most as many as configured. Empty means that nothing is known.
 #[derive(Debug)]
@@ -212,7 +212,7 @@ impl Window {
 
     fn place_of(&self, range: SequenceRange) -> Option<usize> {
         // What follows the newest slot at once is none of the slots: the usual case is settled here.
-        if self.is_empty() || range.first == self.newest.last.advance(1) {
+        if range.first == self.expected()? {
             return None;
         }
         if self.newest.range() == range {

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::*;
-use crate::event::{Action, Verdict};
+use crate::event::{Action, Rule, Verdict};
 use crate::sequencing::TrackerLimits;
 use crate::wire::samples::{GOLDEN_RESPONSES, GOLDEN_TOPIC_ID, golden_requests, hex};
 
@@ -176,15 +176,60 @@ fn a_streamed_request_keeps_its_claims_where_they_were_made() {
 
 /// The golden v3 request with its topic twice, the second time as `u`.
 fn two_topics() -> Vec<u8> {
-    let mut frame = request(3);
+    with_topics(&[b"t", b"u"])
+}
+
+/// The golden v3 request with its batch on partition 0 of these topics.
+fn with_topics(names: &[&[u8]]) -> Vec<u8> {
+    let golden = request(3);
     let topics_at = 4 + 8 + 3 + 2 + 2 + 4;
-    let mut second = frame[topics_at + 4..].to_vec();
-    second[2] = b'u';
-    frame[topics_at + 3] = 2;
-    frame.extend(second);
+    let mut frame = golden[..topics_at].to_vec();
+    frame.extend(u32::try_from(names.len()).unwrap().to_be_bytes());
+    for name in names {
+        frame.extend(u16::try_from(name.len()).unwrap().to_be_bytes());
+        frame.extend_from_slice(name);
+        frame.extend_from_slice(&golden[topics_at + 4 + 3..]);
+    }
     let length = u32::try_from(frame.len() - 4).unwrap();
     frame[..4].copy_from_slice(&length.to_be_bytes());
     frame
+}
+
+/// A topic that stands in a request twice is looked for by a hash of its name.
+#[test]
+fn long_names_that_begin_alike_are_not_one_topic() {
+    let ledger = Memory::new();
+    let rules = |last: &[u8]| {
+        let (one, other) = ([b'x'; 249], [&[b'x'; 248][..], last].concat());
+        let mut rules = Vec::new();
+        let frame = with_topics(&[&one[..], &other[..]]);
+        let admission = session(&ledger).admit(&frame, false, &present(), &mut |event: Event<'_>| {
+            if let Event::Batch(batch) = event {
+                rules.push(batch.rule);
+            }
+        });
+        let Admission::Forward(Some(pending)) = admission else { panic!("{admission:?}") };
+        session(&ledger).abandon(pending, Millis(1000));
+        rules
+    };
+    assert_eq!(rules(b"y"), [Rule::D5, Rule::D5]);
+    assert_eq!(rules(b"xx"), [Rule::D11, Rule::T36], "no broker has a topic of so long a name");
+    assert_eq!(rules(b"x"), [Rule::D2, Rule::D2]);
+}
+
+/// D2: what becomes of a request around it cannot be foretold.
+#[test]
+fn a_duplicate_beside_an_opaque_batch_goes_with_it() {
+    let mut session = session(&Memory::new());
+    let Admission::Forward(Some(pending)) = admit(&mut session, &request(3)) else { panic!("forwarded") };
+    session.settle(pending, &hex(GOLDEN_RESPONSES[0].1), Millis(1000), &mut |_: Event<'_>| {});
+    let mut both = two_topics();
+    let Admission::Strip { pending, .. } = admit(&mut session, &both) else { panic!("stripped") };
+    session.abandon(pending, Millis(1000));
+    // The attributes of the second batch: a control batch.
+    both[42 + 79 + 15 + 22] |= 0x20;
+    let Admission::Forward(Some(pending)) = admit(&mut session, &both) else { panic!("forwarded") };
+    session.abandon(pending, Millis(1000));
 }
 
 #[test]
@@ -224,6 +269,39 @@ fn a_streamed_request_that_does_not_parse_to_its_end_proves_nothing() {
     let pending = session.end_stream(streamed).expect("an answer will come");
     session.settle(pending, &hex(GOLDEN_RESPONSES[0].1), Millis(1000), &mut quiet);
     assert!(matches!(admit(&mut session, &request(3)), Admission::Forward(Some(_))));
+}
+
+#[test]
+fn a_frame_whose_header_cannot_be_read_is_not_streamed_and_taints() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    let mut unread = Vec::new();
+    let streamed = session.begin_stream(&request(99)[..40], 1_000, &mut |event: Event<'_>| {
+        if let Event::Unread(why) = event {
+            unread.push(why);
+        }
+    });
+    assert!(streamed.is_none() && session.is_unsure() && ledger.is_tainted());
+    assert_eq!(unread, [crate::event::Unread::Undecodable]);
+}
+
+#[test]
+fn a_refused_step_of_an_exchange_is_no_success() {
+    use crate::wire::learn::Fact;
+    let mut session = session(&Memory::new());
+    let told = |session: &mut Session<Memory>, error| {
+        session.auth_mut().exchange_begins();
+        let facts = [
+            Fact::SaslAuthenticate { error, session_lifetime_ms: 0 },
+            Fact::Broker { node_id: 1, host: b"b", port: 9092 },
+        ];
+        for fact in facts {
+            session.learn(fact, 1, &present(), &mut |_: Event<'_>| {});
+        }
+        session.auth().allows_answers(false, Millis(1000))
+    };
+    assert!(!told(&mut session, 58));
+    assert!(told(&mut session, 0));
 }
 
 #[test]
@@ -280,7 +358,34 @@ fn a_request_of_very_many_partitions_is_tracked_like_one_too_large_to_hold() {
     assert!(session.stream(&mut streamed, &frame, &present(), &mut |_: Event<'_>| {}));
     let pending = session.end_stream(*streamed).expect("an answer will come");
     session.abandon(pending, Millis(0));
+    assert!(!ledger.is_tainted(), "it parses to its end");
     assert_eq!(session.observed.capacity(), 0);
+}
+
+#[test]
+fn a_request_of_as_many_partitions_as_are_held_is_not_streamed() {
+    let mut session = session(&Memory::new());
+    assert!(matches!(admit(&mut session, &partitions_without_records(4_096)), Admission::Forward(Some(_))));
+    assert!(matches!(admit(&mut session, &partitions_without_records(4_097)), Admission::Stream(_)));
+}
+
+#[test]
+fn a_request_says_how_long_its_broker_may_wait() {
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    for (wire, told) in [(30_000_i32, 30_000), (-1, 0)] {
+        let mut frame = request(3);
+        frame[19..23].copy_from_slice(&wire.to_be_bytes());
+        let Admission::Forward(Some(pending)) = admit(&mut session, &frame) else { panic!("forwarded") };
+        assert_eq!(pending.timeout_ms(), told);
+        session.abandon(pending, Millis(1000));
+        let size = u32::try_from(frame.len() - 4).unwrap();
+        let mut streamed = session.begin_stream(&frame[..40], size, &mut |_: Event<'_>| {}).unwrap();
+        assert!(session.stream(&mut streamed, &frame, &present(), &mut |_: Event<'_>| {}));
+        let pending = session.end_stream(streamed).expect("an answer will come");
+        assert_eq!(pending.timeout_ms(), told);
+        session.abandon(pending, Millis(1000));
+    }
 }
 
 /// Produce v3 of one topic, with null records for every partition.

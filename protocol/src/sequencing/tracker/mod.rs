@@ -259,9 +259,10 @@ impl Tracker {
     }
 
     fn find_partition(&self, topic: u32, index: i32) -> Option<u32> {
-        self.partition_index.find(&(topic, index), |at| {
+        let key = (topic, index);
+        self.partition_index.find(&key, |at| {
             let partition = &self.partitions[at];
-            partition.topic == topic && partition.index == index
+            (partition.topic, partition.index) == key
         })
     }
 
@@ -272,10 +273,11 @@ impl Tracker {
 
     /// By what a request names, so that the usual batch is found by one look into one index.
     fn find_entry_of(&self, topic: u32, index: i32, producer: ProducerId) -> Option<u32> {
-        self.entry_index.find(&(topic, index, producer), |at| {
+        let key = (topic, index, producer);
+        self.entry_index.find(&key, |at| {
             let entry = &self.entries[at];
             let partition = &self.partitions[entry.partition];
-            entry.producer == producer && partition.topic == topic && partition.index == index
+            (partition.topic, partition.index, entry.producer) == key
         })
     }
 }

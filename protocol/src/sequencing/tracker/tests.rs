@@ -4,6 +4,7 @@ mod alone;
 mod bounds;
 mod evidence;
 mod memory;
+mod open;
 mod topics;
 
 use super::super::answer::{Answer, ErrorCode};

@@ -34,6 +34,9 @@ fn a_late_answer_takes_its_place_and_does_not_rewind() {
     window.insert(acked(0, 4, 100), 5, FREE);
     assert_eq!(window.expected(), Sequence::new(10));
     assert_eq!(window.iter().map(|a| a.base_offset).collect::<Vec<_>>(), [100, 105]);
+    window.insert(acked(20, 0, 120), 5, FREE);
+    window.insert(acked(10, 4, 110), 5, FREE);
+    assert_eq!(window.iter().map(|a| a.base_offset).collect::<Vec<_>>(), [100, 105, 110, 120]);
 }
 
 #[test]
@@ -64,6 +67,36 @@ fn append_times_stay_with_their_ranges() {
 #[test]
 fn a_slot_takes_24_bytes() {
     assert_eq!(size_of::<Slot>(), 24);
+}
+
+#[test]
+fn a_slot_is_never_taken_for_an_absent_one() {
+    let longest = Fingerprint { crc: 1, length: u32::MAX };
+    let mut window = Window::default();
+    window.insert(Acked { fingerprint: longest, leader_only: true, ..acked(0, 0, 0) }, 5, FREE);
+    assert_eq!(window.newest().map(|a| a.fingerprint.length), Some(LENGTH - 1));
+}
+
+#[test]
+fn a_window_doubles_until_it_is_as_large_as_it_may_be() {
+    let mut window = Window::default();
+    let mut sizes = Vec::new();
+    for n in 0..40 {
+        window.insert(acked(n, 0, i64::from(n)), 32, FREE);
+        sizes.push(window.bytes());
+    }
+    sizes.dedup();
+    assert_eq!(sizes, [OLDER_MIN, 8, 16, 31].map(|slots| allocated(slots * size_of::<Slot>())));
+}
+
+#[test]
+fn append_times_are_counted() {
+    let mut window = Window::default();
+    for n in 0..40 {
+        window.insert(Acked { append_time: 77, ..acked(n, 0, i64::from(n)) }, 32, FREE);
+    }
+    let times = window.bytes() - allocated(31 * size_of::<Slot>());
+    assert!((32 * 8 + 32..2 * 32 * 8 + 2 * 32).contains(&times), "{times}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn answers_settle_in_the_cluster_that_they_were_asked_of() {
     assert_eq!((first.open_attempts(), first.0.0.borrow().producers()), (0, 1));
     assert_eq!(second.0.0.borrow().producers(), 0);
     assert_eq!((first.told(), second.told()), (1, 0), "whoever waits for it waits there");
+    assert!(!session.is_unsure() && !second.is_tainted(), "everything was read");
 }
 
 /// §6.1: the log that a broker doubts is its own, whichever cluster it was taken for.

@@ -125,3 +125,32 @@ fn a_streamed_request_is_noted_down_as_far_as_there_is_room() {
     assert_eq!((ledger.open_attempts(), ledger.0.0.borrow().producers()), (0, 0));
     assert_eq!(unread, [Unread::TooLarge, Unread::Memory]);
 }
+
+#[test]
+fn a_streamed_request_of_more_batches_than_are_noted_down_taints() {
+    for (count, taints) in [(16_384, false), (16_385, true)] {
+        let (ledger, frame) = (Memory::new(), wide(count));
+        let (mut session, mut quiet) = (session(&ledger), |_: Event<'_>| {});
+        let mut streamed = session.begin_stream(&frame, u32::try_from(frame.len() - 4).unwrap(), &mut quiet).unwrap();
+        assert!(session.stream(&mut streamed, &frame, &present(), &mut quiet));
+        assert_eq!((ledger.open_attempts(), ledger.is_tainted()), (16_384, taints));
+        session.cut_stream(streamed, &present());
+    }
+}
+
+/// T29: what is not noted down may be the same partition again.
+#[test]
+fn a_streamed_request_of_more_partitions_than_are_kept_in_mind_proves_nothing() {
+    for (empty, is_proven) in [(65_536, true), (65_537, false)] {
+        let (mut session, mut quiet) = (session(&Memory::new()), |_: Event<'_>| {});
+        let mut frame = wide(1);
+        frame[COUNT_AT..COUNT_AT + 4].copy_from_slice(&i32::to_be_bytes(empty + 1));
+        (1..=empty).for_each(|index: i32| frame.extend([index.to_be_bytes(), (-1_i32).to_be_bytes()].concat()));
+        let mut streamed = session.begin_stream(&frame, u32::try_from(frame.len() - 4).unwrap(), &mut quiet).unwrap();
+        assert!(session.stream(&mut streamed, &frame, &present(), &mut quiet));
+        let pending = session.end_stream(streamed).expect("an answer will come");
+        let answer = success(&pending, 1);
+        session.settle(pending, &answer, Millis(1000), &mut quiet);
+        assert_eq!(matches!(admit(&mut session, &wide(1)), Admission::Answer(_)), is_proven, "{empty}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sequencing::entry::Entry;
+use crate::sequencing::window::Window;
 
 #[test]
 fn an_entry_takes_two_cache_lines() {
@@ -74,6 +75,10 @@ fn unknown_outcomes_of_one_producer_are_bounded() {
         tracker.give(&batch(1, 0, 2 * n, 1), Outcome::Lost);
         assert!(tracker.open_attempts() <= 64);
     }
+    let unknown: Vec<u16> = tracker.entries.iter().map(|entry| entry.unknown).collect();
+    assert_eq!((tracker.open_attempts(), unknown), (64, vec![64]));
+    assert_eq!(tracker.rule(&batch(1, 0, 2 * (999 - 63), 1)), Rule::D11);
+    assert_eq!(tracker.rule(&batch(1, 0, 2 * (999 - 64), 1)), Rule::D5, "the oldest is forgotten");
 }
 
 #[test]
@@ -130,6 +135,40 @@ fn what_the_windows_own_is_given_back() {
         tracker.give(&batch(i64::from(n), 0, 0, 1), ok(i64::from(n)));
     }
     assert!(tracker.owned_bytes > 0);
+    tracker.sweep(1000, after(TrackerLimits::default().idle_ms_max + 2000));
+    assert!(tracker.is_empty());
+}
+
+/// Whatever makes them grow or shrink.
+#[test]
+fn what_windows_and_intervals_own_is_counted() {
+    let mut tracker = tracker();
+    let check = |tracker: &Tracker, larger: bool| {
+        let of_windows: usize = tracker.entries.iter().map(|entry| entry.window.bytes()).sum();
+        let of_intervals: usize = tracker.partitions.iter().map(|partition| partition.intervals.bytes()).sum();
+        assert_eq!(tracker.owned_bytes, of_windows + of_intervals);
+        assert_eq!(of_windows > 2 * Window::BYTES_MIN, larger);
+    };
+    let fill = |tracker: &mut Tracker, epoch| {
+        (0..20).for_each(|n| _ = tracker.give(&batch(7, epoch, n, 1), ok(1_000 * i64::from(epoch) + i64::from(n))));
+        check(tracker, true);
+    };
+    fill(&mut tracker, 0);
+    tracker.give(&batch(7, 1, 0, 1), ok(999));
+    check(&tracker, false);
+    fill(&mut tracker, 2);
+    tracker.give(&batch(7, 2, 20, 1), said(47, -1));
+    check(&tracker, false);
+    fill(&mut tracker, 3);
+    tracker.doubt_log(T, 0);
+    check(&tracker, true);
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(3));
+    tracker.rule(&batch(7, 3, 20, 1));
+    check(&tracker, false);
+    fill(&mut tracker, 4);
+    // A newer batch at an older offset.
+    tracker.give(&batch(7, 4, 20, 1), ok(10));
+    check(&tracker, false);
     tracker.sweep(1000, after(TrackerLimits::default().idle_ms_max + 2000));
     assert!(tracker.is_empty());
 }

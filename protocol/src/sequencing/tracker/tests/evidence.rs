@@ -110,6 +110,81 @@ fn a_batch_without_a_producer_at_a_proven_offset_is_evidence() {
 }
 
 #[test]
+fn a_doubt_is_heard_in_the_answer_to_a_batch_without_a_producer() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let plain = tracker.observe_plain(T, 0, 3, &sender(), NOW).unwrap();
+    assert_eq!(tracker.settle(plain, said(19, -1), NOW).ended, None);
+    let plain = tracker.observe_plain(T, 0, 3, &sender(), NOW).unwrap();
+    assert_eq!(tracker.settle(plain, said(56, -1), NOW).ended, Some(Evidence::PartitionGone));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+}
+
+#[test]
+fn a_producer_that_its_broker_does_not_know_starts_from_nothing() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.give(&batch(7, 0, 5, 5), said(59, -1));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D5);
+}
+
+#[test]
+fn of_batches_without_a_producer_none_is_another_ones_retry() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let [one, two] = [(); 2].map(|()| tracker.observe_plain(T, 0, 3, &sender(), NOW).unwrap());
+    assert_eq!(tracker.settle(one, ok(105), NOW).ended, None);
+    assert_eq!(tracker.settle(two, ok(105), NOW).ended, Some(Evidence::Collision));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+}
+
+#[test]
+fn an_acknowledgement_without_an_offset_is_no_proof() {
+    for acknowledged in [said(46, 100), said(46, -1), ok(-1)] {
+        let mut tracker = tracker();
+        tracker.give(&batch(7, 0, 0, 5), acknowledged);
+        assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D14);
+        assert_eq!(tracker.give(&batch(7, 0, 5, 5), ok(3)).ended, None, "nor does it say where it stands");
+        assert_eq!(tracker.rule(&batch(7, 0, 5, 5)), Rule::D12);
+    }
+}
+
+#[test]
+fn an_acknowledgement_that_proves_less_takes_nothing_away() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let leader_only = Sender { acks: Acks::Leader, ..sender() };
+    let [one, two] = [batch(7, 0, 0, 5), batch(7, 0, 5, 5)].map(|batch| Batch { transactional: true, ..batch });
+    for (batch, offset) in [(one, 100), (two, 105)] {
+        let ticket = tracker.look(T, 0, &batch, &leader_only, NOW).ticket.unwrap();
+        tracker.settle(ticket, ok(offset), NOW);
+    }
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D12);
+    assert_eq!(tracker.rule(&batch(7, 0, 5, 5)), Rule::D23);
+}
+
+#[test]
+fn a_refused_older_epoch_says_nothing_about_the_newer() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.give(&batch(7, 1, 0, 5), ok(105));
+    tracker.give(&batch(7, 0, 5, 5), said(47, -1));
+    assert_eq!(tracker.rule(&batch(7, 1, 0, 5)), Rule::D12);
+}
+
+#[test]
+fn a_batch_whose_place_is_not_kept_in_mind_is_known_by_its_producer() {
+    let mut tracker = tracker();
+    let [one, two] = [(); 2].map(|()| tracker.send_one(&batch(7, 0, 0, 5)));
+    tracker.settle(one, ok(100), NOW);
+    for n in 0..64 {
+        tracker.give(&batch(8, 0, n, 1), ok(200 + i64::from(n)));
+    }
+    assert_eq!(tracker.settle(two, ok(500), NOW).ended, Some(Evidence::Collision));
+    assert_eq!(tracker.rule(&batch(8, 0, 63, 1)), Rule::D14);
+}
+
+#[test]
 fn the_broker_may_name_the_old_offset_of_a_duplicate_at_any_time() {
     let mut tracker = tracker();
     for n in 0..100 {
@@ -119,27 +194,6 @@ fn the_broker_may_name_the_old_offset_of_a_duplicate_at_any_time() {
     assert_eq!(again.rule, Rule::D19);
     assert_eq!(tracker.settle(again.ticket.unwrap(), ok(3), NOW).ended, None);
     assert_eq!(tracker.rule(&batch(7, 0, 99, 1)), Rule::D12);
-}
-
-#[test]
-fn an_unknown_outcome_of_a_proven_batch_is_not_kept() {
-    let mut tracker = tracker();
-    let [first, second] = [(); 2].map(|()| tracker.send_one(&batch(7, 0, 0, 5)));
-    tracker.settle(first, ok(100), NOW);
-    tracker.settle(second, Outcome::Lost, NOW);
-    assert_eq!(tracker.open_attempts(), 0);
-    // Had it been kept, its time to live would have ended everything that is known of the producer.
-    let ttl = TrackerLimits::default().proof_ttl_ms;
-    assert_eq!(tracker.look(T, 0, &batch(7, 0, 5, 5), &sender(), after(ttl)).rule, Rule::D8);
-}
-
-#[test]
-fn an_unknown_outcome_of_a_batch_that_was_doubted_is_kept() {
-    let mut tracker = tracker();
-    tracker.give(&batch(7, 0, 0, 5), ok(100));
-    tracker.give(&batch(8, 0, 0, 5), said(56, -1));
-    tracker.give(&batch(7, 0, 0, 5), Outcome::Lost);
-    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D11);
 }
 
 #[test]
@@ -255,31 +309,53 @@ fn an_old_epoch_does_not_come_back_after_its_successor_was_doubted() {
     assert_eq!(tracker.look(T, 0, &batch(7, 0, 5, 5), &sender(), NOW).proof, None);
 }
 
+/// What is shown is not held against the stamps beforehand.
 #[test]
-fn unknown_outcomes_of_strangers_erase_no_proof() {
-    let mut tracker = tracker();
-    tracker.give(&batch(7, 0, 0, 5), ok(100));
-    let quiet = Sender { acks: Acks::None, ..sender() };
-    for n in 0..200 {
-        tracker.look(T, 0, &batch(7, 3, 1_000 + 10 * n, 1), &quiet, NOW);
+fn no_proof_is_shown_that_has_ended() {
+    let id = TopicId([1; 16]);
+    let ends: [&dyn Fn(&mut Tracker) -> Millis; 6] = [
+        &|_| NOW,
+        &|tracker| {
+            tracker.doubt_log(T, 0);
+            NOW
+        },
+        &|tracker| {
+            tracker.link(b"t", id);
+            NOW
+        },
+        &|tracker| {
+            tracker.end_cluster();
+            NOW
+        },
+        &|tracker| {
+            tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+            NOW
+        },
+        &|_| after(TrackerLimits::default().proof_ttl_ms),
+    ];
+    for (proofs, end) in [1, 0, 0, 0, 0, 0].into_iter().zip(ends) {
+        let mut tracker = tracker();
+        tracker.give(&batch(7, 0, 0, 5), ok(100));
+        let now = end(&mut tracker);
+        let mut shown = Vec::new();
+        tracker.report(0, 100, now, |report| {
+            shown.push((report.acknowledged, report.proofs));
+            true
+        });
+        assert_eq!(shown, [(1, proofs)]);
     }
-    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D12);
-    assert_eq!(tracker.rule(&batch(7, 0, 9, 1)), Rule::D17, "not all that is open is kept in mind");
-    tracker.give(&batch(7, 0, 5, 5), ok(105));
-    assert!(tracker.open_attempts() <= 64);
 }
 
 #[test]
-fn unknown_outcomes_that_are_forgotten_take_no_proof_along() {
-    let ttl = TrackerLimits::default().proof_ttl_ms;
+fn what_evidence_ends_is_counted() {
     let mut tracker = tracker();
     tracker.give(&batch(7, 0, 0, 5), ok(100));
-    tracker.give(&batch(7, 0, 5, 5), Outcome::Lost);
-    let again = tracker.look(T, 0, &batch(7, 0, 0, 1), &sender(), after(ttl - 1)).ticket.unwrap();
-    tracker.settle(again, Outcome::Withdrawn, after(ttl - 1));
-    let twin = tracker.look(T, 0, &batch(7, 0, 10, 5), &sender(), after(ttl - 1)).ticket.unwrap();
-    tracker.settle(twin, ok(110), after(ttl - 1));
-    assert_eq!(tracker.look(T, 0, &batch(7, 0, 10, 5), &sender(), after(ttl + 1)).rule, Rule::D12);
+    assert_eq!(tracker.evictions().evidence, 0);
+    tracker.doubt_log(T, 0);
+    assert_eq!(tracker.evictions().evidence, 1, "a partition");
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D5);
+    assert_eq!(tracker.evictions().evidence, 2, "a producer");
 }
 
 #[test]

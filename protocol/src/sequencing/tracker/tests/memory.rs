@@ -1,6 +1,7 @@
 //! What trackers may take in memory together, and what gives way first.
 
 use super::*;
+use crate::sequencing::attempts::Attempt;
 use crate::sequencing::entry::Entry;
 use crate::sequencing::window::Window;
 
@@ -32,7 +33,7 @@ fn the_longest_idle_make_room_when_memory_is_short() {
         assert!(allowance.taken() <= 256 * KIB, "{} after {n}", allowance.taken());
     }
     assert_eq!(allowance.taken(), tracker.bytes());
-    assert!(tracker.producers() as usize * (size_of::<Entry>() + Window::BYTES_MIN) > 128 * KIB, "most of it is used");
+    assert!(tracker.producers() as usize * (size_of::<Entry>() + Window::BYTES_MIN) > 96 * KIB, "most of it is used");
     assert_eq!(tracker.evictions().limit, 10_000 - u64::from(tracker.producers()));
     let at_the_end = |tracker: &mut Tracker, n| tracker.look(T, 0, &batch(n, 0, 0, 1), &sender(), after(10_000_000));
     assert_eq!(at_the_end(&mut tracker, 9_999).rule, Rule::D12);
@@ -60,6 +61,50 @@ fn what_is_in_flight_is_never_evicted_for_memory() {
 }
 
 #[test]
+fn batches_in_flight_are_refused_where_there_is_no_room_for_them() {
+    let (mut tracker, allowance) = allowing(256);
+    let common = 256 * KIB - 256 * KIB / 8;
+    let sends = |tracker: &mut Tracker, n: i32| {
+        tracker.look(T, 0, &batch(i64::from(n / 128), 0, n % 128, 1), &sender(), NOW).ticket.is_some()
+    };
+    let mut count = 0;
+    while sends(&mut tracker, count) {
+        count += 1;
+        assert_eq!(allowance.taken(), tracker.bytes());
+    }
+    assert!(tracker.bytes() <= common, "{}", tracker.bytes());
+    let least = count as usize * size_of::<Attempt>();
+    assert!((common / 2..common).contains(&least), "{count} take {least}");
+}
+
+/// Every part of the state by itself.
+#[test]
+fn whatever_is_kept_counts() {
+    let grows_by = |least: usize, act: &dyn Fn(&mut Tracker)| {
+        let mut tracker = tracker();
+        let before = tracker.bytes();
+        act(&mut tracker);
+        assert!(tracker.bytes() >= before + least, "{} after {before}, {least}", tracker.bytes());
+    };
+    grows_by(10_000 * 32, &|it| (0..10_000).for_each(|n| it.hand_out(ProducerId::new(n), ProducerEpoch::new(0))));
+    grows_by(100 * 256, &|it| {
+        for n in 0..100 {
+            it.introduce(TopicRef::Name(format!("{n:0>249}").as_bytes()), None, None, NOW);
+        }
+    });
+    grows_by(100 * size_of::<Attempt>(), &|it| (0..100).for_each(|n| _ = it.send_one(&batch(1, 0, n, 1))));
+    let of_entry = size_of::<Entry>() + Window::BYTES_MIN + 8;
+    let of_partition = size_of::<Partition>() + Intervals::BYTES_MIN + 8;
+    grows_by(1_000 * of_entry, &|it| (0..1_000).for_each(|n| assert!(acknowledge(it, n, 0, 0))));
+    grows_by(1_000 * (of_partition + of_entry), &|it| {
+        for n in 1..=1_000 {
+            let ticket = it.look(T, n, &batch(1, 0, 0, 1), &sender(), NOW).ticket.expect("it is sent");
+            it.settle(ticket, ok(0), NOW);
+        }
+    });
+}
+
+#[test]
 fn windows_stop_growing_before_others_are_kept_out() {
     let (mut tracker, allowance) = allowing(256);
     let mut seconds = 0;
@@ -67,6 +112,7 @@ fn windows_stop_growing_before_others_are_kept_out() {
         for n in 0..400 {
             seconds += 1;
             assert!(acknowledge(&mut tracker, n, base, seconds));
+            assert_eq!(allowance.taken(), tracker.bytes());
         }
     }
     assert_eq!((tracker.producers(), tracker.evictions().limit), (400, 0));

@@ -97,6 +97,20 @@ fn a_producer_under_both_forms_proves_nothing_until_they_are_known_to_be_one() {
 }
 
 #[test]
+fn among_more_topics_than_are_looked_at_any_producer_may_be_known_under_both_forms() {
+    for (count, proven) in [(800, true), (1_000, false)] {
+        let mut tracker = tracker();
+        for n in 0..count {
+            let name = format!("topic-{n}");
+            let _ticket = tracker.look(TopicRef::Name(name.as_bytes()), 0, &batch(1, 0, 0, 1), &sender(), NOW);
+        }
+        acknowledge(&mut tracker, TopicRef::Id(A), &batch(7, 0, 0, 1), 100);
+        let retry = tracker.look(TopicRef::Id(A), 0, &batch(7, 0, 0, 1), &sender(), NOW);
+        assert_eq!(retry.proof.is_some(), proven, "{count}");
+    }
+}
+
+#[test]
 fn a_producer_of_a_topic_that_was_retired_is_not_new() {
     let mut tracker = tracker();
     tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
@@ -172,6 +186,27 @@ fn what_was_forgotten_of_a_producer_is_not_called_a_gap() {
     assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 3, 1)), Rule::D17);
     acknowledge(&mut tracker, T, &batch(7, 1, 0, 1), 104);
     assert_eq!(rule_at(&mut tracker, T, &batch(7, 1, 5, 1)), Rule::D18, "a new epoch begins at 0");
+}
+
+#[test]
+fn what_was_forgotten_in_an_epoch_stays_so_until_the_next() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    let open = tracker.send_one(&batch(7, 0, 5, 5));
+    tracker.give(&batch(7, 0, 10, 5), said(47, -1));
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.settle(open, Outcome::Withdrawn, NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 7, 1)), Rule::D17, "what is missing may have been known");
+    tracker.give(&batch(7, 1, 0, 5), ok(110));
+    assert_eq!(tracker.rule(&batch(7, 1, 7, 1)), Rule::D18);
+}
+
+#[test]
+fn a_producer_that_was_used_elsewhere_is_not_new() {
+    let mut tracker = tracker();
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    tracker.note_used(ProducerId::new(7));
+    assert_eq!(tracker.rule(&batch(7, 0, 5, 1)), Rule::D5);
 }
 
 #[test]

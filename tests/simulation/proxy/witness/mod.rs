@@ -214,7 +214,13 @@ impl Witness {
         // What was sent before a topic's two names were known to be one is perhaps not kept.
         let unsettled = self.doubted_at.get(&asked.partition).copied().unwrap_or(0);
         let is_kept = asked.sent > self.linked_at.max(unsettled);
-        if (is_kept || late) && !asked.opaque && asked.batch.is_idempotent() && said.base_offset >= 0 {
+        let is_same_topic = asked.sent > self.linked_at;
+        if late && !is_same_topic {
+            // Of a topic that was made anew it says nothing, of one whose id was learnt it may be evidence.
+            self.begin_anew(asked.partition, step);
+        }
+        let is_held = is_kept || late && is_same_topic;
+        if is_held && !asked.opaque && asked.batch.is_idempotent() && said.base_offset >= 0 {
             let new = (said.base_offset, said.base_offset + asked.batch.count() - 1, Some(asked.batch.key()));
             if self.fits_not(asked.place(), new, late, step) && !late {
                 // The newer one stays.

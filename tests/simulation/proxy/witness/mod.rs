@@ -205,6 +205,18 @@ impl Witness {
             }
             _ => {}
         }
+        if said.error != 0 {
+            self.may_be_dropped(asked, step);
+        }
+    }
+
+    /// A partition of whose producers nothing is known any more goes, and the places of its batches with it.
+    fn may_be_dropped(&mut self, asked: &Asked, step: u64) {
+        let is_known = |it: &Producer| !it.in_flight.is_empty() || !it.successes.is_empty() && it.heat != Heat::Unsure;
+        let producers = self.partitions.get(&asked.place()).map(|partition| partition.producers.values());
+        if producers.is_some_and(|mut producers| !producers.any(is_known)) {
+            self.begin_anew(asked.partition, step);
+        }
     }
 
     fn succeeded(&mut self, asked: &Asked, said: &Said, step: u64, now_ms: u64) {

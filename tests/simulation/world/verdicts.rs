@@ -83,13 +83,11 @@ impl World {
         self.tally.gaps += u64::from(is_new);
         // A proxy that began in the middle has not seen all, whatever its configuration says.
         let may_know = self.setup.proxies == 1 && !self.has_lost && !self.proxies[0].has_restarted;
-        // On another connection the one before may still be on its way: then it is a gap, until it comes (KAFKA-15591).
-        let part = &client.parts[asked.partition];
-        let elsewhere = part.flying.iter().filter(|flying| flying.connection != at).map(|flying| &flying.queued);
-        let again = part.waiting.iter().filter(|queued| queued.attempts > 0);
-        let overtakes = elsewhere.chain(again).any(|queued| queued.batch.records < asked.batch.records);
         // Whoever uses numbers again leaves some out now and then.
-        let is_honest = client.family.is_honest() && !client.family.reuses_sequences() && !client.skips && !overtakes;
+        let is_honest = client.family.is_honest()
+            && !client.family.reuses_sequences()
+            && !client.skips
+            && !self.overtakes(at, asked);
         if (is_new || verdict == Verdict::Gap) && is_honest && may_know {
             return self.fail(format!("{:?} is called a gap", asked.batch));
         }
@@ -109,6 +107,14 @@ impl World {
         }
     }
 
+    /// On another connection the one before may still be on its way: then there is a gap, until it comes (KAFKA-15591).
+    fn overtakes(&self, at: usize, asked: &Asked) -> bool {
+        let part = &self.clients[self.connections[at].client].parts[asked.partition];
+        let elsewhere = part.flying.iter().filter(|flying| flying.connection != at).map(|flying| &flying.queued);
+        let again = part.waiting.iter().filter(|queued| queued.attempts > 0);
+        elsewhere.chain(again).any(|queued| queued.batch.records < asked.batch.records)
+    }
+
     /// A broker's refusal confirms a gap where there is one, and nowhere else.
     pub(crate) fn judge_confirmed(
         &mut self,
@@ -121,7 +127,9 @@ impl World {
         let client = &self.clients[self.connections[at].client];
         let may_know = self.setup.proxies == 1 && !self.has_lost && !self.proxies[0].has_restarted;
         let is_honest = client.family.is_honest() && !client.family.reuses_sequences() && !client.skips;
-        if !gaps.is_empty() && is_honest && may_know && self.policy(at).authoritative {
+        let is_it = |gap: (i64, i32, i32), it: &Asked| gap == (it.batch.producer_id, it.index, it.batch.base);
+        let is_invented = |gap: &(i64, i32, i32)| !asked.iter().any(|it| is_it(*gap, it) && self.overtakes(at, it));
+        if gaps.iter().any(is_invented) && is_honest && may_know && self.policy(at).authoritative {
             return self.fail(format!("{gaps:?} are called gaps"));
         }
         let authoritative = self.policy(at).authoritative;

@@ -109,7 +109,12 @@ impl World {
 
     /// On another connection the one before may still be on its way: then there is a gap, until it comes (KAFKA-15591).
     fn overtakes(&self, at: usize, asked: &Asked) -> bool {
-        let part = &self.clients[self.connections[at].client].parts[asked.partition];
+        let client = &self.clients[self.connections[at].client];
+        if client.producer_id != Some(asked.batch.producer_id) {
+            // Nobody remembers what else was on its way when the client's process ended.
+            return true;
+        }
+        let part = &client.parts[asked.partition];
         let elsewhere = part.flying.iter().filter(|flying| flying.connection != at).map(|flying| &flying.queued);
         let again = part.waiting.iter().filter(|queued| queued.attempts > 0);
         elsewhere.chain(again).any(|queued| queued.batch.records < asked.batch.records)

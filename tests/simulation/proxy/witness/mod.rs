@@ -232,9 +232,12 @@ impl Witness {
             self.begin_anew(asked.partition, step);
         }
         let is_held = is_kept || late && is_same_topic;
-        if is_held && !asked.opaque && asked.batch.is_idempotent() && said.base_offset >= 0 {
+        if !asked.opaque && asked.batch.is_idempotent() && said.base_offset >= 0 {
             let new = (said.base_offset, said.base_offset + asked.batch.count() - 1, Some(asked.batch.key()));
-            if self.fits_not(asked.place(), new, late, step) && !late {
+            if !is_held {
+                self.partitions.entry(asked.place()).or_default().perhaps.push(new);
+                self.begin_anew(asked.partition, step);
+            } else if self.fits_not(asked.place(), new, late, step) && !late {
                 // The newer one stays.
                 sent = step + 1;
             }

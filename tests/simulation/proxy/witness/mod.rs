@@ -396,7 +396,8 @@ impl Witness {
                 producer.successes.clear();
                 producer.epoch = -1;
             }
-            self.partitions.entry((partition, id)).or_default().intervals.clear();
+            let by_id = self.partitions.entry((partition, id)).or_default();
+            by_id.perhaps.append(&mut by_id.intervals);
             if let Some(known) = known {
                 self.doubt((partition, known), step);
             }

@@ -69,6 +69,12 @@ impl HandedOut {
         self.get(id).is_some_and(|handed| handed.serial > seen && epoch >= handed.lowest)
     }
 
+    /// Whether who had `id` at `epoch` may have it still, although what was known of it has ended: it was handed out
+    /// with a higher epoch last, so with `epoch` it goes on where it was.
+    pub(super) fn may_go_on(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.get(id).is_none_or(|handed| handed.epoch > epoch)
+    }
+
     /// Whether `id` was handed out with `epoch` and is not known to have been used.
     pub(super) fn is_fresh(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
         self.get(id).is_some_and(|handed| handed.fresh && handed.serial > self.used && handed.epoch == epoch)

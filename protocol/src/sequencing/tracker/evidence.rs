@@ -116,7 +116,11 @@ impl Tracker {
         if entry.handed_serial != serial || serial == u32::MAX {
             if !entry.is_cold() && self.handed.has_ended(entry.producer, entry.epoch, entry.handed_serial) {
                 let before = entry.window.bytes();
+                let epoch = entry.epoch;
                 entry.make_new();
+                if self.handed.may_go_on(entry.producer, epoch) {
+                    entry.note_partial();
+                }
                 self.owned_bytes = self.owned_bytes + entry.window.bytes() - before;
                 self.evictions.evidence += 1;
             }

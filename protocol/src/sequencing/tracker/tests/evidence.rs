@@ -36,6 +36,17 @@ fn a_late_success_is_no_proof_after_its_producer_id_was_handed_out() {
 }
 
 #[test]
+fn what_was_forgotten_of_an_epoch_below_the_one_handed_out_is_no_gap() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 3, 1), ok(103));
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(1));
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 3)), Rule::D5);
+    tracker.give(&batch(7, 0, 0, 3), ok(100));
+    assert_eq!(tracker.rule(&batch(7, 0, 4, 2)), Rule::D17, "3 was acknowledged before");
+}
+
+#[test]
 fn a_late_success_is_no_proof_in_another_cluster() {
     let mut tracker = tracker();
     let late = tracker.send_one(&batch(7, 0, 0, 5));

@@ -250,6 +250,7 @@ impl Witness {
             self.begin_anew(asked.partition, step);
         }
         let linked_at = self.linked_at.max(self.doubted_at.get(&asked.partition).copied().unwrap_or(0));
+        let forgets = self.forgets;
         let Some(producer) = self.producer(asked) else { return };
         if asked.opaque {
             producer.unusual = true;
@@ -266,7 +267,15 @@ impl Witness {
             producer.cloud(asked.batch.epoch);
             return;
         }
+        let proves =
+            !late && asked.acks == -1 && !asked.batch.transactional && said.base_offset >= 0 && said.error == 0;
         if asked.batch.epoch < producer.epoch {
+            if forgets {
+                // The later epoch was forgotten, perhaps: then this is the only one that the proxy knows of.
+                producer.unusual = true;
+                producer.newest_ms = if proves { now_ms } else { producer.newest_ms };
+                producer.successes.push(Success { batch: asked.batch.clone(), offset: said.base_offset, sent, proves });
+            }
             return;
         }
         let is_clear =
@@ -293,8 +302,6 @@ impl Witness {
         if regresses {
             producer.heat = Heat::Unsure;
         }
-        let proves =
-            !late && asked.acks == -1 && !asked.batch.transactional && said.base_offset >= 0 && said.error == 0;
         if proves {
             producer.newest_ms = now_ms;
         }
@@ -431,7 +438,7 @@ impl Witness {
         // One that came late takes nothing away.
         let is_it = |success: &&Success| success.proves && success.batch.key() == asked.batch.key();
         let Some(found) = producer.successes.iter().rev().find(is_it) else { return Err("it was not acknowledged") };
-        if producer.epoch > asked.batch.epoch {
+        if producer.epoch > asked.batch.epoch && !self.forgets {
             return Err("a later epoch was acknowledged (T14)");
         }
         if found.batch.bytes() != asked.batch.bytes() {

@@ -13,6 +13,10 @@ use crate::config::HostPort;
 use crate::net::local::{is_local, serves};
 use crate::net::resolve::resolve;
 
+const UNCLEAR: &str = "cannot tell whether an advertised address leads here (another host, a load balancer, NAT?)";
+
+const AROUND: &str = "clients will go around the proxy: the broker advertises an address that no listener serves";
+
 /// Addresses that wait to be judged; those above are judged when they are seen again.
 const QUEUE_MAX: usize = 64;
 /// How long a name may take to resolve.
@@ -62,24 +66,13 @@ pub async fn judge_all(mut queue: AdvertisedQueue, listeners: Vec<Arc<Listener>>
     let bound: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
     let upstreams: Vec<HostPort> = listeners.iter().map(|listener| listener.upstream.address.clone()).collect();
     while let Some((listener, address)) = queue.recv().await {
-        match route(&address, &bound, &upstreams).await {
-            Route::Proxy => {}
-            Route::Unclear if listener.note_unclear(address.clone()) => warn!(
-                listener = listener.name,
-                upstream = %listener.upstream.address,
-                advertised = %address,
-                cure = CURE,
-                "cannot tell whether an advertised address leads here (another host, a load balancer, NAT?)"
-            ),
-            Route::Around if listener.note_bypass(address.clone()) => warn!(
-                listener = listener.name,
-                upstream = %listener.upstream.address,
-                advertised = %address,
-                cure = CURE,
-                "clients will go around the proxy: the broker advertises an address that no listener serves"
-            ),
-            Route::Unclear | Route::Around => {}
-        }
+        let what = match route(&address, &bound, &upstreams).await {
+            Route::Unclear if listener.note_unclear(address.clone()) => UNCLEAR,
+            Route::Around if listener.note_bypass(address.clone()) => AROUND,
+            Route::Proxy | Route::Unclear | Route::Around => continue,
+        };
+        let upstream = &listener.upstream.address;
+        warn!(listener = listener.name, %upstream, advertised = %address, cure = CURE, "{what}");
     }
 }
 

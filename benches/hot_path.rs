@@ -226,8 +226,14 @@ fn step(tracker: &mut Tracker, (partition, producer): (i32, i64), sequence: i32,
     black_box(settlement);
 }
 
-const SENDER: Sender =
-    Sender { connection: ConnectionId(0), broker: BROKER, acks: Acks::All, authoritative: false, tainted: false };
+const SENDER: Sender = Sender {
+    connection: ConnectionId(0),
+    broker: BROKER,
+    acks: Acks::All,
+    authoritative: false,
+    tainted: false,
+    may_look: false,
+};
 
 /// The sequence that comes next; started over long before the numbers end.
 fn next(sequence: &mut i32) -> i32 {

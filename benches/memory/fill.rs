@@ -171,8 +171,14 @@ fn observe(
     batch: &Batch,
     now: Millis,
 ) -> seqgate_protocol::sequencing::Ticket {
-    let sender =
-        Sender { connection: ConnectionId(0), broker: BROKER, acks: Acks::All, authoritative: false, tainted: false };
+    let sender = Sender {
+        connection: ConnectionId(0),
+        broker: BROKER,
+        acks: Acks::All,
+        authoritative: false,
+        tainted: false,
+        may_look: false,
+    };
     let observation = tracker.observe(topic, partition, batch, &sender, false, now).or_else(|_| {
         tracker.introduce(topic, None, None, now);
         tracker.observe(topic, partition, batch, &sender, false, now)

@@ -83,6 +83,17 @@ pub enum Event<'a> {
         /// The sequence that was expected.
         expected: Sequence,
     },
+    /// The broker refused a batch with 45 that stands in the log: its producer is told where.
+    Resolved {
+        /// The topic as the response names it.
+        topic: TopicRef<'a>,
+        /// The partition.
+        partition: i32,
+        /// The batch.
+        batch: BatchId,
+        /// The offset of its first record.
+        base_offset: i64,
+    },
     /// All proofs of a partition ended.
     ProofsEnded {
         /// The topic as the response names it.

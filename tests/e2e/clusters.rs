@@ -36,7 +36,7 @@ fn identify(scene: &Scene, pair: &mut (Peer, Peer), id: &str) {
 
 #[test]
 fn proof_of_a_connection_that_never_asks_is_found_by_the_next() {
-    let (scene, other) = Other::scene("");
+    let (scene, other) = Other::scene("sequencing.look_up = false");
     let (mut producer, mut served) = other.pair();
     acknowledge(&mut producer, &mut served, 7, 0, 10);
     let mut known = scene.pair();
@@ -136,7 +136,7 @@ fn a_held_batch_hears_of_one_whose_connection_leads_elsewhere_now() {
 /// D5a: its first batches were seen, though nobody knew that it was of this cluster.
 #[test]
 fn gap_is_not_what_was_sent_before_the_cluster_was_known() {
-    let (scene, other) = Other::scene("sequencing.authoritative = true");
+    let (scene, other) = Other::scene("[sequencing]\nauthoritative = true\nlook_up = false");
     let mut known = scene.pair();
     identify(&scene, &mut known, "one");
     let asked = request(INIT_PRODUCER_ID, 1, 2, false, &[0xff, 0xff, 0, 0, 0, 1]);

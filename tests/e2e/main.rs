@@ -14,6 +14,7 @@ mod ends;
 mod fuzz;
 mod hostile;
 mod journal;
+mod log;
 mod many;
 mod memory;
 mod metrics;

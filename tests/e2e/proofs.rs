@@ -59,7 +59,7 @@ fn orphan_response_learned_after_client_disconnect() {
 
 #[test]
 fn upstream_close_marks_all_pending_unknown() {
-    let scene = Scene::new();
+    let scene = Scene::with("sequencing.look_up = false");
     let (mut client, mut served) = scene.pair();
     let sent: Vec<_> = (0..3).map(|base| produce_one(base, batch(7, base, 1))).collect();
     client.send(&sent.concat());

@@ -96,7 +96,9 @@ impl Connection {
                     self.expect_answer(pending, &request, request.entries.clone());
                 }
             }
-            Admission::Unread | Admission::Stream(_) => unreachable!("an independent encoder wrote it"),
+            Admission::Unread | Admission::Stream(_) | Admission::Look(_) => {
+                unreachable!("an independent encoder wrote it")
+            }
             Admission::Strip { frame, pending } => {
                 let sent = stripped(&request, &frame);
                 let labels: Vec<String> = sent.iter().map(|entry| entry.label(request.version)).collect();
@@ -182,6 +184,7 @@ impl Connection {
             Settled::Unchanged => lines.push("client: identical".into()),
             Settled::Merged(merged) => lines.push(format!("client: {}", read(version, &merged))),
             Settled::Reset => self.reset(lines),
+            Settled::Look(..) => unreachable!("it may not look"),
         }
     }
 
@@ -249,6 +252,9 @@ pub(crate) fn event_text(event: &Event<'_>) -> String {
         Event::Batch(batch) => batch_text(batch),
         Event::GapConfirmed { topic, partition, expected, .. } => {
             format!("{}-{partition}: gap confirmed, expected {}", topic_text(*topic), expected.get())
+        }
+        Event::Resolved { topic, partition, base_offset, .. } => {
+            format!("{}-{partition}: stands in the log at {base_offset}", topic_text(*topic))
         }
         Event::ProofsEnded { topic, partition, evidence } => {
             format!("{}-{partition}: proofs ended by {evidence:?}", topic_text(*topic))

@@ -79,6 +79,7 @@ impl World {
             policy: Policy { mode: self.mode, mixed: self.mixed, authoritative: true },
             serves_without_sasl: true,
             keep_bytes_max: usize::MAX,
+            may_look: false,
         }
     }
 
@@ -143,7 +144,7 @@ impl World {
                 return Some(request);
             }
             Admission::Reset => self.client_goes(Some(at)),
-            Admission::Unread | Admission::Stream(_) => panic!("an independent encoder wrote it"),
+            Admission::Unread | Admission::Stream(_) | Admission::Look(_) => panic!("an independent encoder wrote it"),
         }
         None
     }
@@ -192,6 +193,7 @@ impl World {
             Settled::Unchanged => self.receive(at, &frame),
             Settled::Merged(frame) => self.receive(at, &frame),
             Settled::Reset => self.client_goes(Some(at)),
+            Settled::Look(..) => panic!("it may not look"),
         }
         self.release(at);
     }

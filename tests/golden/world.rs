@@ -128,6 +128,7 @@ impl World {
             policy: self.policy,
             serves_without_sasl: self.serves_without_sasl,
             keep_bytes_max: usize::MAX,
+            may_look: false,
         };
         Ok((connection, present))
     }

@@ -17,6 +17,8 @@ impl ErrorCode {
     pub const INVALID_PRODUCER_EPOCH: Self = Self(47);
     /// The log directory failed.
     pub const KAFKA_STORAGE_ERROR: Self = Self(56);
+    /// The client may not do to the topic what it asked for.
+    pub const TOPIC_AUTHORIZATION_FAILED: Self = Self(29);
     /// The producer is not known (brokers before 2.5).
     pub const UNKNOWN_PRODUCER_ID: Self = Self(59);
     /// The topic id is not known to this broker.

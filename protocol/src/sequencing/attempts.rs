@@ -67,6 +67,8 @@ pub struct Sender {
     pub authoritative: bool,
     /// Whether something passed here that could not be read and may have appended batches.
     pub tainted: bool,
+    /// Whether the log can be looked into before the batch goes.
+    pub may_look: bool,
 }
 
 /// A record batch, as far as its 61-byte header tells.
@@ -131,6 +133,8 @@ pub(super) struct Attempt {
     pub(super) opaque: bool,
     /// Its base was the expected sequence and nothing else was open: a 45 then means that the picture is wrong.
     pub(super) on_expected: bool,
+    /// By what was known when it was sent, it may have been in the log already: a 45 then does not say that it is not.
+    pub(super) may_be_old: bool,
     pub(super) since: Millis,
     /// The partition's stamp and the count of handed-out producer ids when it was sent: evidence that came after
     /// that makes its success worthless as a proof.

@@ -102,6 +102,8 @@ pub enum Rule {
     D21,
     D22,
     D23,
+    /// Found in the partition's log, which was looked into for it.
+    L1,
     /// The limit of producers is reached and nothing can be evicted (T36).
     T36,
 }
@@ -130,6 +132,7 @@ impl Rule {
             Self::D21 => "D21",
             Self::D22 => "D22",
             Self::D23 => "D23",
+            Self::L1 => "L1",
             Self::T36 => "T36",
         }
     }
@@ -143,7 +146,7 @@ impl Rule {
             Self::D5a | Self::D18 if authoritative => Verdict::Gap,
             Self::D5a | Self::D17 | Self::D18 | Self::D21 => Verdict::Suspect,
             Self::D10 | Self::D11 => Verdict::Retry,
-            Self::D12 | Self::D14 | Self::D23 => Verdict::Duplicate,
+            Self::D12 | Self::D14 | Self::D23 | Self::L1 => Verdict::Duplicate,
             Self::D15 | Self::D16 => Verdict::Mismatch,
             Self::D19 | Self::D22 => Verdict::Stale,
         }

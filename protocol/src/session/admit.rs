@@ -1,10 +1,13 @@
 //! A produce request on its way to the broker.
 
 use super::keep::{CLAIMS_MIN, answer_bytes, names_bytes, strip_bytes};
-use super::observe::{Manner, Observed};
-use super::{Admission, Claim, Claims, Ledger, Local, Mixed, Mode, Pending, Present, Report, Session, Stripped};
+use super::observe::{Manner, Observed, wanted};
+use super::{
+    Admission, Claim, Claims, Ledger, Local, LookUp, LookUpKind, Mixed, Mode, Pending, Present, Report, Session,
+    Stripped,
+};
 use crate::event::{Action, Event, Unread};
-use crate::sequencing::{Acks, Outcome, Passage};
+use crate::sequencing::{Acks, Outcome, Passage, Rule};
 use crate::wire::frame::LENGTH_BYTES;
 use crate::wire::head::RequestHead;
 use crate::wire::produce::{self, ProduceEntry, ProduceRequest};
@@ -55,6 +58,9 @@ impl<L: Ledger> Session<L> {
         if matches!(admission, Admission::Hold) {
             let waits = request.body.entries().zip(&observed).filter(|(_, it)| it.passage == Passage::Hold);
             self.held = waits.map(|(entry, _)| (self.topic_hash(entry.topic), entry.partition)).collect();
+        }
+        if !matches!(admission, Admission::Hold) {
+            self.found.clear();
         }
         observed.clear();
         // Space for an unusual number of partitions is not kept for the life of the connection.
@@ -107,7 +113,7 @@ impl<L: Ledger> Session<L> {
         present: &Present,
         report: &mut impl Report,
     ) -> Admission {
-        if let Some(stop) = self.stop(observed, present) {
+        if let Some(stop) = self.stop(request, observed, present) {
             return stop;
         }
         let proven = observed.iter().filter(|observed| observed.proof.is_some()).count();
@@ -128,15 +134,16 @@ impl<L: Ledger> Session<L> {
     }
 
     /// T27: a request of which one batch must wait, or must not go, does not go; what was registered is withdrawn.
-    fn stop(&self, observed: &mut [Observed], present: &Present) -> Option<Admission> {
+    fn stop(&self, request: &Request<'_>, observed: &mut [Observed], present: &Present) -> Option<Admission> {
         if present.policy.mode == Mode::Observe {
             return None;
         }
         let any = |passage| observed.iter().any(|observed| observed.passage == passage);
-        let stop = match (any(Passage::Reset), any(Passage::Hold)) {
-            (true, _) => Admission::Reset,
-            (false, true) => Admission::Hold,
-            (false, false) => return None,
+        let stop = match (any(Passage::Reset), any(Passage::Look), any(Passage::Hold)) {
+            (true, _, _) => Admission::Reset,
+            (false, true, _) => Admission::Look(self.look_ups(request, observed)),
+            (false, false, true) => Admission::Hold,
+            (false, false, false) => return None,
         };
         let mut withdrawn = false;
         for claim in observed.iter_mut().filter_map(|observed| observed.claim.take()) {
@@ -148,6 +155,30 @@ impl<L: Ledger> Session<L> {
             self.ledger().settled();
         }
         Some(stop)
+    }
+
+    /// One for each partition with a batch that may be in the log already.
+    fn look_ups(&self, request: &Request<'_>, observed: &[Observed]) -> Vec<LookUp> {
+        let asked = request.body.entries().zip(observed).filter(|(_, observed)| observed.passage == Passage::Look);
+        let look = |(entry, observed): (ProduceEntry<'_>, &Observed)| {
+            let kind = kind_of_look(observed.rule);
+            Some(self.look_for(kind, self.current, entry.topic, entry.partition, wanted(observed, &entry)?))
+        };
+        asked.filter_map(look).take(LOOK_UPS_MAX).collect()
+    }
+
+    /// What came of looking into the log for the request at the front. It is asked for again.
+    pub fn looked(&mut self, look_ups: Vec<LookUp>) {
+        self.found = look_ups.into_iter().flat_map(LookUp::into_found).collect();
+    }
+
+    /// Whether the log may be looked into: what is asked for there is answered only to those whom the broker serves, and
+    /// only where it can be seen which answer is whose.
+    pub(super) fn may_look(&self, present: &Present) -> bool {
+        present.may_look
+            && present.policy.mode == Mode::Dedupe
+            && !self.is_unsure()
+            && self.auth.allows_answers(present.serves_without_sasl, present.now)
     }
 
     /// Whether anything in the request may be answered from a proof.
@@ -173,7 +204,7 @@ impl<L: Ledger> Session<L> {
         let mut stripped = Stripped::default();
         for (entry, observed) in request.body.entries().zip(observed) {
             if let Some(proof) = observed.proof {
-                self.keep(&mut stripped, &entry, proof, request.acks, present);
+                self.keep(&mut stripped, &entry, (proof, observed.seen), request.acks, present);
             }
             report(Event::Batch(observed.event(&entry, Action::Answered, false)));
         }
@@ -195,7 +226,7 @@ impl<L: Ledger> Session<L> {
         for (entry, observed) in request.body.entries().zip(observed) {
             let action = match observed.proof {
                 Some(proof) => {
-                    self.keep(&mut stripped, &entry, proof, request.acks, present);
+                    self.keep(&mut stripped, &entry, (proof, observed.seen), request.acks, present);
                     Action::Stripped
                 }
                 None => {
@@ -206,7 +237,7 @@ impl<L: Ledger> Session<L> {
             report(Event::Batch(observed.event(&entry, action, authoritative)));
         }
         stripped.sent.sort_unstable();
-        let pending = self.pending(request, observed, Some(Box::new(stripped)));
+        let pending = self.pending(request, observed, Some(Box::new(stripped)), present);
         Some(Admission::Strip { frame, pending })
     }
 
@@ -225,7 +256,7 @@ impl<L: Ledger> Session<L> {
         if request.acks == Acks::None {
             return Admission::Forward(None);
         }
-        Admission::Forward(Some(self.pending(request, observed, None)))
+        Admission::Forward(Some(self.pending(request, observed, None, present)))
     }
 
     /// A duplicate that could be answered goes to the broker all the same, and in observe mode one that would have
@@ -242,11 +273,16 @@ impl<L: Ledger> Session<L> {
         let ticket = self
             .ledger()
             .tracker(partition, |tracker| tracker.register(topic, partition, &batch, &sender, present.now));
-        observed.claim =
-            ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
+        observed.claim = ticket.map(|ticket| self.claim(entry, ticket));
     }
 
-    fn pending(&self, request: &Request<'_>, observed: &[Observed], kept: Option<Box<Stripped>>) -> Pending {
+    fn pending(
+        &self,
+        request: &Request<'_>,
+        observed: &[Observed],
+        kept: Option<Box<Stripped>>,
+        present: &Present,
+    ) -> Pending {
         Pending {
             version: request.version,
             correlation_id: request.correlation_id,
@@ -254,13 +290,22 @@ impl<L: Ledger> Session<L> {
             claims: Claims::of(observed),
             kept,
             timeout_ms: u32::try_from(request.body.timeout_ms).unwrap_or(0),
+            may_look: self.may_look(present),
         }
     }
+}
+
+/// What the log is looked into for, by what the batch is.
+fn kind_of_look(rule: Rule) -> LookUpKind {
+    if rule == Rule::D5 { LookUpKind::WarmUp } else { LookUpKind::Resolve }
 }
 
 /// Partitions in a request above which none of it is answered here. Clients send as many as they have partitions ready
 /// on one broker, rarely more than some hundreds.
 const PARTITIONS_MAX: usize = 4_096;
+
+/// Partitions whose logs are looked into for one request; clients that come back send fewer, as a rule.
+const LOOK_UPS_MAX: usize = 64;
 
 /// Room for this many partitions stays with the connection.
 const OBSERVED_KEPT_MAX: usize = 4;

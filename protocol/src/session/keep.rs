@@ -1,8 +1,9 @@
 //! What is kept of a request until its answer has gone, and what that takes in memory.
 
 use super::observe::Observed;
+use super::settle::{Refused, Unresolved};
 use super::{Claim, Claims, Kept, Ledger, Local, Pending, Present, Session, Stripped};
-use crate::sequencing::{Acks, Proof, TopicRef};
+use crate::sequencing::{Acks, LogMark, Proof, TopicRef};
 use crate::wire::produce::{AnswerEntry, OwnedTopic, ProduceEntry, ProduceRequest};
 
 /// So many batches of a request are always noted down: what that takes is the least that goes on with.
@@ -20,7 +21,7 @@ impl<L: Ledger> Session<L> {
         &self,
         out: &mut Stripped,
         entry: &ProduceEntry<'_>,
-        proof: Proof,
+        (proof, seen): (Proof, Option<LogMark>),
         acks: Acks,
         present: &Present,
     ) {
@@ -35,7 +36,7 @@ impl<L: Ledger> Session<L> {
             log_append_time: proof.log_append_time,
             log_start_offset: proof.log_start_offset,
         });
-        out.kept.push(Kept { topic, partition, proof });
+        out.kept.push(Kept { topic, partition, proof, seen });
         let sender = self.sender(acks, present);
         let producer = proof.batch.producer_id;
         self.ledger().tracker(partition, |tracker| tracker.answered(entry.topic, partition, producer, &sender));
@@ -107,5 +108,13 @@ impl Local {
     #[must_use]
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.frame.capacity() + kept_bytes(&self.kept)
+    }
+}
+
+impl Unresolved {
+    /// What it takes in memory, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.frame.capacity() + self.refused.capacity() * size_of::<Refused>()
     }
 }

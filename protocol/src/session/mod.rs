@@ -4,6 +4,7 @@ mod admit;
 mod auth;
 mod keep;
 mod learn;
+mod look_up;
 mod observe;
 mod settle;
 mod stream;
@@ -14,13 +15,15 @@ mod tests;
 use hashbrown::DefaultHashBuilder;
 
 use crate::event::Event;
-use crate::sequencing::{BrokerGeneration, ConnectionId, Directory, Millis, Proof, Ticket, Tracker};
+use crate::sequencing::{BrokerGeneration, ConnectionId, Directory, LogMark, Millis, Proof, Ticket, Tracker};
 use crate::wire::produce::{AnswerEntry, OwnedTopic};
 
 pub use auth::Auth;
 pub use learn::Learnt;
+use look_up::Found;
+pub use look_up::{LookUp, LookUpKind, LookUpOutcome};
 use observe::Observed;
-pub use settle::Settled;
+pub use settle::{Settled, Unresolved};
 pub use stream::Streamed;
 
 /// Where the state of one cluster is kept, for all connections to it.
@@ -86,6 +89,9 @@ pub struct Present {
     /// Bytes that may be kept of a request until its answer has gone. One that would take more is forwarded instead of
     /// answered, and passes unread if not even its batches can be noted down.
     pub keep_bytes_max: usize,
+    /// Whether requests of our own may go up the client's connection now, to look into the log. Not twice for one
+    /// request.
+    pub may_look: bool,
 }
 
 /// One batch's ticket, with what finds it in a response.
@@ -95,6 +101,9 @@ struct Claim {
     partition: i32,
     ticket: Ticket,
     settled: bool,
+    /// What finds the batch in the log: how its producer compressed it, and its first record's time, in ms since 1970.
+    codec: i16,
+    timestamp: i64,
 }
 
 /// One partition is by far the commonest case, and costs no allocation.
@@ -111,6 +120,8 @@ struct Kept {
     topic: OwnedTopic,
     partition: i32,
     proof: Proof,
+    /// When the log was looked into for it, unless an answer has told.
+    seen: Option<LogMark>,
 }
 
 /// A request that went to the broker and whose answer settles what it carried.
@@ -126,6 +137,8 @@ pub struct Pending {
     kept: Option<Box<Stripped>>,
     /// How long the broker may wait for its replicas.
     timeout_ms: u32,
+    /// Whether a 45 may be held against the log before it is passed on.
+    may_look: bool,
 }
 
 #[derive(Debug, Default)]
@@ -191,6 +204,8 @@ pub enum Admission {
     Answer(Local),
     /// It has very many partitions: take it in piece by piece, as one that is too large to be held.
     Stream(Box<Streamed>),
+    /// Look into these logs first, tell what came of it with [`Session::looked`], and ask again.
+    Look(Vec<LookUp>),
     /// Ask again when a batch has been settled.
     Hold,
     /// Reset the client; nothing of this goes to the broker.
@@ -213,6 +228,8 @@ pub struct Session<L> {
     observed: Vec<Observed>,
     /// The partitions that the request at the front was told to wait for.
     held: Vec<(u64, i32)>,
+    /// What was found in the log for the request at the front.
+    found: Vec<Found>,
     /// A produce request went through unread: whether it is answered at all is not known.
     unread: bool,
 }
@@ -231,6 +248,7 @@ impl<L: Ledger> Session<L> {
             hasher: DefaultHashBuilder::default(),
             observed: Vec::new(),
             held: Vec::new(),
+            found: Vec::new(),
             unread: false,
         }
     }
@@ -284,8 +302,11 @@ impl<L: Ledger> Session<L> {
     fn all_hold(&self, ledger: usize, kept: &[Kept], now: Millis) -> bool {
         kept.iter().all(|kept| {
             let topic = kept.topic.as_ref();
-            self.ledgers[ledger]
-                .tracker(kept.partition, |tracker| tracker.still_holds(topic, kept.partition, &kept.proof, now))
+            let id = kept.proof.batch;
+            self.ledgers[ledger].tracker(kept.partition, |tracker| match &kept.seen {
+                Some(mark) => tracker.log_stands(mark, id.producer_id, id.epoch),
+                None => tracker.still_holds(topic, kept.partition, &kept.proof, now),
+            })
         })
     }
 }

@@ -2,11 +2,12 @@
 
 use std::hash::BuildHasher;
 
+use super::look_up::{Wanted, codec_of};
 use super::{Claim, Ledger, Mode, Present, Session};
 use crate::event::{Action, BatchEvent, Rule};
 use crate::sequencing::{
-    Acks, Batch, BatchId, Fingerprint, Observation, Passage, Proof, Sender, Sequence, TOPIC_NAME_BYTES_MAX, TopicRef,
-    UnknownTopic,
+    Acks, Batch, BatchId, Fingerprint, LogMark, Observation, Passage, Proof, Sender, Sequence, TOPIC_NAME_BYTES_MAX,
+    Ticket, TopicRef, UnknownTopic,
 };
 use crate::wire::batch::{BatchView, Records};
 use crate::wire::produce::{ProduceEntry, ProduceRequest};
@@ -19,6 +20,8 @@ pub(super) struct Observed {
     pub(super) expected: Option<Sequence>,
     pub(super) claim: Option<Claim>,
     pub(super) proof: Option<Proof>,
+    /// When the log was looked into, if that is where the proof comes from.
+    pub(super) seen: Option<LogMark>,
     pub(super) passage: Passage,
     pub(super) new_gap: bool,
     /// Part of a transaction.
@@ -36,6 +39,7 @@ impl Observed {
             expected: None,
             claim: None,
             proof: None,
+            seen: None,
             passage: Passage::Free,
             new_gap: false,
             transactional: view.is_some_and(BatchView::is_transactional),
@@ -116,6 +120,7 @@ impl<L: Ledger> Session<L> {
             acks,
             authoritative: present.policy.authoritative && !tainted,
             tainted,
+            may_look: self.may_look(present),
         }
     }
 
@@ -137,6 +142,12 @@ impl<L: Ledger> Session<L> {
     ) -> Observed {
         let (topic, partition) = (entry.topic, entry.partition);
         let ledger = self.ledger();
+        if let Some(found) =
+            self.found.iter().find(|found| found.is(topic, partition, &batch)).filter(|it| self.stands(it))
+        {
+            let (proof, seen) = (Some(found.proof), Some(found.mark));
+            return Observed { batch: Some(batch), proof, seen, ..Observed::new(Rule::L1, &entry.records) };
+        }
         let observe = |tracker: &mut crate::sequencing::Tracker| {
             tracker.observe(topic, partition, &batch, sender, held, present.now)
         };
@@ -151,7 +162,7 @@ impl<L: Ledger> Session<L> {
             ledger.taint();
         }
         let Observation { rule, expected, ticket, proof, passage, new_gap } = observation;
-        let claim = ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
+        let claim = ticket.map(|ticket| self.claim(entry, ticket));
         let batch = Some(batch);
         Observed { batch, expected, claim, proof, passage, new_gap, ..Observed::new(rule, &entry.records) }
     }
@@ -176,7 +187,7 @@ impl<L: Ledger> Session<L> {
         let ticket = self
             .ledger()
             .tracker(partition, |tracker| tracker.observe_plain(topic, partition, records, sender, present.now));
-        let claim = ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
+        let claim = ticket.map(|ticket| self.claim(entry, ticket));
         Observed { claim, ..Observed::new(Rule::D1, &entry.records) }
     }
 
@@ -195,10 +206,27 @@ impl<L: Ledger> Session<L> {
             .ledger()
             .tracker(partition, |tracker| tracker.observe_opaque(topic, partition, &batch, sender, present.now));
         observed.batch = Some(batch);
-        observed.claim =
-            ticket.map(|ticket| Claim { topic: self.topic_hash(topic), partition, ticket, settled: false });
+        observed.claim = ticket.map(|ticket| self.claim(entry, ticket));
         observed
     }
+
+    pub(super) fn claim(&self, entry: &ProduceEntry<'_>, ticket: Ticket) -> Claim {
+        let view = entry.records.view();
+        Claim {
+            topic: self.topic_hash(entry.topic),
+            partition: entry.partition,
+            ticket,
+            settled: false,
+            codec: view.map_or(0, codec_of),
+            timestamp: view.map_or(0, BatchView::base_timestamp),
+        }
+    }
+}
+
+/// What finds a batch in the log.
+pub(super) fn wanted(observed: &Observed, entry: &ProduceEntry<'_>) -> Option<Wanted> {
+    let view = entry.records.view()?;
+    Some(Wanted { batch: observed.batch?, codec: codec_of(view), timestamp: view.base_timestamp() })
 }
 
 pub(super) fn batch_of(view: BatchView<'_>, range: crate::sequencing::SequenceRange) -> Batch {

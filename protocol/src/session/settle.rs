@@ -1,12 +1,13 @@
 //! A broker's answer to a produce request, or its absence.
 
-use super::{Claim, Claims, Ledger, Pending, Report, Session};
+use super::look_up::Wanted;
+use super::{Claim, Claims, Found, Ledger, LookUp, LookUpKind, Pending, Report, Session, Stripped};
 use crate::event::Event;
-use crate::sequencing::{Answer, ErrorCode, Millis, Outcome, Settlement};
-use crate::wire::produce::{self, ProduceResponse, ResponseEntry};
+use crate::sequencing::{Answer, ErrorCode, Millis, Outcome, Proof, Settlement, TopicRef};
+use crate::wire::produce::{self, AnswerEntry, OwnedTopic, ProduceResponse, ResponseEntry};
 
 /// What is to be done with an answer.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Settled {
     /// It goes to the client as it came.
     Unchanged,
@@ -14,6 +15,28 @@ pub enum Settled {
     Merged(Vec<u8>),
     /// It cannot be made whole: reset the client.
     Reset,
+    /// It is kept back, and what follows it: the log tells whether a 45 in it is for a batch that stands there.
+    Look(Box<Unresolved>, Vec<LookUp>),
+}
+
+/// An answer that is kept back while the log is looked into. Give it to [`Session::resolve`], exactly once.
+#[derive(Debug)]
+#[must_use = "its tickets stay open until it is resolved"]
+pub struct Unresolved {
+    /// The whole frame, length included.
+    pub(super) frame: Vec<u8>,
+    version: i16,
+    ledger: usize,
+    kept: Option<Box<Stripped>>,
+    pub(super) refused: Vec<Refused>,
+}
+
+/// A batch that the broker has answered with 45.
+#[derive(Debug)]
+pub(super) struct Refused {
+    topic: OwnedTopic,
+    claim: Claim,
+    answer: Answer,
 }
 
 impl<L: Ledger> Session<L> {
@@ -25,17 +48,43 @@ impl<L: Ledger> Session<L> {
             report(Event::ResponseUndecodable);
             return if self.overlook(pending, now) { Settled::Unchanged } else { Settled::Reset };
         };
-        let Pending { version, ledger, mut claims, kept, .. } = pending;
+        let Pending { version, ledger, mut claims, kept, may_look, .. } = pending;
         let mut served = false;
+        let mut refused = Vec::new();
         for entry in response.entries() {
             served |= ErrorCode(entry.error) == ErrorCode::NONE;
+            if may_look
+                && ErrorCode(entry.error) == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+                && let Some(claim) = self.take_doubtful(ledger, &mut claims, &entry)
+            {
+                refused.push(Refused { topic: entry.topic.into(), claim, answer: answer_of(&entry) });
+                continue;
+            }
             self.settle_entry(ledger, &mut claims, &entry, now, report);
         }
         if served {
             self.auth.served();
         }
         self.settle_rest(ledger, claims, Outcome::Missing, now);
+        if !refused.is_empty() {
+            let unresolved = Unresolved { frame: frame.to_vec(), version, ledger, kept, refused };
+            let look_ups = self.look_for_refused(&unresolved);
+            return Settled::Look(Box::new(unresolved), look_ups);
+        }
         let Some(stripped) = kept else { return Settled::Unchanged };
+        self.complete(version, ledger, &response, frame, &stripped, now)
+    }
+
+    /// Puts what was left out of the request into its answer.
+    fn complete(
+        &self,
+        version: i16,
+        ledger: usize,
+        response: &ProduceResponse<'_>,
+        frame: &[u8],
+        stripped: &Stripped,
+        now: Millis,
+    ) -> Settled {
         let is_foreign = |entry: ResponseEntry<'_>| {
             stripped.sent.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_err()
         };
@@ -43,6 +92,121 @@ impl<L: Ledger> Session<L> {
             return Settled::Reset;
         }
         produce::merge(version, frame, &stripped.answers).map_or(Settled::Reset, Settled::Merged)
+    }
+
+    /// Takes out the claim of a batch that was refused and may stand in the log all the same.
+    fn take_doubtful(&self, ledger: usize, claims: &mut Claims, entry: &ResponseEntry<'_>) -> Option<Claim> {
+        let topic = entry.topic;
+        let claim = claims.find(|| self.topic_hash(topic), entry.partition)?;
+        let ticket = claim.ticket;
+        let is_doubtful = self.ledgers[ledger]
+            .tracker(entry.partition, |tracker| tracker.is_for(ticket, topic) && tracker.may_be_old(ticket));
+        if ledger != self.current || !is_doubtful {
+            return None;
+        }
+        let taken = *claim;
+        claim.settled = true;
+        Some(taken)
+    }
+
+    /// One look for each partition, whatever is wanted of it.
+    fn look_for_refused(&self, unresolved: &Unresolved) -> Vec<LookUp> {
+        let mut look_ups: Vec<LookUp> = Vec::new();
+        for Refused { topic, claim, .. } in &unresolved.refused {
+            let (topic, partition) = (topic.as_ref(), claim.partition);
+            let batch = self.ledgers[unresolved.ledger].tracker(partition, |tracker| tracker.batch_of(claim.ticket));
+            let Some(batch) = batch else { continue };
+            let wanted = Wanted { batch, codec: claim.codec, timestamp: claim.timestamp };
+            look_ups.push(self.look_for(LookUpKind::Resolve, unresolved.ledger, topic, partition, wanted));
+        }
+        look_ups
+    }
+
+    /// Whether the answer can be resolved without looking: what was refused is proven by now.
+    #[must_use]
+    pub fn is_known(&self, unresolved: &Unresolved, now: Millis) -> bool {
+        let ledger = unresolved.ledger;
+        unresolved.refused.iter().all(|refused| self.proof_of_refused(ledger, refused, now).is_some())
+    }
+
+    fn proof_of_refused(&self, ledger: usize, refused: &Refused, now: Millis) -> Option<Proof> {
+        let (topic, partition) = (refused.topic.as_ref(), refused.claim.partition);
+        self.ledgers[ledger].tracker(partition, |tracker| {
+            let batch = tracker.batch_of(refused.claim.ticket)?;
+            tracker.find_proof(topic, partition, &batch, now)
+        })
+    }
+
+    /// The connection ends before the look does: what the broker said is what is known.
+    pub fn give_up(&self, unresolved: Unresolved, now: Millis) {
+        for Refused { claim, answer, .. } in unresolved.refused {
+            self.settle_claim(unresolved.ledger, Claim { settled: false, ..claim }, Outcome::Answered(answer), now);
+        }
+        self.ledgers[unresolved.ledger].settled();
+    }
+
+    /// Settles what was kept back, in the light of what the looks into the log have found.
+    ///
+    /// A batch that stands there was acknowledged: its producer is told where. All others were refused, as the broker
+    /// said.
+    pub fn resolve(
+        &mut self,
+        unresolved: Unresolved,
+        look_ups: Vec<LookUp>,
+        now: Millis,
+        report: &mut impl Report,
+    ) -> Settled {
+        let Unresolved { frame, version, ledger, kept, refused } = unresolved;
+        let found: Vec<Found> = look_ups.into_iter().flat_map(LookUp::into_found).collect();
+        let mut answers = Vec::new();
+        for refused in refused {
+            let known = self.proof_of_refused(ledger, &refused, now);
+            let Refused { topic, claim, answer } = refused;
+            let batch = self.ledgers[ledger].tracker(claim.partition, |tracker| tracker.batch_of(claim.ticket));
+            let found = batch.and_then(|batch| {
+                found.iter().find(|found| found.is(topic.as_ref(), claim.partition, &batch) && self.stands(found))
+            });
+            let answer = match found.map(|found| found.proof).or(known) {
+                Some(proof) => {
+                    answers.push(AnswerEntry {
+                        topic: topic.clone(),
+                        partition: claim.partition,
+                        error: 0,
+                        base_offset: proof.base_offset,
+                        log_append_time: proof.log_append_time,
+                        log_start_offset: proof.log_start_offset,
+                    });
+                    Answer {
+                        error: ErrorCode::NONE,
+                        base_offset: proof.base_offset,
+                        log_append_time: proof.log_append_time,
+                        log_start_offset: None,
+                    }
+                }
+                None => answer,
+            };
+            let settlement = self.ledgers[ledger]
+                .tracker(claim.partition, |tracker| tracker.settle(claim.ticket, Outcome::Answered(answer), now));
+            report_settlement(topic.as_ref(), claim.partition, settlement, report);
+            if let Some(batch) = batch.filter(|_| answer.error == ErrorCode::NONE) {
+                report(Event::Resolved {
+                    topic: topic.as_ref(),
+                    partition: claim.partition,
+                    batch: batch.id,
+                    base_offset: answer.base_offset,
+                });
+            }
+        }
+        self.ledgers[ledger].settled();
+        let amended = if answers.is_empty() { None } else { produce::amend(version, &frame, &answers).ok() };
+        let frame = amended.unwrap_or(frame);
+        match kept {
+            None => Settled::Merged(frame),
+            Some(stripped) => match ProduceResponse::parse(version, &frame[4..]) {
+                Ok(response) => self.complete(version, ledger, &response, &frame, &stripped, now),
+                Err(_) => Settled::Reset,
+            },
+        }
     }
 
     /// Its answer will not come: the connection has ended.
@@ -85,7 +249,7 @@ impl<L: Ledger> Session<L> {
         }
         if let (Some(settlement), Some(claim)) = (settlement, claim) {
             claim.settled = true;
-            report_settlement(entry, settlement, report);
+            report_settlement(topic, entry.partition, settlement, report);
         }
     }
 
@@ -135,8 +299,7 @@ fn answer_of(entry: &ResponseEntry<'_>) -> Answer {
     }
 }
 
-fn report_settlement(entry: &ResponseEntry<'_>, settlement: Settlement, report: &mut impl Report) {
-    let (topic, partition) = (entry.topic, entry.partition);
+fn report_settlement(topic: TopicRef<'_>, partition: i32, settlement: Settlement, report: &mut impl Report) {
     if let Some((batch, expected)) = settlement.confirmed_gap {
         report(Event::GapConfirmed { topic, partition, batch, expected });
     }

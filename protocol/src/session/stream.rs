@@ -113,6 +113,7 @@ impl<L: Ledger> Session<L> {
             claims: Claims::from_vec(claims),
             kept: None,
             timeout_ms,
+            may_look: false,
         })
     }
 

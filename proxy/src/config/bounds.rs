@@ -95,6 +95,7 @@ impl Sequencing {
                 1..=100_000_000,
             )?,
             authoritative: typed.authoritative.unwrap_or(default.authoritative),
+            look_up: typed.look_up.unwrap_or(default.look_up),
             backend: typed.backend.unwrap_or(default.backend),
             producer_expiration: judge.duration(
                 "sequencing.producer_expiration",

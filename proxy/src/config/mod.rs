@@ -71,6 +71,9 @@ pub struct Sequencing {
     pub producers_max: usize,
     /// True when every producer of this cluster comes through here.
     pub authoritative: bool,
+    /// Whether the log is looked into for batches whose acknowledgement was not seen: by requests of our own, on the
+    /// client's connection.
+    pub look_up: bool,
     /// What the brokers are.
     pub backend: Backend,
     /// The brokers' `producer.id.expiration.ms`.
@@ -134,6 +137,7 @@ impl Default for Sequencing {
             window: 32,
             producers_max: 1_000_000,
             authoritative: false,
+            look_up: true,
             backend: Backend::Kafka,
             producer_expiration: Duration::from_secs(24 * 60 * 60),
         }

@@ -46,6 +46,7 @@ pub(super) struct TypedSequencing {
     pub(super) window: Option<Spanned<u64>>,
     pub(super) producers_max: Option<Spanned<u64>>,
     pub(super) authoritative: Option<bool>,
+    pub(super) look_up: Option<bool>,
     pub(super) backend: Option<Backend>,
     pub(super) producer_expiration: Option<Spanned<TypedDuration>>,
 }

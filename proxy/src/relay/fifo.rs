@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use seqgate_protocol::session::{Local, Pending};
+use seqgate_protocol::session::{Local, LookUp, Pending, Unresolved};
 use seqgate_protocol::wire::head::ApiKey;
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use tokio::sync::oneshot;
 
 use super::keep::Keep;
 use super::link::Link;
@@ -40,6 +41,8 @@ pub(super) enum Expected<'a> {
     Settle(Owed<'a>),
     /// Ours.
     Local(Box<Ours<'a>>),
+    /// The broker's to a request of our own: the client gets nothing of it.
+    Own(Box<Own<'a>>),
 }
 
 /// A queue for at most `slots_max` answers.
@@ -140,6 +143,7 @@ impl Expected<'_> {
             | Self::Perhaps { correlation_id }
             | Self::Learn { correlation_id, .. } => Some(*correlation_id),
             Self::Settle(owed) => owed.pending.as_ref().map(|pending| pending.correlation_id()),
+            Self::Own(own) => Some(own.correlation_id),
             Self::Local(_) => None,
         }
     }
@@ -158,6 +162,75 @@ pub(super) struct Ours<'a> {
 impl<'a> Ours<'a> {
     pub(super) fn new(link: &'a Link, local: Local) -> Self {
         Self { _keep: link.keep(SLOT_BYTES + local.bytes()), local }
+    }
+}
+
+/// A request of our own at the broker.
+#[derive(Debug)]
+pub(super) struct Own<'a> {
+    link: &'a Link,
+    pub(super) correlation_id: i32,
+    /// What the answer is for; it goes back once that has been read.
+    look: Option<Box<LookUp>>,
+    back: Option<oneshot::Sender<Box<LookUp>>>,
+}
+
+impl<'a> Own<'a> {
+    pub(super) fn new(
+        link: &'a Link,
+        correlation_id: i32,
+        look: Box<LookUp>,
+        back: oneshot::Sender<Box<LookUp>>,
+    ) -> Self {
+        link.note_own(true);
+        Self { link, correlation_id, look: Some(look), back: Some(back) }
+    }
+
+    /// The look, to be fed.
+    pub(super) fn look_mut(&mut self) -> Option<&mut LookUp> {
+        self.look.as_deref_mut()
+    }
+
+    /// The answer has been read to its end. Whether anybody waits for it still is his business.
+    pub(super) fn answered(mut self) {
+        self.link.note_own(false);
+        if let (Some(mut look), Some(back)) = (self.look.take(), self.back.take()) {
+            self.link.session().end_answer(&mut look, self.link.runtime.shared.now());
+            back.send(look).ok();
+        }
+    }
+}
+
+/// A produce request whose answer is kept back. Dropped, what the broker said is settled as it came.
+#[derive(Debug)]
+pub(super) struct KeptBack<'a> {
+    link: &'a Link,
+    unresolved: Option<Box<Unresolved>>,
+    _keep: Keep<'a>,
+}
+
+impl<'a> KeptBack<'a> {
+    pub(super) fn new(link: &'a Link, unresolved: Box<Unresolved>) -> Self {
+        Self { link, _keep: link.keep(unresolved.bytes()), unresolved: Some(unresolved) }
+    }
+
+    /// What is kept back.
+    pub(super) fn get(&self) -> Option<&Unresolved> {
+        self.unresolved.as_deref()
+    }
+
+    /// Hands it out to be resolved; the caller notes that it is settled.
+    pub(super) fn take(mut self) -> Option<Box<Unresolved>> {
+        self.unresolved.take()
+    }
+}
+
+impl Drop for KeptBack<'_> {
+    fn drop(&mut self) {
+        if let Some(unresolved) = self.unresolved.take() {
+            self.link.session().give_up(*unresolved, self.link.runtime.shared.now());
+            self.link.note_settled();
+        }
     }
 }
 

@@ -1,14 +1,14 @@
 //! What the two pumps of a connection share.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use seqgate_protocol::sequencing::{BrokerGeneration, ConnectionId};
-use seqgate_protocol::session::{Mixed, Mode, Pending, Policy, Present};
+use seqgate_protocol::session::{LookUp, Mixed, Mode, Pending, Policy, Present};
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use super::cluster::Cluster;
@@ -29,6 +29,13 @@ const ORPHAN_MAX: Duration = Duration::from_secs(300);
 /// How long a client may leave an answer untaken: longer than a broker keeps an idle connection
 /// (`connections.max.idle.ms`).
 const UNTAKEN_MAX: Duration = Duration::from_secs(900);
+
+/// What the downlink wants to be looked up in the log.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) look_ups: Vec<LookUp>,
+    pub(super) back: oneshot::Sender<Vec<LookUp>>,
+}
 
 /// What is not shared of a connection's sockets.
 #[derive(Debug)]
@@ -64,6 +71,15 @@ pub(super) struct Link {
     gone: Notify,
     /// An answer that the uplink waits for has come.
     answered: Notify,
+    /// What the downlink wants to be looked up; only the uplink can send.
+    wish: Mutex<Option<Wish>>,
+    has_wish: AtomicBool,
+    wished: Notify,
+    /// Whether the uplink sends requests still.
+    sends: AtomicBool,
+    /// A request of our own is at the broker.
+    own: AtomicBool,
+    own_correlation_id: AtomicI32,
     to_broker: AtomicU64,
     to_client: AtomicU64,
     requests: AtomicU64,
@@ -90,6 +106,12 @@ impl Link {
             why_gone: OnceLock::new(),
             gone: Notify::new(),
             answered: Notify::new(),
+            wish: Mutex::new(None),
+            has_wish: AtomicBool::new(false),
+            wished: Notify::new(),
+            sends: AtomicBool::new(true),
+            own: AtomicBool::new(false),
+            own_correlation_id: AtomicI32::new(i32::MIN),
             to_broker: AtomicU64::new(0),
             to_client: AtomicU64::new(0),
             requests: AtomicU64::new(0),
@@ -135,6 +157,7 @@ impl Link {
             policy: Policy { mode, mixed, authoritative: config.sequencing.authoritative },
             serves_without_sasl: self.place.serves_without_sasl.load(Ordering::Relaxed),
             keep_bytes_max: self.keep_bytes_left(),
+            may_look: false,
         }
     }
 
@@ -243,6 +266,58 @@ impl Link {
     /// Waits for the next answer that is noted; one that was noted before counts.
     pub(super) async fn answered(&self) {
         self.answered.notified().await;
+    }
+
+    /// A request of our own goes to the broker, or its answer has come.
+    pub(super) fn note_own(&self, at_broker: bool) {
+        self.own.store(at_broker, Ordering::SeqCst);
+    }
+
+    /// Whether a request of our own may go: there is one at a time.
+    pub(super) fn may_send_own(&self) -> bool {
+        self.runtime.config.sequencing.look_up && !self.own.load(Ordering::SeqCst)
+    }
+
+    /// Numbers our own requests from the lowest number up, where clients have none.
+    pub(super) fn own_correlation_id(&self) -> i32 {
+        self.own_correlation_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Asks the uplink to look something up. Nothing comes back, at once, from one that sends no more.
+    pub(super) fn wish(&self, look_ups: Vec<LookUp>) -> oneshot::Receiver<Vec<LookUp>> {
+        let (back, looked) = oneshot::channel();
+        if self.sends.load(Ordering::SeqCst) {
+            *self.lock_wish() = Some(Wish { look_ups, back });
+            self.has_wish.store(true, Ordering::SeqCst);
+            self.wished.notify_one();
+        }
+        looked
+    }
+
+    /// What the downlink wants to be looked up.
+    pub(super) fn take_wish(&self) -> Option<Wish> {
+        self.has_wish.store(false, Ordering::SeqCst);
+        self.lock_wish().take()
+    }
+
+    /// Whether the downlink wants something to be looked up.
+    pub(super) fn has_wish(&self) -> bool {
+        self.has_wish.load(Ordering::SeqCst)
+    }
+
+    /// Waits for something to be looked up; cancel safe.
+    pub(super) async fn wished(&self) {
+        self.wished.notified().await;
+    }
+
+    /// The uplink sends no more requests.
+    pub(super) fn note_sends_no_more(&self) {
+        self.sends.store(false, Ordering::SeqCst);
+        self.take_wish();
+    }
+
+    fn lock_wish(&self) -> MutexGuard<'_, Option<Wish>> {
+        self.wish.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn note_sent(&self, bytes: usize) {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use seqgate_protocol::event::{BatchEvent, Event, Unread};
 use seqgate_protocol::sequencing::{BatchId, Sequence, TopicId, TopicRef};
-use seqgate_protocol::session::Ledger;
+use seqgate_protocol::session::{Ledger, LookUp, LookUpOutcome};
 use seqgate_protocol::wire::produce::OwnedTopic;
 use tracing::{debug, trace, warn};
 
@@ -34,6 +34,16 @@ impl<'a> Reporter<'a> {
             Event::Batch(batch) => self.take_batch(&batch),
             Event::GapConfirmed { topic, partition, batch, expected } => {
                 self.note_gap(topic, partition, batch, expected);
+            }
+            Event::Resolved { topic, partition, batch, base_offset } => {
+                debug!(
+                    topic = %Shown(topic),
+                    partition,
+                    producer = batch.producer_id.get(),
+                    base_sequence = batch.range.first.get(),
+                    base_offset,
+                    "a batch that the broker refused stands in the log"
+                );
             }
             Event::ProofsEnded { topic, partition, evidence } => {
                 debug!(topic = %Shown(topic), partition, ?evidence, "proofs ended");
@@ -100,6 +110,18 @@ impl<'a> Reporter<'a> {
                 "sequence gap"
             );
         }
+    }
+}
+
+impl Link {
+    /// Tells what a look into the log came to.
+    pub(super) fn note_look_up(&self, look: &LookUp, outcome: LookUpOutcome) {
+        debug!(
+            topic = %Shown(look.topic()),
+            partition = look.partition(),
+            outcome = outcome.name(),
+            "looked into the log for a batch"
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 //! The label values that exist; every set is closed.
 
 pub use seqgate_protocol::event::{Action, Verdict};
+pub use seqgate_protocol::session::{LookUpKind, LookUpOutcome};
 
 /// Is one value of a label, with its place in an array.
 pub trait Label: Copy {
@@ -56,6 +57,40 @@ impl Label for Verdict {
 
 impl Label for Action {
     const KEY: &'static str = "action";
+    const NAMES: &'static [&'static str] = &{
+        let mut names = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for LookUpOutcome {
+    const KEY: &'static str = "outcome";
+    const NAMES: &'static [&'static str] = &{
+        let mut names = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for LookUpKind {
+    const KEY: &'static str = "kind";
     const NAMES: &'static [&'static str] = &{
         let mut names = [""; Self::ALL.len()];
         let mut at = 0;

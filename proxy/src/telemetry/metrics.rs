@@ -10,7 +10,9 @@ use prometheus_client::registry::{Registry, Unit};
 use super::api::Api;
 use super::families::{Counters, Grid, SparseCounters};
 use super::histogram::Durations;
-use super::labels::{Action, Direction, Eviction, Outcome, Passthrough, UpstreamError, Verdict};
+use super::labels::{
+    Action, Direction, Eviction, LookUpKind, LookUpOutcome, Outcome, Passthrough, UpstreamError, Verdict,
+};
 use super::lanes::Counter;
 
 /// Version of the program.
@@ -51,6 +53,8 @@ pub struct Metrics {
     pub tracker_bytes: Gauge,
     /// Bytes of buffers.
     pub buffer_bytes: Gauge,
+    /// Looks into the log, by what they were for and what they came to.
+    pub own_requests: Grid<LookUpKind, LookUpOutcome>,
     /// What was forgotten.
     pub evictions: Counters<Eviction>,
     /// Trouble with brokers.
@@ -77,6 +81,7 @@ impl Metrics {
             tracked_producers: Gauge::default(),
             tracker_bytes: Gauge::default(),
             buffer_bytes: Gauge::default(),
+            own_requests: Grid::new(),
             evictions: Counters::new(),
             upstream_errors: Counters::new(),
             journal_dropped: Counter::default(),
@@ -103,6 +108,7 @@ impl Metrics {
         to.register("bytes", "Bytes written", self.bytes.family());
         to.register("connections_closed", "Client connections that ended", self.connections_closed.family());
         to.register("passthrough", "Frames that were not understood and went through", self.passthrough.family());
+        to.register("own_requests", "Looks into partitions' logs by requests of our own", self.own_requests.family());
         to.register("evictions", "Tracked producers that were forgotten", self.evictions.family());
         to.register("upstream_errors", "Trouble with brokers", self.upstream_errors.family());
         to.register("journal_dropped", "Events that are missing in the journal", self.journal_dropped.clone());

@@ -112,6 +112,7 @@ impl Proxy {
             policy: self.policy,
             serves_without_sasl: self.serves_without_sasl,
             keep_bytes_max: usize::MAX,
+            may_look: false,
         }
     }
 

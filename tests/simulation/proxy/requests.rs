@@ -108,7 +108,7 @@ impl World {
                 self.tally.resets += 1;
                 self.client_goes(at, true);
             }
-            Admission::Unread | Admission::Stream(_) => {
+            Admission::Unread | Admission::Stream(_) | Admission::Look(_) => {
                 self.fail(format!("a request went through unread: {request:?}"))
             }
         }

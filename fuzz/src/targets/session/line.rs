@@ -118,6 +118,7 @@ impl Line {
             Admission::Reset => self.reset(world),
             Admission::Unread => {}
             Admission::Stream(_) => panic!("a small frame is decided on at once"),
+            Admission::Look(_) => panic!("it may not look"),
         }
         false
     }
@@ -229,6 +230,7 @@ impl Line {
                 assert!(is_stripped, "a client is reset for nothing");
                 self.reset(world);
             }
+            Settled::Look(..) => panic!("it may not look"),
         }
     }
 

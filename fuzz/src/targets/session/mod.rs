@@ -63,6 +63,7 @@ impl World {
             policy: self.policy,
             serves_without_sasl: true,
             keep_bytes_max: usize::MAX,
+            may_look: false,
         }
     }
 

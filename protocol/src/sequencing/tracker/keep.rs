@@ -149,7 +149,7 @@ impl Tracker {
 
     /// Whether a new entry has to make room for itself. A small share of the limit is each tracker's own, so that one
     /// which has nothing to evict is not kept empty by the others.
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         let max = self.limits.producers_max;
         self.producers.load(Ordering::Relaxed) >= max && self.entries.len() >= max / OWN_SHARE
     }

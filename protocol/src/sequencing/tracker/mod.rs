@@ -3,6 +3,7 @@
 mod classify;
 mod evidence;
 mod keep;
+mod log;
 mod observe;
 mod report;
 mod settle;
@@ -26,6 +27,7 @@ use super::topic::TopicRef;
 use super::topics::Topics;
 use super::verdict::Rule;
 use super::window::Fingerprint;
+pub use log::{LogBatch, LogMark};
 pub use report::ProducerReport;
 
 /// What bounds a tracker.
@@ -77,6 +79,9 @@ pub enum Passage {
     /// A batch of its producer failed that had to be acknowledged first: the client must start over, and nothing
     /// of the batch may reach the broker. It is not registered.
     Reset,
+    /// It may be in the log already, and the broker may not know: the log is to be looked into first. It is not
+    /// registered.
+    Look,
 }
 
 /// What a batch is.
@@ -163,6 +168,8 @@ pub struct Tracker {
     attempts: Attempts,
     handed: HandedOut,
     cluster_stamp: u32,
+    /// How often something was evidence against a partition's log.
+    doubts: u32,
     /// Where the search for idle entries goes on.
     hand: u32,
     /// What windows and intervals own.
@@ -201,6 +208,7 @@ impl Tracker {
             attempts: Attempts::new(),
             handed: HandedOut::new(),
             cluster_stamp: 0,
+            doubts: 0,
             hand: 0,
             owned_bytes: 0,
             share: Share::new(allowance),

@@ -8,6 +8,7 @@ use super::super::topic::TopicRef;
 use super::super::verdict::Rule;
 use super::super::window::Fingerprint;
 use super::classify::Classified;
+use super::log::may_be_old;
 use super::{Observation, Passage, Tracker, UnknownTopic};
 
 /// Batches of one producer and partition in flight at a time; more of them are forwarded untracked.
@@ -55,6 +56,9 @@ impl Tracker {
         }
         if classified.proof.is_some() && !batch.transactional && sender.acks != Acks::None {
             return Ok(Observation::of(classified, Passage::Free));
+        }
+        if self.wants_look(entry, classified.rule, batch, sender) {
+            return Ok(Observation { proof: None, ..Observation::of(classified, Passage::Look) });
         }
         // The retry of the one in flight is not the next one.
         let mut passage = self.passage(at, batch, sender, held);
@@ -208,6 +212,7 @@ impl Tracker {
         let mut attempt = self.attempt(at, self.entries[at].partition, batch, sender, now);
         // A broker may refuse a transactional batch for reasons that nobody outside can see (KIP-890).
         attempt.on_expected = rule == Rule::D8 && self.entries[at].has_nothing_open() && !batch.transactional;
+        attempt.may_be_old = may_be_old(rule) && !batch.transactional;
         if matches!(rule, Rule::D5a | Rule::D18) {
             attempt.flag = if sender.authoritative { Flag::Gap } else { Flag::Suspect };
         }
@@ -263,6 +268,7 @@ impl Tracker {
             flag: Flag::None,
             opaque: false,
             on_expected: false,
+            may_be_old: false,
             since: now,
             partition_stamp: self.partitions[partition].stamp,
             handed_serial: self.handed.serial(),

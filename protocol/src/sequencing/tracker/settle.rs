@@ -97,12 +97,28 @@ impl Tracker {
             self.make_cold(at);
             return settlement;
         }
-        settlement.ended = self.take_in_interval(attempt, answer, late);
+        settlement.ended = self.take_in_acknowledged(attempt, answer, late, now);
+        if id.epoch >= self.entries[at].epoch {
+            self.note_acknowledged(attempt, answer, late);
+        }
+        settlement
+    }
+
+    /// Takes in a batch of which all is known that can be: where it stands, and that it is acknowledged.
+    pub(super) fn take_in_acknowledged(
+        &mut self,
+        attempt: &Attempt,
+        answer: &Answer,
+        late: bool,
+        now: Millis,
+    ) -> Option<Evidence> {
+        let (at, id) = (attempt.entry, attempt.batch.id);
+        let mut evidence = self.take_in_interval(attempt, answer, late);
         self.refresh_stamps(at);
         let entry = &self.entries[at];
         if id.epoch < entry.epoch {
             // Acknowledged, but its producer has moved on: the broker forgot this epoch's batches as well.
-            return settlement;
+            return evidence;
         }
         self.enter_epoch(at, attempt);
         if !late && self.is_regression(at, id.range, answer) {
@@ -111,12 +127,12 @@ impl Tracker {
             self.entries[at].epoch = id.epoch;
             self.refresh_stamps(at);
             self.push_interval(attempt, answer);
-            settlement.ended = Some(Evidence::Regression);
+            evidence = Some(Evidence::Regression);
         }
         self.end_lapsed_proofs(at, now);
         self.remember(at, attempt, answer, late, now);
         self.resolve_unknowns(at, attempt);
-        settlement
+        evidence
     }
 
     /// A higher epoch leaves nothing of the lower ones.
@@ -170,6 +186,12 @@ impl Tracker {
         if proof {
             entry.proof_at = now;
         }
+    }
+
+    /// The broker has said it itself, and so it knows the producer.
+    fn note_acknowledged(&mut self, attempt: &Attempt, answer: &Answer, late: bool) {
+        let entry = &mut self.entries[attempt.entry];
+        let range = attempt.batch.id.range;
         if !entry.alone || entry.acked_by == attempt.broker {
             entry.alone = false;
             entry.acked_by = attempt.broker;

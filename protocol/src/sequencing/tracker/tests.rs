@@ -47,6 +47,7 @@ fn sender() -> Sender {
         acks: Acks::All,
         authoritative: true,
         tainted: false,
+        may_look: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! From the broker to the client, in the order of the requests.
 
+mod back;
 mod learn;
 mod settle;
 
@@ -11,9 +12,10 @@ use seqgate_protocol::wire::head::ApiKey;
 use seqgate_protocol::wire::learn::Learner;
 use tokio::net::tcp::OwnedReadHalf;
 
+use self::back::Back;
 use super::budget::Purpose;
 use super::buffer::{Buffer, Read};
-use super::fifo::{Closed, Expected, Owed, Receiver};
+use super::fifo::{Closed, Expected, Owed, Own, Receiver};
 use super::link::Link;
 use super::uplink;
 use crate::telemetry::api::Api;
@@ -40,6 +42,8 @@ enum Current<'a> {
     Passing { api: Option<ApiKey>, learner: Option<Box<Learner>>, version: i16, prefix_left: usize },
     /// Held until it is whole.
     Gathering(Owed<'a>),
+    /// To a request of our own: read, and not passed on.
+    Own(Box<Own<'a>>, usize),
 }
 
 /// The pump from the broker to the client.
@@ -52,6 +56,7 @@ pub(super) struct Downlink<'a> {
     current: Option<Current<'a>>,
     /// The correlation id of a request that may have no answer, while all that followed it bears the same.
     doubted: Option<i32>,
+    back: Back<'a>,
     raw: bool,
 }
 
@@ -69,6 +74,7 @@ impl<'a> Downlink<'a> {
             buffer: Buffer::new(Arc::clone(&link.runtime), Purpose::Answer),
             current: None,
             doubted: None,
+            back: Back::default(),
             raw: false,
         }
     }
@@ -76,7 +82,9 @@ impl<'a> Downlink<'a> {
     /// Pumps until the broker's side ends or nothing more is expected.
     pub(super) async fn run(mut self) -> DownEnd {
         loop {
-            if let Err(end) = self.step().await {
+            let step = if self.keeps_back() { self.step_kept_back().await } else { self.step().await };
+            if let Err(end) = step {
+                self.give_up_back().await;
                 // What came before the end belongs to the client.
                 self.flush().await;
                 return end;
@@ -93,6 +101,10 @@ impl<'a> Downlink<'a> {
         }
         match self.current.take() {
             None => Ok(()),
+            Some(Current::Waiting(Expected::Local(ours))) if self.keeps_back() => {
+                self.keep_back_ours(ours);
+                Ok(())
+            }
             Some(Current::Waiting(Expected::Local(ours))) => {
                 self.deliver_local(&ours.local).await;
                 Ok(())
@@ -158,7 +170,11 @@ impl<'a> Downlink<'a> {
             Piece::More(wanted) => self.read(wanted).await,
             Piece::Begin { size, head } => self.begin(size, i32::from_be_bytes(head)),
             Piece::Run(count) => {
-                self.pass(count);
+                if matches!(self.current, Some(Current::Own(..))) {
+                    self.read_own(count).await;
+                } else {
+                    self.pass(count).await;
+                }
                 Ok(())
             }
             Piece::Frame(count) => self.settle(count).await,
@@ -204,6 +220,10 @@ impl<'a> Downlink<'a> {
                 self.splitter.pass();
                 Current::Passing { api: Some(api), learner: None, version: 0, prefix_left: LENGTH_BYTES }
             }
+            Expected::Own(own) => {
+                self.splitter.pass();
+                Current::Own(own, LENGTH_BYTES)
+            }
             Expected::Perhaps { .. } | Expected::Local(_) => {
                 self.splitter.pass();
                 Current::Passing { api: None, learner: None, version: 0, prefix_left: LENGTH_BYTES }
@@ -212,17 +232,50 @@ impl<'a> Downlink<'a> {
         Ok(())
     }
 
-    fn pass(&mut self, count: usize) {
+    /// The next bytes of an answer to a request of our own.
+    async fn read_own(&mut self, count: usize) {
+        // What stands before it is the client's.
+        self.flush().await;
+        let Some(Current::Own(own, prefix_left)) = &mut self.current else { return };
+        let bytes = &self.buffer.unread()[..count];
+        let skipped = (*prefix_left).min(bytes.len());
+        *prefix_left -= skipped;
+        if let Some(look) = own.look_mut() {
+            look.feed(&bytes[skipped..]);
+        }
+        self.buffer.discard(count);
+        if !self.splitter.mid_frame()
+            && let Some(Current::Own(own, _)) = self.current.take()
+        {
+            own.answered();
+        }
+    }
+
+    async fn pass(&mut self, count: usize) {
         if let Some(Current::Passing { learner: Some(learner), version, prefix_left, .. }) = &mut self.current {
             let bytes = &self.buffer.unread()[..count];
             let skipped = (*prefix_left).min(bytes.len());
             *prefix_left -= skipped;
             learn::learn(self.link, learner, *version, &bytes[skipped..]);
         }
-        self.buffer.release(count);
+        self.release(count).await;
         if !self.splitter.mid_frame() {
             let done = self.current.take();
             self.note_passed(done);
+        }
+    }
+
+    /// The next bytes are the client's. While answers are kept back they follow these, as long as there is room.
+    pub(super) async fn release(&mut self, count: usize) {
+        if self.keeps_back() && count > self.link.keep_bytes_left() {
+            self.give_up_back().await;
+        }
+        if self.keeps_back() {
+            let bytes = self.buffer.unread()[..count].to_vec();
+            self.keep_back_bytes(bytes);
+            self.buffer.discard(count);
+        } else {
+            self.buffer.release(count);
         }
     }
 
@@ -260,6 +313,7 @@ impl<'a> Downlink<'a> {
 
     /// Raw tokens, and everything behind them.
     async fn pass_raw(&mut self) -> Step {
+        self.give_up_back().await;
         let count = self.buffer.unread().len();
         self.buffer.release(count);
         self.read(1).await

@@ -3,13 +3,13 @@
 use seqgate_protocol::session::{Local, Settled};
 use seqgate_protocol::wire::head::ApiKey;
 
-use super::super::fifo::Owed;
+use super::super::fifo::{KeptBack, Owed};
 use super::{Current, DownEnd, Downlink, LENGTH_BYTES, Step};
 use crate::net::socket;
 use crate::telemetry::labels::Outcome;
 
 /// A broker's answer that the kept-back duplicates cannot be put into.
-const UNMERGEABLE: &str = "the broker's answer cannot be completed";
+pub(super) const UNMERGEABLE: &str = "the broker's answer cannot be completed";
 
 impl<'a> Downlink<'a> {
     /// Answers to produce requests are small; one that is not is passed on, and what it says is unknown.
@@ -41,12 +41,21 @@ impl<'a> Downlink<'a> {
         };
         let settled = self.take_in(owed, count);
         match settled {
-            Settled::Unchanged => self.buffer.release(count),
+            Settled::Unchanged => self.release(count).await,
             Settled::Merged(frame) => {
-                let _keep = self.link.keep(frame.len());
                 self.flush().await;
                 self.buffer.discard(count);
-                self.deliver(&frame).await;
+                if self.keeps_back() {
+                    self.keep_back_bytes(frame);
+                } else {
+                    let _keep = self.link.keep(frame.len());
+                    self.deliver(&frame).await;
+                }
+            }
+            Settled::Look(unresolved, look_ups) => {
+                self.flush().await;
+                self.buffer.discard(count);
+                self.keep_back_unresolved(KeptBack::new(self.link, unresolved), look_ups);
             }
             Settled::Reset => {
                 self.flush().await;
@@ -68,7 +77,9 @@ impl<'a> Downlink<'a> {
         self.link.place.note_served(session.auth());
         reporter.finish(session.ledger());
         drop(session);
-        self.link.note_settled();
+        if !matches!(settled, Settled::Look(..)) {
+            self.link.note_settled();
+        }
         settled
     }
 
@@ -84,7 +95,7 @@ impl<'a> Downlink<'a> {
     }
 
     /// Writes bytes of ours.
-    async fn deliver(&self, bytes: &[u8]) {
+    pub(super) async fn deliver(&self, bytes: &[u8]) {
         if let Some(client) = self.link.client() {
             self.link.deliver(socket::write_all(&client, bytes), bytes.len()).await;
         }

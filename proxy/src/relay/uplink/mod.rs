@@ -1,5 +1,6 @@
 //! From the client to the broker.
 
+mod look;
 mod produce;
 mod raw;
 
@@ -15,6 +16,7 @@ use seqgate_protocol::wire::learn::Learner;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
+pub(super) use self::look::LOOK_PATIENCE;
 use self::produce::Tracked;
 pub(super) use self::raw::note_raw;
 use super::budget::Purpose;
@@ -118,6 +120,9 @@ impl<'a> Uplink<'a> {
     }
 
     async fn step(&mut self) -> Step {
+        if self.link.has_wish() && self.is_between_requests() {
+            self.grant_wish().await?;
+        }
         if self.link.session().auth().is_raw() {
             return self.pass_raw().await;
         }
@@ -155,6 +160,7 @@ impl<'a> Uplink<'a> {
             biased;
             () = &mut self.draining, if may_stop => return Err(UpEnd::Drained),
             read = self.buffer.fill(&mut self.client, wanted) => read,
+            () = self.link.wished(), if may_stop => return Ok(Read::Some),
         };
         self.read_at = Instant::now();
         read.map_err(UpEnd::ClientLost)
@@ -275,6 +281,12 @@ impl<'a> Uplink<'a> {
             }
         };
         UpEnd::Refused { outcome, why }
+    }
+}
+
+impl Drop for Uplink<'_> {
+    fn drop(&mut self) {
+        self.link.note_sends_no_more();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seqgate_protocol::session::{Admission, Streamed};
+use seqgate_protocol::session::{Admission, Present, Streamed};
 use seqgate_protocol::wire::head::{RequestHead, RequestPrefix};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
@@ -119,7 +119,12 @@ impl<'a> Uplink<'a> {
     /// A whole produce request.
     pub(super) async fn admit(&mut self, count: usize) -> Step {
         self.frame = None;
-        let mut admission = self.decide(count, false);
+        let mut admission = self.decide(count, false, self.link.may_send_own());
+        if let Admission::Look(look_ups) = admission {
+            let looked = self.look_into(look_ups).await?;
+            self.link.session().looked(looked);
+            admission = self.decide(count, false, false);
+        }
         if matches!(admission, Admission::Hold) {
             // What stands before it must be on its way, or it would wait for itself.
             self.flush().await?;
@@ -158,7 +163,7 @@ impl<'a> Uplink<'a> {
                 self.expect(Expected::Local(Box::new(ours))).await
             }
             Admission::Stream(streamed) => self.stream_held(*streamed, count).await,
-            Admission::Hold => {
+            Admission::Hold | Admission::Look(_) => {
                 Err(UpEnd::Reset(Outcome::Timeout, "a batch waited too long for the one before it (T27)"))
             }
             Admission::Reset => {
@@ -187,10 +192,11 @@ impl<'a> Uplink<'a> {
         Ok(())
     }
 
-    fn decide(&self, count: usize, held: bool) -> Admission {
+    /// `may_look`: it may be told to look into the log first.
+    fn decide(&self, count: usize, held: bool, may_look: bool) -> Admission {
         let frame = &self.buffer.unread()[..count];
         let mut reporter = self.link.reporter();
-        let present = self.link.present();
+        let present = Present { may_look, ..self.link.present() };
         let mut session = self.link.session();
         let admission = session.admit(frame, held, &present, &mut |event| reporter.take(event));
         reporter.finish(session.ledger());
@@ -206,10 +212,19 @@ impl<'a> Uplink<'a> {
                 if !Arc::ptr_eq(&cluster, &self.link.cluster()) {
                     return Some(None);
                 }
-                let admission = self.decide(count, true);
+                let admission = self.decide(count, true, false);
                 (!matches!(admission, Admission::Hold)).then_some(Some(admission))
             });
-            match wanted(&self.client, timeout_at(deadline, turn)).await? {
+            let turn = async {
+                tokio::select! {
+                    admission = turn => admission,
+                    // It is perhaps what is waited for.
+                    () = self.link.wished() => None,
+                }
+            };
+            let turn = wanted(&self.client, timeout_at(deadline, turn)).await?;
+            self.grant_wish().await?;
+            match turn {
                 Ok(Some(admission)) => return Ok(admission),
                 // The connection turned out to lead to another cluster.
                 Ok(None) => {}

@@ -133,6 +133,14 @@ impl Entry {
                 error_code: Some(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.0),
                 ..Self::new(Kind::Gap, client).at(topic, partition).with_batch(batch)
             }),
+            Event::Resolved { topic, partition, batch, base_offset } => Some(Self {
+                verdict: Some(Verdict::Duplicate),
+                action: Some(Action::Answered),
+                base_offset: Some(base_offset),
+                error_code: Some(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.0),
+                reason: Some(Rule::L1.name()),
+                ..Self::new(Kind::Duplicate, client).at(topic, partition).with_batch(batch)
+            }),
             Event::ProofsEnded { topic, partition, evidence } => {
                 let (evidence, reason) = named(evidence);
                 let entry = Self::new(Kind::ProofsEnded, client).at(topic, partition);

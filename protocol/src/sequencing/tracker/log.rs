@@ -1,0 +1,194 @@
+//! What the log itself says: batches below the high watermark, read from the broker that leads it.
+
+use super::super::answer::{Answer, ErrorCode};
+use super::super::attempts::{Acks, Attempt, Batch, BrokerGeneration, ConnectionId, Flag, Millis, Sender, State};
+use super::super::entry::Entry;
+use super::super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence};
+use super::super::slab::NOWHERE;
+use super::super::topic::TopicRef;
+use super::super::verdict::Rule;
+use super::super::window::Fingerprint;
+use super::{Evidence, Proof, Ticket, Tracker};
+
+/// A batch of an idempotent producer, outside of transactions, as it stands in a partition's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogBatch {
+    /// Its producer, epoch and sequences.
+    pub id: BatchId,
+    /// Its checksum and length as they are stored: others than the producer's where the topic recompresses or stamps
+    /// append times.
+    pub fingerprint: Fingerprint,
+    /// The offset of its first record.
+    pub base_offset: i64,
+    /// When the broker appended it, in ms since 1970; -1 where the topic keeps the producer's timestamps.
+    pub append_time: i64,
+}
+
+/// The moment at which a look into the log begins. What ends proofs makes what is found afterwards worthless: it was
+/// perhaps read before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogMark {
+    doubts: u32,
+    topic_changes: u32,
+    cluster_stamp: u32,
+    handed_serial: u32,
+}
+
+impl Tracker {
+    /// Notes the moment before the log is asked.
+    #[must_use]
+    pub const fn mark_log(&self) -> LogMark {
+        LogMark {
+            doubts: self.doubts,
+            topic_changes: self.topics.changes(),
+            cluster_stamp: self.cluster_stamp,
+            handed_serial: self.handed.serial(),
+        }
+    }
+
+    /// Whether nothing has spoken against the log of any partition since `mark`, nor against this producer.
+    #[must_use]
+    pub fn log_stands(&self, mark: &LogMark, producer: ProducerId, epoch: ProducerEpoch) -> bool {
+        mark.doubts == self.doubts
+            && mark.topic_changes == self.topics.changes()
+            && mark.cluster_stamp == self.cluster_stamp
+            && !self.handed.has_ended(producer, epoch, mark.handed_serial)
+    }
+
+    /// The offset from which on a batch must stand in the log, if it stands there: behind the newest acknowledged one
+    /// of its producer and epoch, which a leader has appended before.
+    #[must_use]
+    pub fn offset_before(&self, topic: TopicRef<'_>, partition: i32, batch: BatchId) -> Option<i64> {
+        let topic = self.topics.find(topic)?;
+        let entry = &self.entries[self.find_entry_of(topic, partition, batch.producer_id)?];
+        let newest = entry.window.newest().filter(|_| entry.epoch == batch.epoch)?;
+        let follows = batch.range.first.is_after(newest.range.last);
+        (follows && newest.proof && newest.base_offset >= 0).then(|| newest.last_offset().saturating_add(1))
+    }
+
+    /// Whether the batch that `ticket` claims may have been in the log before it was sent.
+    #[must_use]
+    pub fn may_be_old(&self, ticket: Ticket) -> bool {
+        self.attempts.get(ticket).is_some_and(|attempt| attempt.may_be_old)
+    }
+
+    /// The batch that `ticket` claims, while that is open.
+    #[must_use]
+    pub fn batch_of(&self, ticket: Ticket) -> Option<Batch> {
+        self.attempts.get(ticket).map(|attempt| attempt.batch)
+    }
+
+    /// What the batch can be answered with, if it is proven.
+    #[must_use]
+    pub fn find_proof(&mut self, topic: TopicRef<'_>, partition: i32, batch: &Batch, now: Millis) -> Option<Proof> {
+        let topic = self.topics.find(topic)?;
+        let at = self.find_entry_of(topic, partition, batch.id.producer_id)?;
+        self.refresh_partition(self.entries[at].partition);
+        self.refresh_entry(at, now);
+        let entry = &self.entries[at];
+        let proof = self.proof_of(entry, batch.id.range, now)?;
+        (entry.epoch == batch.id.epoch && proof.fingerprint == batch.fingerprint).then_some(proof)
+    }
+
+    /// Takes in a batch that was read from a partition's log below its high watermark: it is acknowledged, and a proof.
+    ///
+    /// Whoever produced it, as long as there is room: an entry is made for it, but none is evicted. Evidence that the
+    /// batch itself is does not end the look; it is the log that is right.
+    pub fn take_in_log(
+        &mut self,
+        topic: TopicRef<'_>,
+        partition: i32,
+        mark: &mut LogMark,
+        batch: &LogBatch,
+        now: Millis,
+    ) -> Option<Evidence> {
+        let id = batch.id;
+        if !self.log_stands(mark, id.producer_id, id.epoch) {
+            return None;
+        }
+        let topic = self.topics.find(topic)?;
+        let at = match self.find_entry_of(topic, partition, id.producer_id) {
+            Some(at) => at,
+            None if self.is_full() || !self.share.is_roomy() => return None,
+            None => self.entry(topic, partition, id.producer_id, now)?.0,
+        };
+        self.refresh_partition(self.entries[at].partition);
+        self.refresh_entry(at, now);
+        if self.is_proven_there(at, batch) {
+            return None;
+        }
+        let attempt = self.read_from_log(at, batch);
+        let answer = Answer {
+            error: ErrorCode::NONE,
+            base_offset: batch.base_offset,
+            log_append_time: batch.append_time,
+            log_start_offset: None,
+        };
+        if self.entries[at].is_cold() {
+            // What was acknowledged of it before what is read is not known.
+            self.entries[at].note_partial();
+        }
+        let evidence = self.take_in_acknowledged(&attempt, &answer, false, now);
+        self.drop_if_forgettable(at);
+        self.charge();
+        (mark.doubts, mark.topic_changes) = (self.doubts, self.topics.changes());
+        evidence
+    }
+
+    /// Whether the very batch is proven at that place already. Its producer's fingerprint says more than the one of
+    /// what is stored.
+    fn is_proven_there(&self, at: u32, batch: &LogBatch) -> bool {
+        let entry = &self.entries[at];
+        let known = entry.window.find(batch.id.range).filter(|_| entry.epoch == batch.id.epoch);
+        known.is_some_and(|known| known.proof && known.base_offset == batch.base_offset)
+    }
+
+    /// As if the batch had been sent now, by nobody, and acknowledged by all in-sync replicas.
+    fn read_from_log(&self, at: u32, batch: &LogBatch) -> Attempt {
+        let partition = self.entries[at].partition;
+        Attempt {
+            entry: at,
+            partition,
+            next: NOWHERE,
+            serial: 0,
+            batch: Batch { id: batch.id, fingerprint: batch.fingerprint, transactional: false },
+            connection: ConnectionId(u32::MAX),
+            broker: BrokerGeneration { broker: u32::MAX, generation: 0 },
+            acks: Acks::All,
+            state: State::Pending,
+            flag: Flag::None,
+            opaque: false,
+            on_expected: false,
+            may_be_old: false,
+            since: Millis(0),
+            partition_stamp: self.partitions[partition].stamp,
+            handed_serial: self.handed.serial(),
+        }
+    }
+
+    /// Whether the log has to be looked into before the batch goes: the broker that it goes to may not know any more
+    /// what it has appended, and would take it for new or refuse it.
+    pub(super) fn wants_look(&self, entry: &Entry, rule: Rule, batch: &Batch, sender: &Sender) -> bool {
+        if !sender.may_look || batch.transactional || sender.acks == Acks::None {
+            return false;
+        }
+        let starts_behind = batch.id.range.first != Sequence::ZERO;
+        (rule == Rule::D5 && starts_behind && entry.has_nothing_open())
+            || (rule == Rule::D11 && self.was_sent_elsewhere(entry, batch.id, sender.broker))
+            || (matches!(rule, Rule::D14 | Rule::D19) && entry.acked_by != sender.broker)
+    }
+
+    /// Whether an attempt of unknown outcome went to another broker, or to this one before it was lost.
+    fn was_sent_elsewhere(&self, entry: &Entry, batch: BatchId, broker: BrokerGeneration) -> bool {
+        let is_elsewhere = |other: &Attempt| other.state != State::Pending && other.broker != broker;
+        self.attempts.list(entry.attempts).any(|(_, other)| other.batch.id == batch && is_elsewhere(other))
+    }
+}
+
+/// Whether a batch under this rule may stand in the log already, so that a broker's 45 does not say the contrary.
+pub(super) const fn may_be_old(rule: Rule) -> bool {
+    matches!(
+        rule,
+        Rule::D5 | Rule::D10 | Rule::D11 | Rule::D12 | Rule::D14 | Rule::D15 | Rule::D16 | Rule::D19 | Rule::D23
+    )
+}

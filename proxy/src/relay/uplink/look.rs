@@ -1,0 +1,69 @@
+//! Requests of our own, to look into the log: they go between the client's, and the client gets nothing of them.
+
+use std::time::Duration;
+
+use seqgate_protocol::session::{LookUp, LookUpOutcome};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::super::fifo::{Expected, Own};
+use super::super::link::Wish;
+use super::{Frame, Step, UpEnd, Uplink, wanted};
+use crate::net::socket;
+
+/// How long looking into the log may take before everything goes on as without it: far less than the 30 s after which
+/// clients give up on an answer.
+pub(in super::super) const LOOK_PATIENCE: Duration = Duration::from_secs(5);
+
+impl Uplink<'_> {
+    /// Whether a request of our own can go now: the broker has no part of one.
+    pub(super) fn is_between_requests(&self) -> bool {
+        matches!(self.frame, None | Some(Frame::Gathering))
+    }
+
+    /// Looks up what the downlink wants to know.
+    pub(super) async fn grant_wish(&mut self) -> Step {
+        let Some(Wish { look_ups, back }) = self.link.take_wish() else { return Ok(()) };
+        let looked = self.look_into(look_ups).await?;
+        back.send(looked).ok();
+        Ok(())
+    }
+
+    /// Looks into these logs, one after the other.
+    pub(super) async fn look_into(&mut self, look_ups: Vec<LookUp>) -> Result<Vec<LookUp>, UpEnd> {
+        // What stands before must be on its way, for the answers come in this order.
+        self.flush().await?;
+        let deadline = Instant::now() + LOOK_PATIENCE;
+        let mut looked = Vec::new();
+        for look in look_ups {
+            let kind = look.kind();
+            let look = self.ask(Box::new(look), deadline).await?;
+            let outcome = look.as_ref().and_then(|look| look.outcome()).unwrap_or(LookUpOutcome::GivenUp);
+            self.link.runtime.metrics.own_requests.inc(kind, outcome);
+            let Some(look) = look else { break };
+            self.link.note_look_up(&look, outcome);
+            looked.push(*look);
+        }
+        Ok(looked)
+    }
+
+    /// One look, request by request; `None` when it is given up.
+    async fn ask(&mut self, mut look: Box<LookUp>, deadline: Instant) -> Result<Option<Box<LookUp>>, UpEnd> {
+        loop {
+            if !self.link.may_send_own() || Instant::now() >= deadline {
+                return Ok(None);
+            }
+            let correlation_id = self.link.own_correlation_id();
+            let Some(frame) = look.request(correlation_id) else { return Ok(Some(look)) };
+            let (back, answer) = oneshot::channel();
+            self.expect(Expected::Own(Box::new(Own::new(self.link, correlation_id, look, back)))).await?;
+            let written = wanted(&self.client, socket::write_all(self.broker, &frame)).await?;
+            written.map_err(UpEnd::BrokerLost)?;
+            match wanted(&self.client, timeout_at(deadline, answer)).await? {
+                Ok(Ok(answered)) => look = answered,
+                // Nobody will answer it, or not in time. It stays in its place in the order of answers.
+                Ok(Err(_)) | Err(_) => return Ok(None),
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Looks into the log: what the broker is asked, what its answers come to, and what the client sees of it, which is
+//! nothing but the truth.
+
+use bytes::Bytes;
+
+use crate::scene::{Peer, Scene, acknowledge, exchange};
+use crate::support::{REQUEST, RESPONSE};
+use crate::wire::*;
+
+const LIST_OFFSETS: i16 = 2;
+
+/// A producer's batch as it stands in the log.
+fn stored(batch: &Bytes, offset: i64) -> Vec<u8> {
+    [&offset.to_be_bytes(), &batch[8..]].concat()
+}
+
+/// The proxy asks for the first record of a time; returns the number that the answer must repeat.
+fn asked_offset(served: &mut Peer) -> i32 {
+    let frame = served.frame();
+    assert_eq!(frame[4..8], [LIST_OFFSETS.to_be_bytes(), 2_i16.to_be_bytes()].concat());
+    assert_eq!(frame[frame.len() - 8..], 1_700_000_000_000_i64.to_be_bytes());
+    correlation_of(&frame)
+}
+
+/// The proxy asks for the log from `offset` on; returns the number that the answer must repeat.
+fn asked_log(served: &mut Peer, offset: i64) -> i32 {
+    let frame = served.frame();
+    assert_eq!(frame[4..8], [FETCH.to_be_bytes(), 10_i16.to_be_bytes()].concat());
+    // Behind it: log start, bytes at most, forgotten topics.
+    let at = frame.len() - 24;
+    assert_eq!(frame[at..at + 8], offset.to_be_bytes());
+    correlation_of(&frame)
+}
+
+fn listed(correlation: i32, error: i16, offset: i64) -> Vec<u8> {
+    let mut body = vec![0, 0, 0, 0, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0];
+    body.extend(error.to_be_bytes());
+    body.extend((-1_i64).to_be_bytes());
+    body.extend(offset.to_be_bytes());
+    response(correlation, &body)
+}
+
+fn fetched(correlation: i32, error: i16, high_watermark: i64, records: &[Vec<u8>]) -> Vec<u8> {
+    let mut body = vec![0; 10];
+    body.extend([0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0]);
+    body.extend(error.to_be_bytes());
+    body.extend(high_watermark.to_be_bytes());
+    body.extend(high_watermark.to_be_bytes());
+    body.extend(0_i64.to_be_bytes());
+    body.extend([0, 0, 0, 0]);
+    let records = records.concat();
+    body.extend(i32::try_from(records.len()).unwrap().to_be_bytes());
+    body.extend(records);
+    response(correlation, &body)
+}
+
+/// The outcome of a batch was not told, and the broker is lost: 0 is at offset 10, 1 is unknown.
+fn unknown(scene: &Scene) -> (Peer, Peer) {
+    let (mut client, mut served) = scene.pair();
+    acknowledge(&mut client, &mut served, 7, 0, 10);
+    let lost = produce_one(1, batch(7, 1, 1));
+    client.send(&lost);
+    served.expect(&lost);
+    drop(served);
+    assert_eq!(client.end(), Ok(()));
+    scene.wait_for_metric("connections_closed_total{outcome=\"broker\"}", 1);
+    scene.pair()
+}
+
+/// A connection over a listener whose broker has served somebody without SASL.
+fn served(scene: &Scene) -> (Peer, Peer) {
+    let (mut first, mut known) = scene.pair();
+    acknowledge(&mut first, &mut known, 99, 0, 1);
+    scene.pair()
+}
+
+fn own(scene: &Scene, kind: &str, outcome: &str) -> u64 {
+    scene.metric(&format!("own_requests_total{{kind=\"{kind}\",outcome=\"{outcome}\"}}"))
+}
+
+#[test]
+fn batch_of_unknown_outcome_is_looked_up_before_its_retry_goes() {
+    let scene = Scene::new();
+    let (mut client, mut served) = unknown(&scene);
+    let retry = batch(7, 1, 1);
+    // The request behind it waits in its place.
+    client.send(&[produce_one(2, retry.clone()), REQUEST.to_vec()].concat());
+    let asked = asked_log(&mut served, 11);
+    served.send(&fetched(asked, 0, 12, &[stored(&retry, 11)]));
+    client.expect(&produced_one(2, 0, 11));
+    served.expect(&REQUEST);
+    served.send(&RESPONSE);
+    client.expect(&RESPONSE);
+    assert_eq!(own(&scene, "resolve", "found"), 1);
+    // It is known now.
+    client.send(&produce_one(3, retry));
+    client.expect(&produced_one(3, 0, 11));
+    served.silent();
+    scene.end(&[]);
+}
+
+#[test]
+fn batch_that_does_not_stand_in_the_log_goes_to_the_broker() {
+    let (other_content, later) = (Bytes::from_static(b"other"), batch(7, 1, 1));
+    let other_crc = batch_of(7, 0, 1, &[other_content]);
+    let other_epoch = batch_of(7, 1, 1, &[Bytes::from_static(b"value")]);
+    let longer = batch(7, 1, 2);
+    let cases: [(&str, i64, &[Vec<u8>]); 6] = [
+        ("nothing", 11, &[]),
+        ("above the high watermark", 11, &[stored(&later, 11)]),
+        ("another content", 12, &[stored(&other_crc, 11)]),
+        ("another epoch", 12, &[stored(&other_epoch, 11)]),
+        ("another length", 13, &[stored(&longer, 11)]),
+        ("another producer", 12, &[stored(&batch(8, 1, 1), 11)]),
+    ];
+    for (name, high_watermark, records) in cases {
+        println!("{name}");
+        let scene = Scene::new();
+        let (mut client, mut served) = unknown(&scene);
+        client.send(&produce_one(2, later.clone()));
+        let asked = asked_log(&mut served, 11);
+        served.send(&fetched(asked, 0, high_watermark, records));
+        served.expect(&produce_one(2, later.clone()));
+        served.send(&produced_one(2, 0, 20));
+        client.expect(&produced_one(2, 0, 20));
+        assert_eq!(own(&scene, "resolve", "not_found"), 1, "{name}");
+        scene.end(&[]);
+    }
+}
+
+#[test]
+fn refused_batch_that_stands_in_the_log_is_acknowledged() {
+    let scene = Scene::new();
+    let (mut client, mut served) = served(&scene);
+    let batches: Vec<_> = (0..3).map(|base| batch(7, base, 1)).collect();
+    // The broker knows the last of them only; what is asked behind them waits for its turn.
+    let sent: Vec<_> = (0..3).map(|base: i32| produce_one(base, batches[base as usize].clone())).collect();
+    client.send(&[sent.concat(), REQUEST.to_vec()].concat());
+    served.expect(&[sent.concat(), REQUEST.to_vec()].concat());
+    served.send(&[produced_one(0, 45, -1), produced_one(1, 45, -1), produced_one(2, 0, 32)].concat());
+    served.send(&RESPONSE);
+    let asked = asked_offset(&mut served);
+    client.silent();
+    served.send(&listed(asked, 0, 29));
+    let asked = asked_log(&mut served, 29);
+    client.silent();
+    let records: Vec<_> = (30..).zip(&batches).map(|(offset, batch)| stored(batch, offset)).collect();
+    served.send(&fetched(asked, 0, 33, &records));
+    let answers = [produced_one(0, 0, 30), produced_one(1, 0, 31), produced_one(2, 0, 32), RESPONSE.to_vec()];
+    client.expect(&answers.concat());
+    assert_eq!(own(&scene, "resolve", "found"), 1, "one look tells of both");
+    served.silent();
+    scene.end(&[]);
+}
+
+#[test]
+fn refusal_of_a_batch_that_is_nowhere_goes_through_as_it_came() {
+    let scene = Scene::new();
+    let (mut client, mut served) = served(&scene);
+    let sent = [produce_one(0, batch(7, 0, 1)), REQUEST.to_vec()].concat();
+    client.send(&sent);
+    served.expect(&sent);
+    served.send(&[produced_one(0, 45, -1), RESPONSE.to_vec()].concat());
+    let asked = asked_offset(&mut served);
+    served.send(&listed(asked, 0, -1));
+    client.expect(&[produced_one(0, 45, -1), RESPONSE.to_vec()].concat());
+    assert_eq!(own(&scene, "resolve", "not_found"), 1);
+    scene.end(&[]);
+}
+
+#[test]
+fn producer_that_is_not_known_makes_the_log_known() {
+    let scene = Scene::new();
+    let (mut client, mut served) = served(&scene);
+    // A retry, of what another proxy was told or nobody.
+    client.send(&produce_one(1, batch(7, 4, 1)));
+    let asked = asked_offset(&mut served);
+    served.send(&listed(asked, 0, 40));
+    let asked = asked_log(&mut served, 40);
+    let records = [stored(&batch(8, 9, 1), 40), stored(&batch(7, 4, 1), 41), stored(&batch(9, 0, 2), 42)];
+    served.send(&fetched(asked, 0, 44, &records));
+    client.expect(&produced_one(1, 0, 41));
+    assert_eq!(own(&scene, "warm_up", "found"), 1);
+    // Everybody else's as well, on any connection.
+    let (mut other, other_served) = scene.pair();
+    for (correlation, (batch, offset)) in (1..).zip([(batch(8, 9, 1), 40), (batch(9, 0, 2), 42)]) {
+        other.send(&produce_one(correlation, batch));
+        other.expect(&produced_one(correlation, 0, offset));
+    }
+    other_served.silent();
+    scene.end(&[]);
+}
+
+#[test]
+fn broker_that_will_not_say_is_asked_no_more_and_the_batch_goes() {
+    for (error, outcome) in [(29, "not_allowed"), (1, "failed"), (6, "failed"), (-1, "failed")] {
+        let scene = Scene::new();
+        let (mut client, mut served) = unknown(&scene);
+        let retry = produce_one(2, batch(7, 1, 1));
+        client.send(&retry);
+        let asked = asked_log(&mut served, 11);
+        served.send(&fetched(asked, error, -1, &[]));
+        served.expect(&retry);
+        served.send(&produced_one(2, 0, 11));
+        client.expect(&produced_one(2, 0, 11));
+        assert_eq!(own(&scene, "resolve", outcome), 1, "{error}");
+        scene.end(&[]);
+    }
+}
+
+#[test]
+fn answer_that_cannot_be_read_is_no_answer() {
+    let scene = Scene::new();
+    let (mut client, mut served) = unknown(&scene);
+    let retry = produce_one(2, batch(7, 1, 1));
+    client.send(&retry);
+    let asked = asked_log(&mut served, 11);
+    let whole = fetched(asked, 0, 12, &[stored(&batch(7, 1, 1), 11)]);
+    served.send(&frame(&[&whole[4..], b"more"].concat()));
+    served.expect(&retry);
+    served.send(&produced_one(2, 0, 11));
+    client.expect(&produced_one(2, 0, 11));
+    assert_eq!(own(&scene, "resolve", "failed"), 1);
+    scene.end(&[]);
+}
+
+#[test]
+fn connection_that_ends_while_the_log_is_asked_leaves_nothing_open() {
+    let scene = Scene::new();
+    let (mut client, mut served) = served(&scene);
+    let sent = produce_one(0, batch(7, 0, 1));
+    client.send(&sent);
+    served.expect(&sent);
+    served.send(&produced_one(0, 45, -1));
+    asked_offset(&mut served);
+    drop(served);
+    // What the broker said before it went is the client's.
+    client.expect(&produced_one(0, 45, -1));
+    assert_eq!(client.end(), Ok(()));
+    scene.wait_for_metric("connections_closed_total{outcome=\"broker\"}", 1);
+    assert_eq!(scene.json("/api/v1/producers?producer_id=7"), serde_json::json!([]));
+    scene.end(&[]);
+}
+
+#[test]
+fn client_that_has_said_all_is_told_what_the_broker_said() {
+    let scene = Scene::new();
+    let (mut client, mut served) = served(&scene);
+    let sent = produce_one(0, batch(7, 0, 1));
+    client.send(&sent);
+    client.half_close();
+    served.expect(&sent);
+    served.send(&produced_one(0, 45, -1));
+    client.expect(&produced_one(0, 45, -1));
+    assert_eq!(served.end(), Ok(()));
+    drop(served);
+    assert_eq!(client.end(), Ok(()));
+    scene.end(&[]);
+}
+
+#[test]
+fn nothing_is_asked_where_nothing_may_be() {
+    for toml in ["mode = \"observe\"", "sequencing.look_up = false"] {
+        let scene = Scene::with(toml);
+        let (mut client, mut served) = unknown(&scene);
+        let retry = produce_one(2, batch(7, 1, 1));
+        exchange(&mut client, &mut served, &retry, &produced_one(2, 45, -1));
+        exchange(&mut client, &mut served, &produce_one(3, batch(8, 5, 1)), &produced_one(3, 45, -1));
+        scene.end(&[]);
+    }
+}

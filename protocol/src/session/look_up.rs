@@ -279,9 +279,13 @@ impl LookUp {
         };
         // Of one that stands there twice, the first is what its producer would have been told.
         if self.found.iter().all(|found| found.proof.batch != id) {
-            let Self { topic, partition, ledger, mark, .. } = self;
-            self.found.push(Found { topic: topic.clone(), partition: *partition, ledger: *ledger, mark: *mark, proof });
+            self.found.push(self.found(proof));
         }
+    }
+
+    fn found(&self, proof: Proof) -> Found {
+        let Self { topic, partition, ledger, mark, .. } = self;
+        Found { topic: topic.clone(), partition: *partition, ledger: *ledger, mark: *mark, proof }
     }
 }
 
@@ -339,6 +343,20 @@ impl<L: Ledger> Session<L> {
                 tracker.take_in_log(topic.as_ref(), *partition, mark, &batch, now);
             });
         }
+    }
+
+    /// Looks at what is known already, before anything is asked: others may have looked there meanwhile.
+    pub fn look_back(&self, look: &mut LookUp, now: Millis) {
+        let LookUp { topic, partition, ledger, wanted, .. } = &*look;
+        let known = self.ledgers[*ledger].tracker(*partition, |tracker| {
+            let mark = tracker.mark_log();
+            let proof = |wanted: &Wanted| tracker.find_proof(topic.as_ref(), *partition, &wanted.batch, now);
+            Some((mark, wanted.iter().map(proof).collect::<Option<Vec<_>>>()?))
+        });
+        let Some((mark, proofs)) = known else { return };
+        look.mark = mark;
+        look.found = proofs.into_iter().map(|proof| look.found(proof)).collect();
+        look.outcome = Some(LookUpOutcome::Found);
     }
 
     /// Whether what was found is still true, as far as is known.

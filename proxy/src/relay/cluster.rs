@@ -8,6 +8,7 @@ use seqgate_protocol::session::Ledger;
 use tokio::sync::Notify;
 
 use super::budget::Waiting;
+use super::looks::Looks;
 
 /// Trackers of one cluster. Partitions of one number share one, so that a topic's name and its id lead to the same.
 const SHARDS: usize = 16;
@@ -23,6 +24,7 @@ pub(super) struct Cluster {
     /// Connections that wait for a batch to be settled (T27), and what wakes them.
     waiting: AtomicUsize,
     settled: Notify,
+    pub(super) looks: Looks,
     /// As many as there are clusters.
     _alive: Arc<()>,
 }
@@ -39,6 +41,7 @@ impl Cluster {
             tainted: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             settled: Notify::new(),
+            looks: Looks::default(),
         }
     }
 

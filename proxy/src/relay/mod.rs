@@ -10,6 +10,7 @@ mod fifo;
 mod home;
 mod keep;
 mod link;
+mod looks;
 mod report;
 mod seat;
 mod shared;

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::fifo::{Expected, Own};
 use super::super::link::Wish;
+use super::super::looks::Turn;
 use super::{Frame, Step, UpEnd, Uplink, wanted};
 use crate::net::socket;
 
@@ -37,7 +38,7 @@ impl Uplink<'_> {
         let mut looked = Vec::new();
         for look in look_ups {
             let kind = look.kind();
-            let look = self.ask(Box::new(look), deadline).await?;
+            let look = self.look(Box::new(look), deadline).await?;
             let outcome = look.as_ref().and_then(|look| look.outcome()).unwrap_or(LookUpOutcome::GivenUp);
             self.link.runtime.metrics.own_requests.inc(kind, outcome);
             let Some(look) = look else { break };
@@ -47,14 +48,34 @@ impl Uplink<'_> {
         Ok(looked)
     }
 
-    /// One look, request by request; `None` when it is given up.
+    /// One look, once nobody else looks there, and only if what they have found is not enough; `None` when it is given
+    /// up.
+    async fn look(&mut self, mut look: Box<LookUp>, deadline: Instant) -> Result<Option<Box<LookUp>>, UpEnd> {
+        loop {
+            let cluster = self.link.cluster();
+            let (topic, partition) = (look.topic().into(), look.partition());
+            match cluster.looks.begin(topic, partition) {
+                Turn::Ours(_turn) => {
+                    self.link.session().look_back(&mut look, self.link.runtime.shared.now());
+                    return self.ask(look, deadline).await;
+                }
+                Turn::Theirs(over) => {
+                    if wanted(&self.client, timeout_at(deadline, over)).await?.is_err() {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Request by request, until the look is over.
     async fn ask(&mut self, mut look: Box<LookUp>, deadline: Instant) -> Result<Option<Box<LookUp>>, UpEnd> {
         loop {
+            let correlation_id = self.link.own_correlation_id();
+            let Some(frame) = look.request(correlation_id) else { return Ok(Some(look)) };
             if !self.link.may_send_own() || Instant::now() >= deadline {
                 return Ok(None);
             }
-            let correlation_id = self.link.own_correlation_id();
-            let Some(frame) = look.request(correlation_id) else { return Ok(Some(look)) };
             let (back, answer) = oneshot::channel();
             self.expect(Expected::Own(Box::new(Own::new(self.link, correlation_id, look, back)))).await?;
             let written = wanted(&self.client, socket::write_all(self.broker, &frame)).await?;

@@ -233,6 +233,7 @@ const SENDER: Sender = Sender {
     authoritative: false,
     tainted: false,
     may_look: false,
+    confirms: false,
 };
 
 /// The sequence that comes next; started over long before the numbers end.

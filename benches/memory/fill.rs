@@ -178,6 +178,7 @@ fn observe(
         authoritative: false,
         tainted: false,
         may_look: false,
+        confirms: false,
     };
     let observation = tracker.observe(topic, partition, batch, &sender, false, now).or_else(|_| {
         tracker.introduce(topic, None, None, now);

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 
 use crate::proofs::{retry_is_answered, retry_is_forwarded};
-use crate::scene::{Peer, Scene, acknowledge, exchange};
+use crate::scene::{ASKS_NOTHING, Peer, Scene, acknowledge, exchange};
 use crate::support::{accept, broker, connect};
 use crate::wire::*;
 
@@ -36,7 +36,7 @@ fn identify(scene: &Scene, pair: &mut (Peer, Peer), id: &str) {
 
 #[test]
 fn proof_of_a_connection_that_never_asks_is_found_by_the_next() {
-    let (scene, other) = Other::scene("sequencing.look_up = false");
+    let (scene, other) = Other::scene(ASKS_NOTHING);
     let (mut producer, mut served) = other.pair();
     acknowledge(&mut producer, &mut served, 7, 0, 10);
     let mut known = scene.pair();
@@ -79,7 +79,7 @@ fn connection_that_never_asks_follows_to_another_cluster() {
 
 #[test]
 fn batch_held_in_another_cluster_goes_on_when_its_place_moves() {
-    let mut scene = Scene::new();
+    let mut scene = Scene::with(ASKS_NOTHING);
     identify(&scene, &mut scene.pair(), "one");
     let (mut client, mut served) = scene.pair();
     acknowledge(&mut client, &mut served, 7, 0, 10);
@@ -103,7 +103,7 @@ fn batch_held_in_another_cluster_goes_on_when_its_place_moves() {
 /// T15, T27: what a connection sent before it turned out to lead elsewhere is waited for where it was sent.
 #[test]
 fn a_held_batch_hears_of_one_whose_connection_leads_elsewhere_now() {
-    let mut scene = Scene::new();
+    let mut scene = Scene::with(ASKS_NOTHING);
     let port = scene.proxy.address.port();
     let (mut client, mut served) = scene.pair();
     exchange(&mut client, &mut served, &metadata(5), &metadata_answer(5, "127.0.0.1", port, "one"));

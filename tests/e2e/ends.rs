@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
-use crate::scene::{Peer, Scene, acknowledge, exchange};
+use crate::scene::{ASKS_NOTHING, Peer, Scene, acknowledge, exchange};
 use crate::support::{REQUEST, RESPONSE};
 use crate::wire::*;
 
@@ -117,7 +117,7 @@ fn a_broker_that_closes_with_requests_unread_resets_the_client() {
 #[test]
 fn a_close_by_the_broker_counts_as_its_own_whoever_ended_first() {
     for refused in [false, true] {
-        let scene = Scene::with("sequencing.look_up = false");
+        let scene = Scene::with(ASKS_NOTHING);
         let (mut client, mut served) = scene.pair();
         acknowledge(&mut client, &mut served, 7, 0, 10);
         let slow = produce_one(1, batch(7, 1, 1));

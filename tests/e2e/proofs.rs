@@ -2,7 +2,7 @@
 
 use seqgate::sandbox::broker::{Broker, BrokerConfig};
 
-use crate::scene::{Peer, Scene, acknowledge, exchange};
+use crate::scene::{ASKS_NOTHING, Peer, Scene, acknowledge, exchange};
 use crate::support::{Proxy, seqgate};
 use crate::wire::*;
 
@@ -59,7 +59,7 @@ fn orphan_response_learned_after_client_disconnect() {
 
 #[test]
 fn upstream_close_marks_all_pending_unknown() {
-    let scene = Scene::with("sequencing.look_up = false");
+    let scene = Scene::with(ASKS_NOTHING);
     let (mut client, mut served) = scene.pair();
     let sent: Vec<_> = (0..3).map(|base| produce_one(base, batch(7, base, 1))).collect();
     client.send(&sent.concat());
@@ -218,7 +218,7 @@ fn one_at_a_time(scene: &Scene) -> (Peer, Peer) {
 
 #[test]
 fn a_batch_is_held_until_the_one_before_it_is_acknowledged() {
-    let mut scene = Scene::new();
+    let mut scene = Scene::with(ASKS_NOTHING);
     let (mut client, mut served) = one_at_a_time(&scene);
     scene.use_the_one_beside();
     served.silent();
@@ -232,7 +232,7 @@ fn a_batch_is_held_until_the_one_before_it_is_acknowledged() {
 
 #[test]
 fn a_held_batch_is_not_sent_when_the_one_before_it_is_refused() {
-    let scene = Scene::new();
+    let scene = Scene::with(ASKS_NOTHING);
     let (mut client, mut served) = one_at_a_time(&scene);
     served.send(&produced_one(1, 19, -1));
     client.expect(&produced_one(1, 19, -1));
@@ -243,7 +243,7 @@ fn a_held_batch_is_not_sent_when_the_one_before_it_is_refused() {
 
 #[test]
 fn a_held_batch_hears_of_a_request_that_was_cut_off() {
-    let scene = Scene::with("[limits]\nhold_bytes_max = \"4KiB\"");
+    let scene = Scene::with("sequencing.look_up = false\n[limits]\nhold_bytes_max = \"4KiB\"");
     let (mut client, mut served) = scene.pair();
     acknowledge(&mut client, &mut served, 7, 0, 10);
     drop(served);
@@ -266,7 +266,7 @@ fn a_held_batch_hears_of_a_request_that_was_cut_off() {
 
 #[test]
 fn a_held_batch_does_not_wait_for_ever() {
-    let scene = Scene::new();
+    let scene = Scene::with(ASKS_NOTHING);
     let (mut client, _served) = one_at_a_time(&scene);
     // The answer to what was sent does not come; the client is reset at the deadline, not when the answer is given up.
     assert_eq!(client.end(), Err(std::io::ErrorKind::ConnectionReset));

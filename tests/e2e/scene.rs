@@ -12,6 +12,9 @@ use crate::openmetrics;
 use crate::support::{PATIENCE, Proxy, REQUEST, RESPONSE, accept, broker, seqgate};
 use crate::wire::{batch, produce_one, produced_one};
 
+/// The lines of a configuration in which the broker is asked for nothing but what the client asks for.
+pub(crate) const ASKS_NOTHING: &str = "sequencing.look_up = false";
+
 /// One end of a connection.
 pub(crate) struct Peer(pub(crate) TcpStream);
 

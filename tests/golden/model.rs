@@ -76,7 +76,7 @@ impl World {
         Present {
             now: self.now,
             broker: BrokerGeneration { broker: 1, generation: self.generation },
-            policy: Policy { mode: self.mode, mixed: self.mixed, authoritative: true },
+            policy: Policy { mode: self.mode, mixed: self.mixed, authoritative: true, look_up: false },
             serves_without_sasl: true,
             keep_bytes_max: usize::MAX,
             may_look: false,

@@ -30,7 +30,7 @@ impl Default for World {
             connections: BTreeMap::new(),
             generations: BTreeMap::new(),
             now: Millis(1_000_000),
-            policy: Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false },
+            policy: Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false, look_up: false },
             serves_without_sasl: true,
             limits: TrackerLimits::default(),
         }

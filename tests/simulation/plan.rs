@@ -149,6 +149,7 @@ impl Setup {
             mode: if random.percent(90) { Mode::Dedupe } else { Mode::Observe },
             mixed: if random.percent(80) { Mixed::Strip } else { Mixed::Forward },
             authoritative: proxies == 1 && random.percent(60),
+            look_up: false,
         };
         let clients = (0..1 + random.below(3)).map(|_| client(random)).collect();
         let streams = if random.percent(20) { 30 } else { 0 };

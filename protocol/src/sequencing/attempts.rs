@@ -69,6 +69,8 @@ pub struct Sender {
     pub tainted: bool,
     /// Whether the log can be looked into before the batch goes.
     pub may_look: bool,
+    /// Whether a proof that is older than the broker's generation is good only once the log was seen to have the batch.
+    pub confirms: bool,
 }
 
 /// A record batch, as far as its 61-byte header tells.

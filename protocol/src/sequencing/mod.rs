@@ -5,6 +5,7 @@
 mod allowance;
 mod answer;
 mod attempts;
+mod confirmed;
 mod directory;
 mod entry;
 mod handed;

@@ -1,6 +1,7 @@
 //! A produce request on its way to the broker.
 
 use super::keep::{CLAIMS_MIN, answer_bytes, names_bytes, strip_bytes};
+use super::look_up::Place;
 use super::observe::{Manner, Observed, wanted};
 use super::{
     Admission, Claim, Claims, Ledger, Local, LookUp, LookUpKind, Mixed, Mode, Pending, Present, Report, Session,
@@ -141,7 +142,7 @@ impl<L: Ledger> Session<L> {
         let any = |passage| observed.iter().any(|observed| observed.passage == passage);
         let stop = match (any(Passage::Reset), any(Passage::Look), any(Passage::Hold)) {
             (true, _, _) => Admission::Reset,
-            (false, true, _) => Admission::Look(self.look_ups(request, observed)),
+            (false, true, _) => Admission::Look(self.look_ups(request, observed, present)),
             (false, false, true) => Admission::Hold,
             (false, false, false) => return None,
         };
@@ -158,11 +159,13 @@ impl<L: Ledger> Session<L> {
     }
 
     /// One for each partition with a batch that may be in the log already.
-    fn look_ups(&self, request: &Request<'_>, observed: &[Observed]) -> Vec<LookUp> {
+    fn look_ups(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> Vec<LookUp> {
         let asked = request.body.entries().zip(observed).filter(|(_, observed)| observed.passage == Passage::Look);
         let look = |(entry, observed): (ProduceEntry<'_>, &Observed)| {
             let kind = kind_of_look(observed.rule);
-            Some(self.look_for(kind, self.current, entry.topic, entry.partition, wanted(observed, &entry)?))
+            let place =
+                Place { ledger: self.current, broker: present.broker, topic: entry.topic, partition: entry.partition };
+            Some(self.look_for(kind, place, wanted(observed, &entry)?, present.now))
         };
         asked.filter_map(look).take(LOOK_UPS_MAX).collect()
     }
@@ -175,7 +178,12 @@ impl<L: Ledger> Session<L> {
     /// Whether the log may be looked into: what is asked for there is answered only to those whom the broker serves, and
     /// only where it can be seen which answer is whose.
     pub(super) fn may_look(&self, present: &Present) -> bool {
-        present.may_look
+        present.may_look && self.asks(present)
+    }
+
+    /// Whether the cluster is asked at all for what goes up this connection.
+    pub(super) fn asks(&self, present: &Present) -> bool {
+        present.policy.look_up
             && present.policy.mode == Mode::Dedupe
             && !self.is_unsure()
             && self.auth.allows_answers(present.serves_without_sasl, present.now)
@@ -290,14 +298,21 @@ impl<L: Ledger> Session<L> {
             claims: Claims::of(observed),
             kept,
             timeout_ms: u32::try_from(request.body.timeout_ms).unwrap_or(0),
-            may_look: self.may_look(present),
+            may_look: self.asks(present),
+            broker: present.broker,
         }
     }
 }
 
 /// What the log is looked into for, by what the batch is.
 fn kind_of_look(rule: Rule) -> LookUpKind {
-    if rule == Rule::D5 { LookUpKind::WarmUp } else { LookUpKind::Resolve }
+    if rule == Rule::D5 {
+        LookUpKind::WarmUp
+    } else if rule == Rule::D12 {
+        LookUpKind::Confirm
+    } else {
+        LookUpKind::Resolve
+    }
 }
 
 /// Partitions in a request above which none of it is answered here. Clients send as many as they have partitions ready

@@ -1,9 +1,15 @@
 //! A look into the log of one partition, for batches that may stand there: which requests it takes, and what the answers
 //! come to.
 
+use std::sync::Arc;
+
 use super::{Ledger, Session};
-use crate::sequencing::{Batch, BatchId, ErrorCode, Fingerprint, LogBatch, LogMark, Millis, Proof, TopicId, TopicRef};
+use crate::sequencing::{
+    Batch, BatchId, BrokerGeneration, ErrorCode, Fingerprint, LogBatch, LogMark, Millis, Proof, TopicRef,
+};
 use crate::wire::batch::BatchView;
+use crate::wire::head::ApiKey;
+use crate::wire::learn::Learner;
 use crate::wire::log::{self, FetchReader};
 use crate::wire::produce::OwnedTopic;
 
@@ -60,6 +66,8 @@ pub enum LookUpOutcome {
     TooFar,
     /// The client may not read the topic (29).
     NotAllowed,
+    /// The log may not be read, but it reaches beyond the batch, and is the same topic's of the same cluster.
+    LogEnd,
     /// The broker answered with another error, or with what cannot be read.
     Failed,
     /// The broker took too long, or there was no memory to keep its other answers back meanwhile.
@@ -68,8 +76,8 @@ pub enum LookUpOutcome {
 
 impl LookUpOutcome {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Found, Self::NotFound, Self::TooFar, Self::NotAllowed, Self::Failed, Self::GivenUp];
+    pub const ALL: [Self; 7] =
+        [Self::Found, Self::NotFound, Self::TooFar, Self::NotAllowed, Self::LogEnd, Self::Failed, Self::GivenUp];
 
     /// The name in metrics, journal and log.
     #[must_use]
@@ -79,6 +87,7 @@ impl LookUpOutcome {
             Self::NotFound => "not_found",
             Self::TooFar => "too_far",
             Self::NotAllowed => "not_allowed",
+            Self::LogEnd => "log_end",
             Self::Failed => "failed",
             Self::GivenUp => "given_up",
         }
@@ -112,8 +121,31 @@ enum Stage {
     Offset(Vec<u8>),
     /// The log itself.
     Log(Box<FetchReader>),
+    /// Which cluster and which topic this is.
+    Metadata(Box<Learner>, i16),
     /// Nothing: a request is to be sent.
     Between,
+}
+
+/// What is asked next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The log; where in it to begin, if that is not known.
+    Log,
+    /// Which cluster and which topic this is: the log may not be read.
+    Metadata,
+    /// How far the log reaches.
+    End,
+}
+
+/// Where is looked, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) ledger: usize,
+    /// The broker that is asked, as it is now.
+    pub(super) broker: BrokerGeneration,
+    pub(super) topic: TopicRef<'a>,
+    pub(super) partition: i32,
 }
 
 /// One look into the log of one partition.
@@ -125,9 +157,12 @@ pub struct LookUp {
     kind: LookUpKind,
     topic: OwnedTopic,
     /// The topic's name: where in the log a time begins can only be asked by name.
-    name: Option<OwnedTopic>,
+    name: Option<Arc<[u8]>>,
+    /// Whether brokers of the cluster have ids for topics, and this one's is known.
+    has_id: bool,
     partition: i32,
     ledger: usize,
+    broker: BrokerGeneration,
     mark: LogMark,
     wanted: Vec<Wanted>,
     found: Vec<Found>,
@@ -135,10 +170,12 @@ pub struct LookUp {
     shown: Vec<LogBatch>,
     /// The offset to read from; none while it is not known.
     next: Option<i64>,
+    step: Step,
     stage: Stage,
     correlation_id: i32,
     bytes_left: u64,
     requests_left: u32,
+    log_end: Option<i64>,
     outcome: Option<LookUpOutcome>,
 }
 
@@ -149,22 +186,40 @@ impl LookUp {
             return None;
         }
         self.correlation_id = correlation_id;
-        let Some(next) = self.next else {
-            let Some(OwnedTopic::Name(name)) = &self.name else {
-                self.outcome = Some(LookUpOutcome::Failed);
-                return None;
-            };
-            let since = self.wanted.iter().map(|wanted| wanted.timestamp).min().unwrap_or(0).max(0);
-            self.stage = Stage::Offset(Vec::new());
-            return Some(log::list_offset(correlation_id, name, self.partition, since));
+        let request = match (self.step, self.next) {
+            (Step::Log, Some(next)) => self.ask_for_log(next),
+            (Step::Log, None) => {
+                let since = self.wanted.iter().map(|wanted| wanted.timestamp).min().unwrap_or(0).max(0);
+                self.ask_for_offset(since)
+            }
+            (Step::End, _) => self.ask_for_offset(log::HIGH_WATERMARK),
+            (Step::Metadata, _) => self.ask_for_metadata(),
         };
+        if request.is_none() {
+            self.outcome.get_or_insert(LookUpOutcome::Failed);
+        }
+        request
+    }
+
+    fn ask_for_log(&mut self, next: i64) -> Option<Vec<u8>> {
         let Some(left) = self.requests_left.checked_sub(1).filter(|_| self.bytes_left > 0) else {
             self.outcome = Some(LookUpOutcome::TooFar);
             return None;
         };
         self.requests_left = left;
-        self.stage = Stage::Log(Box::new(FetchReader::new(correlation_id, self.topic.clone(), self.partition)));
-        Some(log::fetch(correlation_id, self.topic.as_ref(), self.partition, next, FETCH_BYTES))
+        self.stage = Stage::Log(Box::new(FetchReader::new(self.correlation_id, self.topic.clone(), self.partition)));
+        Some(log::fetch(self.correlation_id, self.topic.as_ref(), self.partition, next, FETCH_BYTES))
+    }
+
+    fn ask_for_offset(&mut self, timestamp: i64) -> Option<Vec<u8>> {
+        self.stage = Stage::Offset(Vec::new());
+        Some(log::list_offset(self.correlation_id, self.name.as_deref()?, self.partition, timestamp))
+    }
+
+    fn ask_for_metadata(&mut self) -> Option<Vec<u8>> {
+        let version = if self.has_id { log::METADATA_VERSION_WITH_ID } else { log::METADATA_VERSION };
+        self.stage = Stage::Metadata(Box::new(Learner::new(ApiKey::METADATA, version)?), version);
+        Some(log::metadata(version, self.correlation_id, self.name.as_deref()?))
     }
 
     /// What the look came to, once it is over.
@@ -211,6 +266,15 @@ impl LookUp {
                 reader.feed(bytes, &mut |view| self.show(view));
                 self.stage = Stage::Log(reader);
             }
+            Stage::Metadata(learner, version) => self.stage = Stage::Metadata(learner, version),
+        }
+    }
+
+    /// Reads the answer while it is one that anybody would learn from, and its version.
+    pub fn learner(&mut self) -> Option<(&mut Learner, i16)> {
+        match &mut self.stage {
+            Stage::Metadata(learner, version) => Some((learner, *version)),
+            Stage::Offset(_) | Stage::Log(_) | Stage::Between => None,
         }
     }
 
@@ -229,19 +293,29 @@ impl LookUp {
         }
     }
 
-    /// The broker has said where in the log to begin.
-    fn begin_at(&mut self, answer: &[u8]) {
-        let name = match &self.name {
-            Some(OwnedTopic::Name(name)) => &**name,
-            Some(OwnedTopic::Id(_)) | None => b"",
+    /// The broker has said where in the log to begin, or where it ends.
+    fn take_offset(&mut self, answer: &[u8]) {
+        let name = self.name.as_deref().unwrap_or_default();
+        let listed = match log::listed_offset(self.correlation_id, name, self.partition, answer) {
+            Ok(listed) if listed.error == 0 => listed,
+            Ok(listed) => return self.outcome = Some(outcome_of(listed.error)),
+            Err(_) => return self.outcome = Some(LookUpOutcome::Failed),
         };
-        match log::listed_offset(self.correlation_id, name, self.partition, answer) {
-            Ok(listed) if listed.error == 0 && listed.offset >= 0 => self.next = Some(listed.offset),
-            // No record is as young as that.
-            Ok(listed) if listed.error == 0 => self.outcome = Some(LookUpOutcome::NotFound),
-            Ok(listed) => self.outcome = Some(outcome_of(listed.error)),
-            Err(_) => self.outcome = Some(LookUpOutcome::Failed),
+        match self.step {
+            Step::End if self.next.is_some_and(|place| self.ends(place) < listed.offset) => {
+                self.log_end = Some(listed.offset);
+                self.outcome = Some(LookUpOutcome::LogEnd);
+            }
+            Step::Log if listed.offset >= 0 => self.next = Some(listed.offset),
+            // No record is as young as that, or the log does not reach as far.
+            Step::Log | Step::End | Step::Metadata => self.outcome = Some(LookUpOutcome::NotFound),
         }
+    }
+
+    /// The last offset of the batch that is to be confirmed, if it begins at `place`.
+    fn ends(&self, place: i64) -> i64 {
+        let len = self.wanted.first().map_or(0, |wanted| wanted.batch.id.range.len());
+        place.saturating_add(i64::from(len)) - 1
     }
 
     /// A piece of the log has been read.
@@ -257,9 +331,15 @@ impl LookUp {
         for found in &mut self.found {
             found.proof.log_start_offset = read.log_start_offset;
         }
+        if self.kind == LookUpKind::Confirm && outcome_of(read.error) == LookUpOutcome::NotAllowed {
+            self.step = Step::Metadata;
+            return;
+        }
         self.outcome = match read.next_offset {
             _ if self.found.len() == self.wanted.len() => Some(LookUpOutcome::Found),
             _ if read.error != 0 => Some(outcome_of(read.error)),
+            // It stands at its place or nowhere.
+            _ if self.kind == LookUpKind::Confirm => Some(LookUpOutcome::NotFound),
             Some(next) if next < read.high_watermark => None,
             Some(_) | None => Some(LookUpOutcome::NotFound),
         };
@@ -291,66 +371,79 @@ impl LookUp {
 
 impl<L: Ledger> Session<L> {
     /// Begins a look into the log for a batch. Only what the log is asked from now on counts.
-    pub(super) fn look_for(
-        &self,
-        kind: LookUpKind,
-        ledger: usize,
-        topic: TopicRef<'_>,
-        partition: i32,
-        wanted: Wanted,
-    ) -> LookUp {
-        let name = match topic {
-            TopicRef::Name(_) => Some(OwnedTopic::from(topic)),
-            TopicRef::Id(id) => self.name_of(ledger, id),
-        };
+    pub(super) fn look_for(&self, kind: LookUpKind, place: Place<'_>, wanted: Wanted, now: Millis) -> LookUp {
+        let Place { ledger, broker, topic, partition } = place;
+        let (name, has_id) = self.name_of(ledger, topic);
         let (mark, next) = self.ledgers[ledger].tracker(partition, |tracker| {
-            (tracker.mark_log(), tracker.offset_before(topic, partition, wanted.batch.id))
+            let next = if kind == LookUpKind::Confirm {
+                tracker.find_proof(topic, partition, &wanted.batch, None, now).map(|proof| proof.base_offset)
+            } else {
+                tracker.offset_before(topic, partition, wanted.batch.id)
+            };
+            (tracker.mark_log(), next)
         });
         LookUp {
             kind,
             topic: topic.into(),
             name,
+            has_id,
             partition,
             ledger,
+            broker,
             mark,
             wanted: vec![wanted],
             found: Vec::new(),
             shown: Vec::new(),
             next,
+            step: Step::Log,
             stage: Stage::Between,
             correlation_id: 0,
             bytes_left: LOOK_BACK_BYTES,
             requests_left: REQUESTS_MAX,
+            log_end: None,
             outcome: None,
         }
     }
 
-    fn name_of(&self, ledger: usize, id: TopicId) -> Option<OwnedTopic> {
-        self.ledgers[ledger].directory(|directory| directory.name_of(id).map(|name| TopicRef::Name(name).into()))
+    /// The topic's name, if that is known, and whether its id is.
+    fn name_of(&self, ledger: usize, topic: TopicRef<'_>) -> (Option<Arc<[u8]>>, bool) {
+        self.ledgers[ledger].directory(|directory| match topic {
+            TopicRef::Name(name) => (Some(name.into()), directory.id_of(name).is_some()),
+            TopicRef::Id(id) => (directory.name_of(id).map(Into::into), true),
+        })
     }
 
     /// The answer to a look's request has been read to its last byte. Every batch in it becomes known, whoever produced
     /// it.
     pub fn end_answer(&self, look: &mut LookUp, now: Millis) {
         match std::mem::replace(&mut look.stage, Stage::Between) {
-            Stage::Offset(answer) => look.begin_at(&answer),
+            Stage::Offset(answer) => look.take_offset(&answer),
             Stage::Log(reader) => look.go_on(&reader),
+            Stage::Metadata(learner, _) if learner.finished() => look.step = Step::End,
+            Stage::Metadata(..) => look.outcome = Some(LookUpOutcome::Failed),
             Stage::Between => {}
         }
-        let LookUp { topic, partition, ledger, mark, shown, .. } = look;
+        let LookUp { topic, partition, ledger, broker, mark, shown, log_end, .. } = look;
+        if let Some(end) = *log_end {
+            self.ledgers[*ledger].tracker(*partition, |tracker| {
+                tracker.confirm_below(topic.as_ref(), *partition, *broker, mark, end);
+            });
+        }
         for batch in shown.drain(..) {
             self.ledgers[*ledger].tracker(*partition, |tracker| {
-                tracker.take_in_log(topic.as_ref(), *partition, mark, &batch, now);
+                tracker.take_in_log(topic.as_ref(), *partition, *broker, mark, &batch, now);
             });
         }
     }
 
     /// Looks at what is known already, before anything is asked: others may have looked there meanwhile.
     pub fn look_back(&self, look: &mut LookUp, now: Millis) {
-        let LookUp { topic, partition, ledger, wanted, .. } = &*look;
+        let LookUp { kind, topic, partition, ledger, broker, wanted, .. } = &*look;
+        let confirmed_by = (*kind == LookUpKind::Confirm).then_some(*broker);
         let known = self.ledgers[*ledger].tracker(*partition, |tracker| {
             let mark = tracker.mark_log();
-            let proof = |wanted: &Wanted| tracker.find_proof(topic.as_ref(), *partition, &wanted.batch, now);
+            let proof =
+                |wanted: &Wanted| tracker.find_proof(topic.as_ref(), *partition, &wanted.batch, confirmed_by, now);
             Some((mark, wanted.iter().map(proof).collect::<Option<Vec<_>>>()?))
         });
         let Some((mark, proofs)) = known else { return };

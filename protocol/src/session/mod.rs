@@ -73,6 +73,8 @@ pub struct Policy {
     pub mixed: Mixed,
     /// Whether every producer of the cluster comes through here.
     pub authoritative: bool,
+    /// Whether the cluster is asked what nobody has told: see [`Admission::Look`].
+    pub look_up: bool,
 }
 
 /// What is true at the moment of a decision.
@@ -139,6 +141,8 @@ pub struct Pending {
     timeout_ms: u32,
     /// Whether a 45 may be held against the log before it is passed on.
     may_look: bool,
+    /// The broker that it went to, as it was then.
+    broker: BrokerGeneration,
 }
 
 #[derive(Debug, Default)]

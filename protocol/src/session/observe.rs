@@ -121,6 +121,7 @@ impl<L: Ledger> Session<L> {
             authoritative: present.policy.authoritative && !tainted,
             tainted,
             may_look: self.may_look(present),
+            confirms: self.asks(present),
         }
     }
 

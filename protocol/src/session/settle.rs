@@ -1,9 +1,9 @@
 //! A broker's answer to a produce request, or its absence.
 
-use super::look_up::Wanted;
+use super::look_up::{Place, Wanted};
 use super::{Claim, Claims, Found, Ledger, LookUp, LookUpKind, Pending, Report, Session, Stripped};
 use crate::event::Event;
-use crate::sequencing::{Answer, ErrorCode, Millis, Outcome, Proof, Settlement, TopicRef};
+use crate::sequencing::{Answer, BrokerGeneration, ErrorCode, Millis, Outcome, Proof, Settlement, TopicRef};
 use crate::wire::produce::{self, AnswerEntry, OwnedTopic, ProduceResponse, ResponseEntry};
 
 /// What is to be done with an answer.
@@ -28,6 +28,7 @@ pub struct Unresolved {
     version: i16,
     ledger: usize,
     kept: Option<Box<Stripped>>,
+    broker: BrokerGeneration,
     pub(super) refused: Vec<Refused>,
 }
 
@@ -48,7 +49,7 @@ impl<L: Ledger> Session<L> {
             report(Event::ResponseUndecodable);
             return if self.overlook(pending, now) { Settled::Unchanged } else { Settled::Reset };
         };
-        let Pending { version, ledger, mut claims, kept, may_look, .. } = pending;
+        let Pending { version, ledger, mut claims, kept, may_look, broker, .. } = pending;
         let mut served = false;
         let mut refused = Vec::new();
         for entry in response.entries() {
@@ -67,8 +68,8 @@ impl<L: Ledger> Session<L> {
         }
         self.settle_rest(ledger, claims, Outcome::Missing, now);
         if !refused.is_empty() {
-            let unresolved = Unresolved { frame: frame.to_vec(), version, ledger, kept, refused };
-            let look_ups = self.look_for_refused(&unresolved);
+            let unresolved = Unresolved { frame: frame.to_vec(), version, ledger, kept, broker, refused };
+            let look_ups = self.look_for_refused(&unresolved, now);
             return Settled::Look(Box::new(unresolved), look_ups);
         }
         let Some(stripped) = kept else { return Settled::Unchanged };
@@ -110,14 +111,15 @@ impl<L: Ledger> Session<L> {
     }
 
     /// One look for each partition, whatever is wanted of it.
-    fn look_for_refused(&self, unresolved: &Unresolved) -> Vec<LookUp> {
+    fn look_for_refused(&self, unresolved: &Unresolved, now: Millis) -> Vec<LookUp> {
         let mut look_ups: Vec<LookUp> = Vec::new();
         for Refused { topic, claim, .. } in &unresolved.refused {
             let (topic, partition) = (topic.as_ref(), claim.partition);
             let batch = self.ledgers[unresolved.ledger].tracker(partition, |tracker| tracker.batch_of(claim.ticket));
             let Some(batch) = batch else { continue };
             let wanted = Wanted { batch, codec: claim.codec, timestamp: claim.timestamp };
-            look_ups.push(self.look_for(LookUpKind::Resolve, unresolved.ledger, topic, partition, wanted));
+            let place = Place { ledger: unresolved.ledger, broker: unresolved.broker, topic, partition };
+            look_ups.push(self.look_for(LookUpKind::Resolve, place, wanted, now));
         }
         look_ups
     }
@@ -133,7 +135,7 @@ impl<L: Ledger> Session<L> {
         let (topic, partition) = (refused.topic.as_ref(), refused.claim.partition);
         self.ledgers[ledger].tracker(partition, |tracker| {
             let batch = tracker.batch_of(refused.claim.ticket)?;
-            tracker.find_proof(topic, partition, &batch, now)
+            tracker.find_proof(topic, partition, &batch, None, now)
         })
     }
 
@@ -156,7 +158,7 @@ impl<L: Ledger> Session<L> {
         now: Millis,
         report: &mut impl Report,
     ) -> Settled {
-        let Unresolved { frame, version, ledger, kept, refused } = unresolved;
+        let Unresolved { frame, version, ledger, kept, refused, .. } = unresolved;
         let found: Vec<Found> = look_ups.into_iter().flat_map(LookUp::into_found).collect();
         let mut answers = Vec::new();
         for refused in refused {

@@ -6,7 +6,7 @@ use super::keep::CLAIMS_MIN;
 use super::observe::{Manner, Observed};
 use super::{Claim, Claims, Ledger, Pending, Present, Report, Session};
 use crate::event::{Action, Event, Unread};
-use crate::sequencing::{Acks, Outcome, Passage, Rule, TopicId};
+use crate::sequencing::{Acks, BrokerGeneration, Outcome, Passage, Rule, TopicId};
 use crate::wire::head::RequestHead;
 use crate::wire::produce::{OwnedTopic, ProduceEntry, ProduceEvent, ProduceWalk, Step};
 
@@ -114,6 +114,7 @@ impl<L: Ledger> Session<L> {
             kept: None,
             timeout_ms,
             may_look: false,
+            broker: BrokerGeneration { broker: u32::MAX, generation: 0 },
         })
     }
 

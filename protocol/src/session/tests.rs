@@ -69,7 +69,7 @@ fn present() -> Present {
     Present {
         now: Millis(1000),
         broker: BrokerGeneration { broker: 1, generation: 0 },
-        policy: Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false },
+        policy: Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false, look_up: false },
         serves_without_sasl: true,
         keep_bytes_max: usize::MAX,
         may_look: false,

@@ -19,7 +19,7 @@ const NOW: Millis = Millis(1_000);
 const PRESENT: Present = Present {
     now: NOW,
     broker: BrokerGeneration { broker: 0, generation: 0 },
-    policy: Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: true },
+    policy: Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: true, look_up: false },
     serves_without_sasl: true,
     keep_bytes_max: usize::MAX,
     may_look: false,

@@ -154,7 +154,12 @@ impl Link {
         Present {
             now: self.runtime.shared.now(),
             broker: BrokerGeneration { broker: self.place.broker, generation: self.listener.upstream.generation() },
-            policy: Policy { mode, mixed, authoritative: config.sequencing.authoritative },
+            policy: Policy {
+                mode,
+                mixed,
+                authoritative: config.sequencing.authoritative,
+                look_up: config.sequencing.look_up,
+            },
             serves_without_sasl: self.place.serves_without_sasl.load(Ordering::Relaxed),
             keep_bytes_max: self.keep_bytes_left(),
             may_look: false,

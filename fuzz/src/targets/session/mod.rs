@@ -125,7 +125,7 @@ impl Play {
     fn new() -> Self {
         let clusters = [Cluster::new(), Cluster::new()];
         let lines = [0, 1].map(|id| Line::new(id, clusters[0].clone()));
-        let policy = Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false };
+        let policy = Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false, look_up: false };
         let world = World {
             clusters,
             truths: Default::default(),

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::super::attempts::{Attempt, Millis, State};
+use super::super::confirmed::Confirmed;
 use super::super::entry::Entry;
 use super::super::intervals::Intervals;
 use super::super::sequence::ProducerId;
@@ -98,6 +99,7 @@ impl Tracker {
             topic_stamp: self.topics.get(topic).stamp,
             cluster_stamp: self.cluster_stamp,
             log_start: -1,
+            confirmed: Confirmed::default(),
             intervals: Intervals::new(),
             references: 0,
         };
@@ -207,7 +209,7 @@ impl Tracker {
             return;
         }
         let Some(partition) = self.partitions.remove(at) else { return };
-        self.owned_bytes -= partition.intervals.bytes();
+        self.owned_bytes -= partition.intervals.bytes() + partition.confirmed.bytes();
         self.partition_index.remove(&(partition.topic, partition.index), at);
         self.release_topic(partition.topic);
     }

@@ -2,6 +2,7 @@
 
 use super::super::answer::{Answer, ErrorCode};
 use super::super::attempts::{Acks, Attempt, Batch, BrokerGeneration, ConnectionId, Flag, Millis, Sender, State};
+use super::super::confirmed::Confirmed;
 use super::super::entry::Entry;
 use super::super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence};
 use super::super::slab::NOWHERE;
@@ -78,16 +79,24 @@ impl Tracker {
         self.attempts.get(ticket).map(|attempt| attempt.batch)
     }
 
-    /// What the batch can be answered with, if it is proven.
+    /// What the batch can be answered with, if it is proven, and confirmed where `confirmed_by` asks for that.
     #[must_use]
-    pub fn find_proof(&mut self, topic: TopicRef<'_>, partition: i32, batch: &Batch, now: Millis) -> Option<Proof> {
+    pub fn find_proof(
+        &mut self,
+        topic: TopicRef<'_>,
+        partition: i32,
+        batch: &Batch,
+        confirmed_by: Option<BrokerGeneration>,
+        now: Millis,
+    ) -> Option<Proof> {
         let topic = self.topics.find(topic)?;
         let at = self.find_entry_of(topic, partition, batch.id.producer_id)?;
         self.refresh_partition(self.entries[at].partition);
         self.refresh_entry(at, now);
         let entry = &self.entries[at];
         let proof = self.proof_of(entry, batch.id.range, now)?;
-        (entry.epoch == batch.id.epoch && proof.fingerprint == batch.fingerprint).then_some(proof)
+        let is_confirmed = confirmed_by.is_none_or(|broker| self.is_confirmed(entry, &proof, broker));
+        (entry.epoch == batch.id.epoch && proof.fingerprint == batch.fingerprint && is_confirmed).then_some(proof)
     }
 
     /// Takes in a batch that was read from a partition's log below its high watermark: it is acknowledged, and a proof.
@@ -98,6 +107,7 @@ impl Tracker {
         &mut self,
         topic: TopicRef<'_>,
         partition: i32,
+        broker: BrokerGeneration,
         mark: &mut LogMark,
         batch: &LogBatch,
         now: Millis,
@@ -115,6 +125,7 @@ impl Tracker {
         self.refresh_partition(self.entries[at].partition);
         self.refresh_entry(at, now);
         if self.is_proven_there(at, batch) {
+            self.confirm(at, broker, batch);
             return None;
         }
         let attempt = self.read_from_log(at, batch);
@@ -129,10 +140,57 @@ impl Tracker {
             self.entries[at].note_partial();
         }
         let evidence = self.take_in_acknowledged(&attempt, &answer, false, now);
+        self.confirm(at, broker, batch);
         self.drop_if_forgettable(at);
         self.charge();
         (mark.doubts, mark.topic_changes) = (self.doubts, self.topics.changes());
         evidence
+    }
+
+    /// Whether a proof is known to be of the log as it is: its producer was acknowledged in the broker's generation, or
+    /// the log was looked into.
+    pub(super) fn is_confirmed(&self, entry: &Entry, proof: &Proof, broker: BrokerGeneration) -> bool {
+        let last_offset = proof.base_offset.saturating_add(i64::from(proof.batch.range.len()) - 1);
+        (entry.acked_by == broker && !entry.alone)
+            || self.partitions[entry.partition].confirmed.has(broker, proof.base_offset, last_offset)
+    }
+
+    /// The batch was seen in the log, as its producer sent it.
+    fn confirm(&mut self, at: u32, broker: BrokerGeneration, batch: &LogBatch) {
+        let entry = &self.entries[at];
+        let is_as_sent = entry.window.find(batch.id.range).is_some_and(|known| known.fingerprint == batch.fingerprint);
+        if is_as_sent {
+            self.with_confirmed(entry.partition, |confirmed| confirmed.add(broker, batch.base_offset));
+        }
+    }
+
+    /// The log of a partition reaches up to `end`. That has to do where it may not be read.
+    pub fn confirm_below(
+        &mut self,
+        topic: TopicRef<'_>,
+        partition: i32,
+        broker: BrokerGeneration,
+        mark: &LogMark,
+        end: i64,
+    ) {
+        let at = self.topics.find(topic).and_then(|topic| self.find_partition(topic, partition));
+        let stands = mark.doubts == self.doubts
+            && mark.topic_changes == self.topics.changes()
+            && mark.cluster_stamp == self.cluster_stamp;
+        if let Some(at) = at.filter(|_| stands) {
+            self.with_confirmed(at, |confirmed| confirmed.add_below(broker, end));
+        }
+    }
+
+    fn with_confirmed(&mut self, partition: u32, act: impl FnOnce(&mut Confirmed)) {
+        let confirmed = &mut self.partitions[partition].confirmed;
+        let before = confirmed.bytes();
+        // Without room the log is asked each time.
+        if before == 0 && !self.share.has(Confirmed::GROWTH_MAX) {
+            return;
+        }
+        act(confirmed);
+        self.owned_bytes = self.owned_bytes + confirmed.bytes() - before;
     }
 
     /// Whether the very batch is proven at that place already. Its producer's fingerprint says more than the one of

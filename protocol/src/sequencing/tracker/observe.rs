@@ -54,8 +54,16 @@ impl Tracker {
         if classified.rule == Rule::D18 && is_explained(entry, batch.id.range.first) {
             classified.rule = Rule::D17;
         }
-        if classified.proof.is_some() && !batch.transactional && sender.acks != Acks::None {
-            return Ok(Observation::of(classified, Passage::Free));
+        if let Some(proof) = classified.proof
+            && !batch.transactional
+            && sender.acks != Acks::None
+        {
+            if !sender.confirms || self.is_confirmed(entry, &proof, sender.broker) {
+                return Ok(Observation::of(classified, Passage::Free));
+            }
+            if sender.may_look {
+                return Ok(Observation { proof: None, ..Observation::of(classified, Passage::Look) });
+            }
         }
         if self.wants_look(entry, classified.rule, batch, sender) {
             return Ok(Observation { proof: None, ..Observation::of(classified, Passage::Look) });

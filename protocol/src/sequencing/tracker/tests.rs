@@ -48,6 +48,7 @@ fn sender() -> Sender {
         authoritative: true,
         tainted: false,
         may_look: false,
+        confirms: false,
     }
 }
 

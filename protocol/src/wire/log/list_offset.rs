@@ -9,6 +9,9 @@ use crate::wire::head::ApiKey;
 /// The version asked in: not flexible, and understood by every broker from Kafka 0.11 to 4.x.
 pub const LIST_OFFSETS_VERSION: i16 = 2;
 
+/// The timestamp that asks for the high watermark (`ListOffsetsRequest.LATEST_TIMESTAMP`).
+pub const HIGH_WATERMARK: i64 = -1;
+
 /// Fewest bytes of a topic in the answer: the length of its name and the count of its partitions.
 const TOPIC_BYTES_MIN: usize = 2 + 4;
 

@@ -7,10 +7,14 @@ mod fetch;
 mod fetch_head;
 mod fetch_reader;
 mod list_offset;
+mod metadata;
 
 pub use fetch::{fetch, fetch_version};
 pub use fetch_reader::{FetchOutcome, FetchReader};
-pub use list_offset::{LIST_OFFSETS_VERSION, ListOffsetError, ListedOffset, list_offset, listed_offset};
+pub use list_offset::{
+    HIGH_WATERMARK, LIST_OFFSETS_VERSION, ListOffsetError, ListedOffset, list_offset, listed_offset,
+};
+pub use metadata::{METADATA_VERSION, METADATA_VERSION_WITH_ID, metadata};
 
 use crate::wire::frame::LENGTH_BYTES;
 use crate::wire::head::ApiKey;

@@ -241,7 +241,10 @@ impl<'a> Downlink<'a> {
         let skipped = (*prefix_left).min(bytes.len());
         *prefix_left -= skipped;
         if let Some(look) = own.look_mut() {
-            look.feed(&bytes[skipped..]);
+            match look.learner() {
+                Some((learner, version)) => learn::learn(self.link, learner, version, &bytes[skipped..]),
+                None => look.feed(&bytes[skipped..]),
+            }
         }
         self.buffer.discard(count);
         if !self.splitter.mid_frame()

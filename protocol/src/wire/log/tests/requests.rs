@@ -1,6 +1,7 @@
 use kafka_protocol::messages::RequestHeader;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use kafka_protocol::protocol::Decodable;
 
 use proptest::prelude::*;
@@ -109,6 +110,24 @@ fn a_name_may_be_as_long_as_one_can_be_written() {
     let longest = "n".repeat(0x7fff);
     check_list_offset(&longest, 0, -1);
     check_fetch(TopicRef::Name(longest.as_bytes()), 0, 0, 1);
+}
+
+/// Checks what an independent decoder makes of the request for a topic's id and the cluster's.
+fn check_metadata(name: &str) {
+    for version in [METADATA_VERSION, METADATA_VERSION_WITH_ID] {
+        let frame = metadata(version, CORRELATION_ID, name.as_bytes());
+        let (head, request) = decode::<MetadataRequest>(&frame, if version >= 9 { 2 } else { 1 }, version);
+        assert_eq!(head, header(ApiKey::METADATA, version));
+        let topic = MetadataRequestTopic::default().with_name(Some(named(TopicRef::Name(name.as_bytes()))));
+        let expected = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
+        assert_eq!(request, expected, "v{version}");
+    }
+}
+
+#[test]
+fn a_topic_is_asked_for_and_not_created() {
+    check_metadata("orders");
+    check_metadata(&"n".repeat(0x7fff));
 }
 
 proptest! {

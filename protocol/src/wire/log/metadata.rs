@@ -1,0 +1,54 @@
+//! Asks which cluster this is, and which topic stands under a name (`MetadataRequest.json`).
+
+use super::{begin, finish, put_string};
+use crate::wire::head::ApiKey;
+
+/// The version asked in where nothing is known of the broker: not flexible, and the first in which a topic is not created
+/// by being asked for. Every broker from Kafka 0.11 to 4.x understands it.
+pub const METADATA_VERSION: i16 = 4;
+
+/// The version for brokers that were seen to have ids for topics (KIP-516): its answers tell them.
+pub const METADATA_VERSION_WITH_ID: i16 = 11;
+
+/// Makes the whole frame, length included, that asks for one topic in one of the two versions.
+///
+/// # Panics
+///
+/// For names of more than 32,767 bytes, which no request can have brought.
+#[must_use]
+pub fn metadata(version: i16, correlation_id: i32, topic_name: &[u8]) -> Vec<u8> {
+    let mut out = begin(ApiKey::METADATA, version, correlation_id);
+    if version < METADATA_VERSION_WITH_ID {
+        out.extend(1_i32.to_be_bytes());
+        put_string(&mut out, topic_name);
+        out.push(false.into());
+        return finish(out);
+    }
+    out.push(NO_TAGS);
+    out.push(ONE);
+    out.extend(NO_ID);
+    put_compact(&mut out, topic_name);
+    out.push(NO_TAGS);
+    let (creates_topics, tells_operations) = (false, false);
+    out.extend([creates_topics.into(), tells_operations.into(), NO_TAGS]);
+    finish(out)
+}
+
+const NO_TAGS: u8 = 0;
+
+/// One entry, as compact arrays count.
+const ONE: u8 = 2;
+
+/// The topic is asked for by its name.
+const NO_ID: [u8; 16] = [0; 16];
+
+/// Writes a string in the flexible encoding.
+fn put_compact(out: &mut Vec<u8>, text: &[u8]) {
+    let mut length = text.len() + 1;
+    while length >= 0x80 {
+        out.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+    out.extend(text);
+}

@@ -23,3 +23,4 @@ mod seeded_chaos;
 #[path = "../support/mod.rs"]
 mod support;
 mod transactions;
+mod unseen;

@@ -1,6 +1,10 @@
 //! Acknowledgements that were never seen by the seqgate which is asked again: the batches stand in the broker's log, and there
 //! it finds them, on behalf of clients that may read.
 
+mod leaders;
+mod old;
+mod rights;
+
 use crate::losing;
 use crate::support::family::Family;
 use crate::support::jvm::Version;
@@ -39,15 +43,23 @@ fn assert_kept(
     }
 }
 
+fn restart_with_answers_lost_on(version: Version, families: &[Family]) {
+    let Some(parts) = require::kafka(version) else { return };
+    let mut stage = Stage::shared(parts);
+    restart::assert_doubles_direct(&mut stage, families, "unseen-r1-direct");
+    let mut rig = stage.through_seqgate(&[]);
+    assert_kept(&mut rig, families, "unseen-r1", Side::Back, |rig, _| rig.restart_losing_answers());
+    rig.stop_seqgate(&WARNINGS_OF_RESTARTS);
+}
+
 #[test]
 fn restart_with_answers_lost_behind_seqgate() {
-    let Some(parts) = require::kafka(Version::V4_3_1) else { return };
-    let families = require::families();
-    let mut stage = Stage::shared(parts);
-    restart::assert_doubles_direct(&mut stage, &families, "unseen-r1-direct");
-    let mut rig = stage.through_seqgate(&[]);
-    assert_kept(&mut rig, &families, "unseen-r1", Side::Back, |rig, _| rig.restart_losing_answers());
-    rig.stop_seqgate(&WARNINGS_OF_RESTARTS);
+    restart_with_answers_lost_on(Version::V4_3_1, &require::families());
+}
+
+#[test]
+fn restart_with_answers_lost_behind_seqgate_on_kafka_3_9() {
+    restart_with_answers_lost_on(Version::V3_9_1, &[Family::Java(Version::V3_9_1)]);
 }
 
 #[test]

@@ -6,14 +6,14 @@ use crate::support::eventually;
 use crate::support::family::Family;
 use crate::support::jvm::Version;
 use crate::support::producer::Producer;
-use crate::support::relay::Ending;
+use crate::support::relay::{Ending, Relay};
 use crate::support::require;
 use crate::support::rig::Side;
 use crate::support::seqgate::WARNINGS_OF_RESTARTS;
 
-const BROKERS: usize = 3;
-/// As many as the producer has in flight at a broker.
-const BATCHES: usize = 5;
+pub(crate) const BROKERS: usize = 3;
+/// As many as producers have in flight at a broker.
+pub(crate) const BATCHES: usize = 5;
 /// Brokers that are gone are missed soon: by the controllers, and by leaders that wait for their copies.
 pub(crate) const WATCHFUL: [(&str, &str); 4] = [
     ("broker.heartbeat.interval.ms", "500"),
@@ -22,18 +22,17 @@ pub(crate) const WATCHFUL: [(&str, &str); 4] = [
     ("controlled.shutdown.max.retries", "1"),
 ];
 
-/// Batches of one partition, whose answers wait in front of seqgate; says which broker has given them.
-fn send_held(chain: &Chain, producer: &mut Producer) -> usize {
-    chain.relays(Side::Front).for_each(|front| front.hold_answers());
+/// Has the producer send batches of one partition, whose answers are held on that side when this returns.
+pub(crate) fn send_held(chain: &Chain, side: Side, producer: &mut Producer) {
+    chain.relays(side).for_each(Relay::hold_answers);
     for _ in 0..BATCHES {
         let before = chain.requests_of(producer.client());
         producer.send(1, None);
         let sent = || chain.requests_of(producer.client()) > before;
         eventually("batch on its way", sent, || format!("{before} requests"));
     }
-    let held = || chain.held_of(Side::Front, producer.client());
+    let held = || chain.held_of(side, producer.client());
     eventually("held answers", || held() >= BATCHES, || format!("{} held", held()));
-    chain.links.iter().position(|link| link.front.held() > 0).expect("a broker has answered")
 }
 
 #[test]
@@ -57,7 +56,8 @@ fn leaders_move_between_an_acknowledgement_and_its_retry() {
     for move_leader in moves {
         chain.ask_each_broker();
         let before = answered(&chain);
-        let leader = send_held(&chain, &mut producer);
+        send_held(&chain, Side::Front, &mut producer);
+        let leader = chain.links.iter().position(|link| link.front.held() > 0).expect("a broker has answered");
         move_leader(&mut chain, leader);
         chain.relays(Side::Front).for_each(|front| front.cut_all(Ending::Reset));
         chain.relays(Side::Front).for_each(|front| front.resume());

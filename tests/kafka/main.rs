@@ -11,6 +11,7 @@ mod down;
 mod expiry;
 mod families;
 mod judging;
+mod losing;
 mod matrix;
 mod newest;
 mod observe;
@@ -22,3 +23,4 @@ mod seeded_chaos;
 #[path = "../support/mod.rs"]
 mod support;
 mod transactions;
+mod unseen;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::env;
 
-use crate::expiry::{self, FORGETFUL, r2};
-use crate::restart::{self, r1};
+use crate::expiry::{FORGETFUL, r2};
+use crate::losing::records;
+use crate::restart::r1;
 use crate::support::family::Family;
 use crate::support::judge::Outcome;
 use crate::support::jvm::Version;
 use crate::support::require;
-use crate::support::rig::Stage;
+use crate::support::rig::{Side, Stage};
 
 const ROUNDS: usize = 10;
 
@@ -25,23 +26,22 @@ fn matrix() {
     let mut columns = Vec::new();
     {
         let mut stage = Stage::shared(parts);
-        columns.push(r1(&mut stage.direct(), &families, "matrix-r1-direct", ROUNDS));
-        columns.push(r1(&mut stage.through_seqgate(&[]), &families, "matrix-r1-seqgate", ROUNDS));
+        columns.push(r1(&mut stage.direct(), Side::Front, &families, "matrix-r1-direct", ROUNDS));
+        columns.push(r1(&mut stage.through_seqgate(&[]), Side::Front, &families, "matrix-r1-seqgate", ROUNDS));
     }
     let mut stage = Stage::start(parts, &FORGETFUL);
     columns.push(r2(&mut stage.direct(), &families, "matrix-r2-direct", ROUNDS));
     columns.push(r2(&mut stage.through_seqgate(&[]), &families, "matrix-r2-seqgate", ROUNDS));
     print(&families, &columns);
-    assert_eq!(restart::records(ROUNDS), expiry::records(ROUNDS));
     for column in [&columns[1], &columns[3]] {
         for (family, outcome) in column {
-            outcome.assert_exactly_once(family.name(), restart::records(ROUNDS));
+            outcome.assert_exactly_once(family.name(), records(ROUNDS));
         }
     }
 }
 
 fn print(families: &[Family], columns: &[Vec<(Family, Outcome)>]) {
-    let records = restart::records(ROUNDS);
+    let records = records(ROUNDS);
     println!("Kafka {}, {ROUNDS} rounds, {records} records of each producer", Version::V4_3_1.number());
     println!("| client | version | R1 direct | R1 through seqgate | R2 direct | R2 through seqgate |");
     println!("|---|---|---|---|---|---|");

@@ -215,6 +215,17 @@ impl Rig<'_> {
         self.resume();
     }
 
+    /// Another seqgate on the way to the same broker, which no client comes to yet.
+    pub fn another_seqgate(&self) -> Seqgate {
+        Seqgate::pipe(self.relay(Side::Back).address(), &[])
+    }
+
+    /// Has new connections go through that seqgate; the one of before takes its place.
+    pub fn change_seqgate(&mut self, other: &mut Seqgate) {
+        self.stage.front.target(other.address());
+        std::mem::swap(self.seqgate.as_mut().expect("the rig has a seqgate"), other);
+    }
+
     /// Everything passes again.
     pub fn resume(&self) {
         self.stage.front.resume();

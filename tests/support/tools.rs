@@ -44,6 +44,11 @@ impl Tools {
         self.0.ask(&format!("move {bootstrap} {}", topics.join(" "))).unwrap();
     }
 
+    /// Lets clients of a principal do this with every topic; brokers without an authorizer refuse.
+    pub fn allow(&mut self, bootstrap: SocketAddr, principal: &str, operation: &str) {
+        self.0.ask(&format!("allow {bootstrap} {principal} {operation}")).unwrap();
+    }
+
     /// All that stands in a topic, in order of partition and offset.
     pub fn read_log(&mut self, bootstrap: SocketAddr, topic: &str) -> Vec<Logged> {
         let lines = self.0.ask(&format!("read {bootstrap} {topic}")).unwrap();

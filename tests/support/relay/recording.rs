@@ -3,10 +3,11 @@
 use std::panic::{self, AssertUnwindSafe};
 
 use bytes::{Buf, Bytes};
-use kafka_protocol::messages::{ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader};
+use kafka_protocol::messages::{FetchResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, HeaderVersion};
 
 pub(super) const PRODUCE: i16 = 0;
+const FETCH: i16 = 1;
 
 /// All connections of a relay, in the order in which they came.
 #[derive(Debug, Clone, Default)]
@@ -132,6 +133,12 @@ impl Recording {
         apis
     }
 
+    /// The error code of every partition in every Fetch answer, in the same order.
+    pub fn fetched(&self) -> Vec<i16> {
+        let frames = self.streams.iter().flat_map(|stream| &stream.answers).filter(|frame| frame.api == FETCH);
+        frames.flat_map(fetched).collect()
+    }
+
     /// Both directions of every connection that carried anything, in an order that does not depend on who came first.
     pub fn bytes(&self) -> Vec<(&[u8], &[u8])> {
         let pairs = self.streams.iter().map(|stream| (&stream.to_broker[..], &stream.to_client[..]));
@@ -162,7 +169,8 @@ impl Recording {
 }
 
 impl Stream {
-    fn batches(&self) -> Vec<Batch> {
+    /// Every batch of every whole Produce request, in order.
+    pub fn batches(&self) -> Vec<Batch> {
         self.requests.iter().filter(is_produce).flat_map(|frame| self.batches_in(frame)).collect()
     }
 
@@ -216,6 +224,17 @@ impl Stream {
         }
         answers
     }
+}
+
+/// The error code of every partition in a Fetch answer.
+fn fetched(frame: &Frame) -> Vec<i16> {
+    let response = guarded(|| {
+        let mut body = frame.bytes.clone();
+        ResponseHeader::decode(&mut body, FetchResponse::header_version(frame.version)).ok()?;
+        FetchResponse::decode(&mut body, frame.version).ok()
+    });
+    let topics = response.iter().flat_map(|response| &response.responses);
+    topics.flat_map(|topic| &topic.partitions).map(|partition| partition.error_code).collect()
 }
 
 /// The fields of a version 2 batch header; zeros when it is cut short.

@@ -4,13 +4,14 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.util.Arrays;
 import java.util.List;
+import org.apache.kafka.common.acl.AclOperation;
 
 /**
  * What tests ask of Kafka's own classes, in one process that stays, because a Java start costs a second.
  *
  * <p>Commands on standard input: {@code topics BOOTSTRAP PARTITIONS NAME...}, {@code read BOOTSTRAP NAME}, {@code committed BOOTSTRAP NAME},
  * {@code group BOOTSTRAP NAME GROUP COUNT}, {@code known BOOTSTRAP NAME PARTITION},
- * {@code move BOOTSTRAP NAME...}. Each prints its lines and then {@code done} or {@code error TEXT}.
+ * {@code move BOOTSTRAP NAME...}, {@code allow BOOTSTRAP PRINCIPAL OPERATION}. Each prints its lines and then {@code done} or {@code error TEXT}.
  */
 public final class Tools {
     interface Command {
@@ -37,6 +38,9 @@ public final class Tools {
                     break;
                 case "move":
                     Topics.moveLeaders(words[1], from(2, words));
+                    break;
+                case "allow":
+                    Rights.allow(words[1], words[2], AclOperation.fromString(words[3]));
                     break;
                 default:
                     throw new IllegalArgumentException("unknown command " + words[0]);

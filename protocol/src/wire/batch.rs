@@ -8,7 +8,7 @@ use crate::sequencing::{ProducerEpoch, ProducerId, SequenceRange};
 pub const BATCH_HEADER_BYTES: usize = 61;
 
 /// Bytes of a batch that its length does not count: base offset and the length (`Records.LOG_OVERHEAD`).
-const LENGTH_OVERHEAD: u64 = 12;
+pub(super) const LENGTH_OVERHEAD: u64 = 12;
 
 /// Where the fields of a batch's header are, in bytes (`DefaultRecordBatch`).
 mod field {

@@ -218,8 +218,14 @@ impl<'a> Cursor<'a> {
     /// Reads the count of an array; refuses null, and more entries than the message's bytes can hold.
     #[inline]
     pub fn array_len(&mut self, entry_bytes_min: usize) -> Result<u32, ParseError> {
-        let count = self.length()?.ok_or(ParseError::Null)?;
-        self.fits(count, entry_bytes_min)
+        self.nullable_array_len(entry_bytes_min)?.ok_or(ParseError::Null)
+    }
+
+    /// Likewise, of an array that may be null.
+    #[inline]
+    pub(super) fn nullable_array_len(&mut self, entry_bytes_min: usize) -> Result<Option<u32>, ParseError> {
+        let Some(count) = self.length()? else { return Ok(None) };
+        self.fits(count, entry_bytes_min).map(Some)
     }
 
     /// Reads the number of tagged fields that follow; none in the classic encoding.

@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod frame;
 pub mod head;
 pub mod learn;
+pub mod log;
 pub mod produce;
 
 #[cfg(test)]

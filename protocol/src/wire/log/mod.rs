@@ -1,0 +1,52 @@
+//! Reads the committed tail of a partition's log: requests of our own, and what brokers answer to them.
+//!
+//! Both are asked for one partition at a time. A ListOffsets answer is tiny and held whole; a Fetch answer carries
+//! records, so it is read as it streams, and only the headers of its batches are looked at.
+
+mod fetch;
+mod fetch_head;
+mod fetch_reader;
+mod list_offset;
+
+pub use fetch::{fetch, fetch_version};
+pub use fetch_reader::{FetchOutcome, FetchReader};
+pub use list_offset::{LIST_OFFSETS_VERSION, ListOffsetError, ListedOffset, list_offset, listed_offset};
+
+use crate::wire::frame::LENGTH_BYTES;
+use crate::wire::head::ApiKey;
+
+/// How these requests name who sends them, in a broker's log and quotas.
+const CLIENT_ID: &[u8] = b"seqgate";
+
+/// What a request says as the id of the replica that asks: a consumer has none.
+const NO_REPLICA: i32 = -1;
+
+/// `IsolationLevel.READ_UNCOMMITTED`: all that lies below the high watermark, open transactions included.
+const READ_UNCOMMITTED: u8 = 0;
+
+/// Begins a frame with a request header of version 1; the length in front is filled in by [`finish`].
+fn begin(api_key: ApiKey, version: i16, correlation_id: i32) -> Vec<u8> {
+    let mut out = vec![0; LENGTH_BYTES];
+    out.extend(api_key.0.to_be_bytes());
+    out.extend(version.to_be_bytes());
+    out.extend(correlation_id.to_be_bytes());
+    put_string(&mut out, CLIENT_ID);
+    out
+}
+
+/// Fills in the length of a frame that is complete.
+fn finish(mut out: Vec<u8>) -> Vec<u8> {
+    let length = i32::try_from(out.len() - LENGTH_BYTES).expect("a request has one name of less than 32 KiB");
+    out[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
+    out
+}
+
+/// Writes a string in the classic encoding.
+fn put_string(out: &mut Vec<u8>, text: &[u8]) {
+    let length = i16::try_from(text.len()).expect("names come from the wire, which has no longer ones");
+    out.extend(length.to_be_bytes());
+    out.extend(text);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+use super::*;
+
+/// Checks what is read of an answer whole, byte by byte, cut in two anywhere, cut off, and with a byte too many.
+fn check(topic: TopicRef<'_>, response: &FetchResponse, batches: &[i64], expected: FetchOutcome) {
+    let bytes = encode(topic, response);
+    let whole = (batches.to_vec(), expected);
+    assert_eq!(read(topic, [&bytes[..]]), whole);
+    assert_eq!(read(topic, bytes.chunks(1)), whole, "byte by byte");
+    for cut in 0..bytes.len() {
+        let (head, tail) = bytes.split_at(cut);
+        assert_eq!(read(topic, [head, tail]), whole, "cut at {cut}");
+        let (beginning, outcome) = read(topic, [head]);
+        assert!(outcome.failed, "ends after {cut} bytes");
+        assert_eq!(beginning, batches[..beginning.len()]);
+    }
+    let failed = FetchOutcome { failed: true, ..expected };
+    assert_eq!(read(topic, [&bytes[..], &[0]]), (batches.to_vec(), failed));
+}
+
+fn outcome(batches: u32, next_offset: Option<i64>) -> FetchOutcome {
+    FetchOutcome { failed: false, error: 0, high_watermark: 100, log_start_offset: 5, next_offset, batches }
+}
+
+#[test]
+fn whole_batches_are_handed_out() {
+    let records = [batch(10, 0, 0), batch(11, 4, 200), batch(40, 2, 1)].concat();
+    for topic in [NAMED, BY_ID] {
+        for response in [answered(topic, Some(records.clone())), adorned(topic, Some(records.clone()))] {
+            check(topic, &response, &[10, 11, 40], outcome(3, Some(43)));
+        }
+    }
+}
+
+#[test]
+fn an_answer_may_have_no_records() {
+    for topic in [NAMED, BY_ID] {
+        for records in [None, Some(Vec::new())] {
+            check(topic, &answered(topic, records), &[], outcome(0, None));
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_is_cut_off_is_not_handed_out() {
+    let last = batch(11, 0, 30);
+    for topic in [NAMED, BY_ID] {
+        for cut in 1..last.len() {
+            let records = [&batch(10, 0, 5)[..], &last[..cut]].concat();
+            check(topic, &answered(topic, Some(records)), &[10], outcome(1, Some(11)));
+        }
+    }
+}
+
+#[test]
+fn only_what_is_below_the_high_watermark_is_handed_out() {
+    // The last of them ends at the high watermark: its last record is not below.
+    let records = [batch(97, 0, 5), batch(98, 1, 5), batch(100, 0, 5), batch(i64::MAX, 0, 5)].concat();
+    check(NAMED, &answered(NAMED, Some(records)), &[97, 98], outcome(2, Some(100)));
+    let records = [batch(97, 0, 5), batch(98, 2, 5)].concat();
+    check(NAMED, &answered(NAMED, Some(records)), &[97], outcome(1, Some(98)));
+}
+
+#[test]
+fn errors_of_partitions_and_of_whole_answers_are_told() {
+    for topic in [NAMED, BY_ID] {
+        let mut response = answered(topic, None);
+        response.responses[0].partitions[0].error_code = 1;
+        check(topic, &response, &[], FetchOutcome { error: 1, ..outcome(0, None) });
+        response.error_code = 70;
+        check(topic, &response, &[], FetchOutcome { error: 70, ..outcome(0, None) });
+        response.responses.clear();
+        let nothing = FetchOutcome { error: 70, high_watermark: -1, log_start_offset: -1, ..outcome(0, None) };
+        check(topic, &response, &[], nothing);
+        // Whatever stands beside an error is not what was asked for.
+        let mut response = answered(topic, Some(batch(10, 0, 5)));
+        response.responses[0].partitions[0].error_code = 1;
+        check(topic, &response, &[], FetchOutcome { error: 1, ..outcome(0, None) });
+    }
+}

@@ -243,11 +243,13 @@ fn response_topics<'a>(
 /// The largest length that can be written.
 const FRAME_BYTES_MAX: usize = i32::MAX as usize;
 
-fn behind_length(frame: &[u8]) -> Result<&[u8], ParseError> {
+/// A frame without its length.
+pub(super) fn behind_length(frame: &[u8]) -> Result<&[u8], ParseError> {
     frame.get(LENGTH_BYTES..).ok_or(ParseError::Truncated { needed: LENGTH_BYTES, have: frame.len() })
 }
 
-fn mend_length(out: &mut [u8]) -> Result<(), usize> {
+/// Writes a frame's length; the size that has none is the error.
+pub(super) fn mend_length(out: &mut [u8]) -> Result<(), usize> {
     let size = out.len() - LENGTH_BYTES;
     let length = i32::try_from(size).map_err(|_| size)?;
     out[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());

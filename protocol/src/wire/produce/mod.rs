@@ -1,11 +1,13 @@
 //! Produce requests and responses (`ProduceRequest.json`, `ProduceResponse.json`), versions 0 to 13.
 
+pub mod amend;
 pub mod answer;
 pub mod edit;
 mod layout;
 pub mod request;
 pub mod response;
 
+pub use amend::{AmendError, amend};
 pub use answer::{AnswerEntry, OwnedTopic, answer};
 pub use edit::{MergeError, merge, strip};
 pub use request::{ProduceEntry, ProduceEvent, ProduceRequest, ProduceWalk, Section, Step};

@@ -1,3 +1,4 @@
+mod amended;
 mod differential;
 mod edits;
 mod golden;

@@ -1,6 +1,7 @@
 mod answers;
 mod listed;
 mod malformed;
+mod pieces;
 mod requests;
 
 use bytes::{Bytes, BytesMut};

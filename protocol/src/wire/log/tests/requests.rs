@@ -3,7 +3,10 @@ use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, Fetc
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_protocol::protocol::Decodable;
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::wire::samples::hex;
 
 /// Checks a frame's length, and returns what an independent decoder makes of its header and body.
 fn decode<R: Decodable>(frame: &[u8], header_version: i16, version: i16) -> (RequestHeader, R) {
@@ -24,49 +27,97 @@ fn header(api_key: ApiKey, version: i16) -> RequestHeader {
         .with_client_id(Some(StrBytes::from_static_str("seqgate")))
 }
 
-fn orders() -> TopicName {
-    TopicName(StrBytes::from_static_str("orders"))
+/// The topic's name, if it is one.
+fn named(topic: TopicRef<'_>) -> TopicName {
+    match topic {
+        TopicRef::Name(name) => TopicName(StrBytes::from_string(String::from_utf8(name.to_vec()).unwrap())),
+        TopicRef::Id(_) => TopicName::default(),
+    }
 }
 
-#[test]
-fn offsets_are_asked_for_as_a_consumer_does() {
-    let frame = list_offset(CORRELATION_ID, b"orders", PARTITION, 1234);
+/// Checks what an independent decoder makes of the request for a timestamp's offset.
+fn check_list_offset(name: &str, partition: i32, timestamp_ms: i64) {
+    let frame = list_offset(CORRELATION_ID, name.as_bytes(), partition, timestamp_ms);
     let (head, request) = decode::<ListOffsetsRequest>(&frame, 1, LIST_OFFSETS_VERSION);
     assert_eq!(head, header(ApiKey::LIST_OFFSETS, LIST_OFFSETS_VERSION));
-    let partition = ListOffsetsPartition::default().with_partition_index(PARTITION).with_timestamp(1234);
-    let topic = ListOffsetsTopic::default().with_name(orders()).with_partitions(vec![partition]);
+    let partition = ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp_ms);
+    let topic =
+        ListOffsetsTopic::default().with_name(named(TopicRef::Name(name.as_bytes()))).with_partitions(vec![partition]);
     let expected =
         ListOffsetsRequest::default().with_replica_id((-1).into()).with_isolation_level(0).with_topics(vec![topic]);
     assert_eq!(request, expected);
 }
 
+/// Likewise, of the request for a piece of the log.
+fn check_fetch(topic: TopicRef<'_>, partition: i32, offset: i64, bytes_max: i32) {
+    let version = fetch_version(topic);
+    let frame = fetch(CORRELATION_ID, topic, partition, offset, bytes_max);
+    let (head, request) = decode::<FetchRequest>(&frame, if version >= 12 { 2 } else { 1 }, version);
+    assert_eq!(head, header(ApiKey::FETCH, version));
+    let partition = FetchPartition::default()
+        .with_partition(partition)
+        .with_current_leader_epoch(-1)
+        .with_fetch_offset(offset)
+        .with_last_fetched_epoch(-1)
+        .with_log_start_offset(-1)
+        .with_partition_max_bytes(bytes_max);
+    let theirs = match topic {
+        TopicRef::Name(_) => FetchTopic::default().with_topic(named(topic)),
+        TopicRef::Id(id) => FetchTopic::default().with_topic_id(id.0.to_vec().try_into().unwrap()),
+    };
+    let expected = FetchRequest::default()
+        .with_replica_id((-1).into())
+        .with_max_wait_ms(0)
+        .with_min_bytes(0)
+        .with_max_bytes(bytes_max)
+        .with_isolation_level(0)
+        .with_session_id(0)
+        .with_session_epoch(-1)
+        .with_topics(vec![theirs.with_partitions(vec![partition])]);
+    assert_eq!(request, expected, "v{version}");
+}
+
 #[test]
-fn the_log_is_fetched_as_a_consumer_does() {
-    for topic in [NAMED, BY_ID] {
-        let version = fetch_version(topic);
-        let frame = fetch(CORRELATION_ID, topic, PARTITION, 55, 4096);
-        let (head, request) = decode::<FetchRequest>(&frame, if version >= 12 { 2 } else { 1 }, version);
-        assert_eq!(head, header(ApiKey::FETCH, version));
-        let partition = FetchPartition::default()
-            .with_partition(PARTITION)
-            .with_current_leader_epoch(-1)
-            .with_fetch_offset(55)
-            .with_last_fetched_epoch(-1)
-            .with_log_start_offset(-1)
-            .with_partition_max_bytes(4096);
-        let theirs = match topic {
-            TopicRef::Name(_) => FetchTopic::default().with_topic(orders()),
-            TopicRef::Id(id) => FetchTopic::default().with_topic_id(id.0.to_vec().try_into().unwrap()),
-        };
-        let expected = FetchRequest::default()
-            .with_replica_id((-1).into())
-            .with_max_wait_ms(0)
-            .with_min_bytes(0)
-            .with_max_bytes(4096)
-            .with_isolation_level(0)
-            .with_session_id(0)
-            .with_session_epoch(-1)
-            .with_topics(vec![theirs.with_partitions(vec![partition])]);
-        assert_eq!(request, expected, "v{version}");
+fn list_offset_v2_golden() {
+    let golden = "00000032 0002 0002 0000004d 0007 73657167617465 ffffffff 00 \
+        00000001 0006 6f7264657273 00000001 00000003 00000000000004d2";
+    assert_eq!(list_offset(CORRELATION_ID, b"orders", PARTITION, 1234), hex(golden));
+    check_list_offset("orders", PARTITION, 1234);
+}
+
+#[test]
+fn fetch_v10_golden() {
+    let golden = "0000005a 0001 000a 0000004d 0007 73657167617465 \
+        ffffffff 00000000 00000000 00001000 00 00000000 ffffffff \
+        00000001 0006 6f7264657273 00000001 00000003 ffffffff 0000000000000037 ffffffffffffffff 00001000 00000000";
+    assert_eq!(fetch(CORRELATION_ID, NAMED, PARTITION, 55, 4096), hex(golden));
+    check_fetch(NAMED, PARTITION, 55, 4096);
+}
+
+#[test]
+fn fetch_v13_golden() {
+    let golden = "00000062 0001 000d 0000004d 0007 73657167617465 00 \
+        ffffffff 00000000 00000000 00001000 00 00000000 ffffffff \
+        02 09090909090909090909090909090909 \
+        02 00000003 ffffffff 0000000000000037 ffffffff ffffffffffffffff 00001000 00 00 01 01 00";
+    assert_eq!(fetch(CORRELATION_ID, BY_ID, PARTITION, 55, 4096), hex(golden));
+    check_fetch(BY_ID, PARTITION, 55, 4096);
+}
+
+#[test]
+fn a_name_may_be_as_long_as_one_can_be_written() {
+    let longest = "n".repeat(0x7fff);
+    check_list_offset(&longest, 0, -1);
+    check_fetch(TopicRef::Name(longest.as_bytes()), 0, 0, 1);
+}
+
+proptest! {
+    #[test]
+    fn requests_are_read_by_an_independent_decoder(
+        name in "[a-z.]{0,249}", id: [u8; 16], partition: i32, number: i64, bytes_max: i32
+    ) {
+        check_list_offset(&name, partition, number);
+        check_fetch(TopicRef::Name(name.as_bytes()), partition, number, bytes_max);
+        check_fetch(TopicRef::Id(TopicId(id)), partition, number, bytes_max);
     }
 }

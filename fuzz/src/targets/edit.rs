@@ -1,9 +1,11 @@
-//! Leaving entries out of a request and putting them back into its answer.
+//! Leaving entries out of a request, putting them back into its answer, and replacing some of the answer's.
 
 use std::collections::HashSet;
 
 use seqgate_protocol::wire::head::RequestHead;
-use seqgate_protocol::wire::produce::{AnswerEntry, MergeError, OwnedTopic, ProduceRequest, answer, merge, strip};
+use seqgate_protocol::wire::produce::{
+    AmendError, AnswerEntry, MergeError, OwnedTopic, ProduceRequest, amend, answer, merge, strip,
+};
 
 use super::Bytes;
 use super::make::{Maker, damage};
@@ -11,7 +13,8 @@ use super::plain::{self, Message, Said, Sent, Topic};
 use super::walks::their_response;
 
 /// What is stripped and what is left make up the request, and putting the rest into the broker's answer gives an entry
-/// for each partition asked for, everything else being as it came. Whatever cannot be read is refused.
+/// for each partition asked for, everything else being as it came; so it is around entries that are replaced. Whatever
+/// cannot be read is refused.
 pub fn edit(data: &[u8]) {
     let mut input = Bytes(data);
     let (kind, mask) = (input.u8(), input.u8());
@@ -24,7 +27,9 @@ pub fn edit(data: &[u8]) {
         check_strip(version, input.0, mask);
     }
     let topic = if version >= 13 { OwnedTopic::Id(topic_id(7)) } else { OwnedTopic::Name(b"t".as_slice().into()) };
-    check_merge(version, input.0, &[entry(topic, i32::from(mask % 4), 0)]);
+    let ours = [entry(topic, i32::from(mask % 4), 0)];
+    check_merge(version, input.0, &ours);
+    check_amend(version, input.0, &ours);
 }
 
 /// A request, what is left of it, the broker's answer to that, and the client's answer.
@@ -46,8 +51,20 @@ fn round_trip(version: i16, body: &[u8], mask: u8, input: &mut Bytes<'_>) {
     let mut broker = vec![0; 4];
     broker.extend(answer_of_a_broker(version, &sent, input));
     check_round(version, &broker, &kept, &seen);
+    let undamaged = broker.clone();
     damage(&mut broker[4..], input);
     check_merge(version, &broker, &kept);
+
+    // Some of what the broker says, and now and then something that it does not say, or twice the same.
+    let mut ours: Vec<_> = sent.into_iter().filter(|(_, index)| mask >> (index % 3) & 1 == 1).collect();
+    match input.u8() {
+        0xff => ours.extend(ours.first().cloned()),
+        0xfe => ours.extend(kept.first().map(|entry| (entry.topic.clone(), entry.partition))),
+        _ => {}
+    }
+    let ours: Vec<_> = ours.into_iter().map(|(topic, index)| entry(topic, index, input.u8().into())).collect();
+    check_amend(version, &undamaged, &ours);
+    check_amend(version, &broker, &ours);
 }
 
 /// An answer to what was sent, with the rest put in, is one to all that was asked for.
@@ -190,6 +207,49 @@ fn check_topics(version: i16, before: &Message<'_, Said<'_>>, after: &Message<'_
         added_to(&topic.topic, &topic.entries);
     }
     assert!(kept.iter().all(|entry| known.contains(&entry.topic)), "nothing is left out");
+}
+
+/// Replaces entries of a response, given with its length, and holds every byte of what comes of it against it.
+fn check_amend(version: i16, response: &[u8], ours: &[AnswerEntry]) {
+    let amended = amend(version, response, ours);
+    let Some(behind_length) = response.get(4..) else {
+        assert!(matches!(amended, Err(AmendError::Parse(_))), "{amended:?}");
+        return;
+    };
+    let (plain, odd) = plain::response(version, behind_length);
+    let Some((_, before)) = plain.ok().filter(|(_, message)| message.left == 0 && !odd.long) else {
+        assert!(amended.is_err(), "a response that cannot be read is amended");
+        return;
+    };
+    let is_at = |entry: &AnswerEntry, topic: &OwnedTopic, index| entry.topic == *topic && entry.partition == index;
+    let is_once = ours.iter().all(|entry| {
+        let places = before.entries().filter(|(topic, said)| is_at(entry, topic, said.index)).count();
+        places == 1 && ours.iter().filter(|other| is_at(other, &entry.topic, entry.partition)).count() == 1
+    });
+    if !is_once {
+        assert!(matches!(amended, Err(AmendError::Missing { .. } | AmendError::Twice { .. })), "{amended:?}");
+        return;
+    }
+    let amended = amended.expect("nothing is against it");
+    assert_eq!(amended[..4], length_of(&amended));
+    let (Ok((_, after)), after_odd) = plain::response(version, &amended[4..]) else { panic!("it can be read") };
+    assert_eq!((after.head, after.tail, after.left), (before.head, before.tail, 0));
+    let parts = |message: &Message<'_, Said<'_>>| -> Vec<_> {
+        message.topics.iter().map(|topic| (topic.topic.clone(), topic.entries.len(), topic.tail.to_vec())).collect()
+    };
+    assert_eq!(parts(&after), parts(&before));
+    for ((topic, before), (_, after)) in before.entries().zip(after.entries()) {
+        match ours.iter().find(|entry| is_at(entry, topic, before.index)) {
+            Some(entry) => {
+                assert_eq!(fields(after), fields_of(version, entry));
+                assert!(after.bytes.len() <= before.bytes.len(), "no other part of it is left");
+            }
+            None => assert_eq!(after, before),
+        }
+    }
+    if version >= 3 && !after_odd.text && !after_odd.tag {
+        their_response(version, &amended[4..]).expect("an independent decoder reads it");
+    }
 }
 
 type Fields = (i32, i16, i64, i64, Option<i64>);

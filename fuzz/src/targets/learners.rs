@@ -1,6 +1,6 @@
 //! The answers that something is learnt from.
 
-use bytes::{Buf, Bytes as Shared, TryGetError};
+use bytes::Bytes as Shared;
 use kafka_protocol::messages::{
     DeleteTopicsResponse, DescribeClusterResponse, InitProducerIdResponse, MetadataResponse, ResponseHeader,
     SaslAuthenticateResponse, SaslHandshakeResponse,
@@ -12,6 +12,7 @@ use seqgate_protocol::wire::head::{ApiKey, response_header_is_flexible};
 use seqgate_protocol::wire::learn::{Fact, Learner};
 
 use super::Bytes;
+use super::guarded::Guarded;
 
 /// What can be learnt from an answer, as text.
 type Facts = Vec<String>;
@@ -44,7 +45,7 @@ pub fn learners(data: &[u8]) {
     // An independent decoder does not know the oldest DeleteTopics.
     let Some((facts, finished, _)) = whole.filter(|_| api != ApiKey::DELETE_TOPICS || version > 0) else { return };
     if !finished {
-        let theirs = their_facts(api, version, Guarded { rest: Shared::copy_from_slice(frame), varint: 0 });
+        let theirs = their_facts(api, version, Guarded::new(frame));
         assert!(theirs.is_err(), "read by an independent decoder only: {theirs:?}");
         return;
     }
@@ -123,57 +124,4 @@ fn delete_topics(response: DeleteTopicsResponse) -> Facts {
         show(Fact::DeletedTopic { error: topic.error_code, name, id: topic_id(topic.topic_id.as_bytes()) })
     });
     topics.collect()
-}
-
-/// Bytes that do not give out a number that could be a count of more than there are bytes, nor a varint of more than
-/// 14 bits: the decoder makes room for as many entries as it is told.
-struct Guarded {
-    rest: Shared,
-    /// How many bytes of a varint came last.
-    varint: u8,
-}
-
-impl Guarded {
-    fn refuse<T>(&self) -> Result<T, TryGetError> {
-        Err(TryGetError { requested: usize::MAX, available: self.rest.len() })
-    }
-}
-
-impl Buf for Guarded {
-    fn remaining(&self) -> usize {
-        self.rest.len()
-    }
-
-    fn chunk(&self) -> &[u8] {
-        &self.rest
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.varint = 0;
-        self.rest.advance(count);
-    }
-
-    fn try_get_u8(&mut self) -> Result<u8, TryGetError> {
-        let byte = self.rest.try_get_u8()?;
-        self.varint = if byte < 0x80 { 0 } else { self.varint + 1 };
-        if self.varint > 1 { self.refuse() } else { Ok(byte) }
-    }
-
-    fn try_get_i32(&mut self) -> Result<i32, TryGetError> {
-        let number = self.rest.try_get_i32()?;
-        self.varint = 0;
-        let is_large = usize::try_from(number).is_ok_and(|number| number > self.rest.len());
-        if is_large { self.refuse() } else { Ok(number) }
-    }
-}
-
-impl ByteBuf for Guarded {
-    fn peek_bytes(&mut self, range: std::ops::Range<usize>) -> Shared {
-        self.rest.slice(range)
-    }
-
-    fn get_bytes(&mut self, size: usize) -> Shared {
-        self.varint = 0;
-        self.rest.split_to(size)
-    }
 }

@@ -2,7 +2,9 @@
 
 mod config;
 mod edit;
+mod guarded;
 mod learners;
+mod log_answer;
 mod make;
 mod plain;
 mod session;
@@ -12,6 +14,7 @@ mod wire;
 pub use config::config;
 pub use edit::edit;
 pub use learners::learners;
+pub use log_answer::log_answer;
 pub use session::session;
 pub use walks::{produce_request, produce_response};
 pub use wire::{batch, heads, splitter};
@@ -20,7 +23,7 @@ pub use wire::{batch, heads, splitter};
 pub type Target = fn(&[u8]);
 
 /// All of them, by the name of their corpus.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("splitter", splitter),
     ("heads", heads),
     ("produce_request", produce_request),
@@ -28,6 +31,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("batch", batch),
     ("edit", edit),
     ("learners", learners),
+    ("log_answer", log_answer),
     ("session", session),
     ("config", config),
 ];

@@ -1,5 +1,5 @@
-//! Produce messages read straight off their schema: slow, in one piece, and sharing nothing with what is tested but
-//! the names of topics.
+//! Messages read straight off their schema: slow, in one piece, and sharing nothing with what is tested but the names
+//! of topics.
 
 use seqgate_protocol::sequencing::{TopicId, TopicRef};
 use seqgate_protocol::wire::produce::OwnedTopic;
@@ -24,6 +24,9 @@ pub struct Odd {
     pub long: bool,
     /// A known tag in a version without it, or with another value than it has: an independent decoder loses its way.
     pub tag: bool,
+    /// A tag below 3: no field of an answer about the log has another, and whether it is known where it stands, and has
+    /// its value there, is not looked at.
+    pub low: bool,
 }
 
 /// A message, and where its parts are.
@@ -100,21 +103,22 @@ pub fn response(version: i16, frame: &[u8]) -> (Result<(i32, Message<'_, Said<'_
 
 /// Which known field a tag of 0 is, if any.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum TagZero {
+pub enum TagZero {
     Unknown,
     CurrentLeader,
     NodeEndpoints,
 }
 
-struct Plain<'a> {
+/// Reads one value after the other, as the version of Produce writes them.
+pub struct Plain<'a> {
     version: i16,
     all: &'a [u8],
-    rest: &'a [u8],
-    odd: Odd,
+    pub rest: &'a [u8],
+    pub odd: Odd,
 }
 
 impl<'a> Plain<'a> {
-    fn new(version: i16, all: &'a [u8]) -> Self {
+    pub fn new(version: i16, all: &'a [u8]) -> Self {
         Self { version, all, rest: all, odd: Odd::default() }
     }
 
@@ -188,7 +192,7 @@ impl<'a> Plain<'a> {
         Ok(Said { index, error, base_offset, log_append_time, log_start_offset, bytes: self.since(at) })
     }
 
-    fn at(&self) -> usize {
+    pub fn at(&self) -> usize {
         self.all.len() - self.rest.len()
     }
 
@@ -200,29 +204,29 @@ impl<'a> Plain<'a> {
         self.version >= 9
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a [u8], Stop> {
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8], Stop> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(Stop::Bytes)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
+    pub fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
         self.take(N).map(|bytes| bytes.try_into().expect("as many were asked for"))
     }
 
-    fn i16(&mut self) -> Result<i16, Stop> {
+    pub fn i16(&mut self) -> Result<i16, Stop> {
         self.fixed().map(i16::from_be_bytes)
     }
 
-    fn i32(&mut self) -> Result<i32, Stop> {
+    pub fn i32(&mut self) -> Result<i32, Stop> {
         self.fixed().map(i32::from_be_bytes)
     }
 
-    fn i64(&mut self) -> Result<i64, Stop> {
+    pub fn i64(&mut self) -> Result<i64, Stop> {
         self.fixed().map(i64::from_be_bytes)
     }
 
-    fn uvarint(&mut self) -> Result<u32, Stop> {
+    pub fn uvarint(&mut self) -> Result<u32, Stop> {
         let mut value = 0_u64;
         for shift in [0, 7, 14, 21, 28] {
             let [byte] = self.fixed()?;
@@ -235,7 +239,7 @@ impl<'a> Plain<'a> {
     }
 
     /// A length, `None` for null; `classic` reads it before v9.
-    fn length(&mut self, classic: fn(&mut Self) -> Result<i32, Stop>) -> Result<Option<usize>, Stop> {
+    pub fn length(&mut self, classic: fn(&mut Self) -> Result<i32, Stop>) -> Result<Option<usize>, Stop> {
         let length = if self.is_flexible() { i64::from(self.uvarint()?) - 1 } else { i64::from(classic(self)?) };
         match length {
             -1 => Ok(None),
@@ -243,7 +247,7 @@ impl<'a> Plain<'a> {
         }
     }
 
-    fn text(&mut self) -> Result<Option<&'a [u8]>, Stop> {
+    pub fn text(&mut self) -> Result<Option<&'a [u8]>, Stop> {
         let Some(length) = self.length(|plain| plain.i16().map(i32::from))? else { return Ok(None) };
         let text = self.take(length)?;
         self.odd.long |= length > 0x7fff;
@@ -251,22 +255,23 @@ impl<'a> Plain<'a> {
         Ok(Some(text))
     }
 
-    fn bytes(&mut self) -> Result<Option<&'a [u8]>, Stop> {
+    pub fn bytes(&mut self) -> Result<Option<&'a [u8]>, Stop> {
         let Some(length) = self.length(Self::i32)? else { return Ok(None) };
         self.take(length).map(Some)
     }
 
-    fn count(&mut self) -> Result<usize, Stop> {
+    pub fn count(&mut self) -> Result<usize, Stop> {
         let count = self.length(Self::i32)?.ok_or(Stop::Bytes)?;
         if count > self.rest.len() { Err(Stop::Count) } else { Ok(count) }
     }
 
-    fn tags(&mut self, zero: TagZero) -> Result<(), Stop> {
+    pub fn tags(&mut self, zero: TagZero) -> Result<(), Stop> {
         if !self.is_flexible() {
             return Ok(());
         }
         for _ in 0..self.uvarint()? {
             let (tag, size) = (self.uvarint()?, self.uvarint()?);
+            self.odd.low |= tag < 3;
             let is_known = tag == 0 && zero != TagZero::Unknown;
             let before = self.odd.tag;
             // Whatever stops the reading in here stops others elsewhere: they do not look at the size.

@@ -52,7 +52,7 @@ impl From<ParseError> for HeadProblem {
 }
 
 impl<'a> FetchHead<'a> {
-    /// Reads the beginning of an answer to what [`fetch`](super::fetch) asked for in this encoding.
+    /// Reads the beginning of an answer to what [`fetch`](super::fetch()) asked for in this encoding.
     pub(super) fn parse(beginning: &'a [u8], encoding: Encoding) -> Result<Self, HeadProblem> {
         let mut cursor = Cursor::beginning(beginning, encoding);
         let correlation_id = cursor.i32()?;

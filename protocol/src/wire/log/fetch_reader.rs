@@ -11,7 +11,7 @@ use crate::wire::produce::OwnedTopic;
 /// transactions, which nobody asks for, 16 each.
 const HEAD_BYTES_MAX: usize = 1024;
 
-/// Reads the answer to [`fetch`](super::fetch) in whatever pieces it arrives.
+/// Reads the answer to [`fetch`](super::fetch()) in whatever pieces it arrives.
 ///
 /// Of its records it looks at the batches' headers only: what they hold is stepped over.
 #[derive(Clone, Debug)]
@@ -83,7 +83,8 @@ pub struct FetchOutcome {
     pub high_watermark: i64,
     /// The first offset of the log; -1 with most errors.
     pub log_start_offset: i64,
-    /// Where to fetch on: the offset behind the last batch that was handed out; `None` if there was none.
+    /// Where to fetch on: the offset behind the last batch that was handed out; `None` if there was none. Only where
+    /// this is the high watermark was the log read to its end: a broker may give out less than there is, or nothing.
     pub next_offset: Option<i64>,
     /// How many batches were handed out.
     pub batches: u32,
@@ -121,7 +122,7 @@ impl FetchReader {
 
     /// Reads the bytes that follow what it was fed before; hands out each batch once its last byte is here.
     ///
-    /// A batch that reaches up to the high watermark or beyond is not handed out, for it may vanish from the log; nor
+    /// A batch whose last record is not below the high watermark is not handed out, for it may vanish from the log; nor
     /// is one that the broker cut off, nor any beside an error.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut impl FnMut(BatchView<'_>)) {
         let mut rest = bytes;

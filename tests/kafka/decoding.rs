@@ -1,5 +1,5 @@
 //! Java's own classes read what is made here rather than passed on: answers, requests with batches left out, answers that
-//! these batches are put back into.
+//! these batches are put back into, and such that say something else of some.
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -42,6 +42,8 @@ fn java_reads_every_version_of_what_is_made_here() {
         let ours = [kept(version, "a", 1), kept(version, "c", 4)];
         let merged = produce::merge(version, &response(version), &ours).unwrap();
         assert_reads(&decoder.response(version, &merged[4..]), "merged", 4);
+        let amended = produce::amend(version, &response(version), &[kept(version, "a", 2)]).unwrap();
+        assert_reads(&decoder.response(version, &amended[4..]), "amended", 2);
     }
 }
 

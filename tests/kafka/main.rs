@@ -11,6 +11,7 @@ mod down;
 mod expiry;
 mod families;
 mod judging;
+mod log;
 mod losing;
 mod matrix;
 mod newest;

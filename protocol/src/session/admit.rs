@@ -186,7 +186,7 @@ impl<L: Ledger> Session<L> {
         present.policy.look_up
             && present.policy.mode == Mode::Dedupe
             && !self.is_unsure()
-            && self.auth.allows_answers(present.serves_without_sasl, present.now)
+            && self.auth.allows_questions(present.now)
     }
 
     /// Whether anything in the request may be answered from a proof.
@@ -306,7 +306,7 @@ impl<L: Ledger> Session<L> {
 
 /// What the log is looked into for, by what the batch is.
 fn kind_of_look(rule: Rule) -> LookUpKind {
-    if rule == Rule::D5 {
+    if matches!(rule, Rule::D5 | Rule::D17 | Rule::D18 | Rule::D21) {
         LookUpKind::WarmUp
     } else if rule == Rule::D12 {
         LookUpKind::Confirm

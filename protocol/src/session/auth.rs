@@ -96,6 +96,16 @@ impl Auth {
         matches!(self.stage, Stage::Raw)
     }
 
+    /// Whether the broker may be asked on this connection: it answers only those whom it serves, and who has still to
+    /// authenticate is not spoken for.
+    pub(super) fn allows_questions(&self, now: Millis) -> bool {
+        match self.stage {
+            Stage::Plain { .. } => true,
+            Stage::Exchanging { .. } | Stage::Raw => false,
+            Stage::Served => self.until.is_none_or(|until| now < until),
+        }
+    }
+
     /// Whether this client may be told what the cluster told it before (T33).
     pub(super) fn allows_answers(&self, serves_without_sasl: bool, now: Millis) -> bool {
         match self.stage {
@@ -150,6 +160,17 @@ mod tests {
         assert!(!auth.is_raw());
         auth.handshake_answered(0, 0);
         assert!(auth.is_raw());
+    }
+
+    #[test]
+    fn nothing_is_asked_during_an_exchange_and_after_a_session() {
+        let mut auth = Auth::default();
+        assert!(auth.allows_questions(Millis(0)), "a broker that asks for SASL will say so");
+        auth.exchange_begins();
+        auth.authenticated(1000, Millis(5));
+        assert!(!auth.allows_questions(Millis(6)), "the broker has not served anything yet");
+        auth.served();
+        assert!(auth.allows_questions(Millis(6)) && !auth.allows_questions(Millis(1005)));
     }
 
     #[test]

@@ -130,6 +130,8 @@ enum Stage {
 /// What is asked next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
+    /// The topic's name, which nothing has told yet: where a time begins in the log can be asked only by name.
+    Name,
     /// The log; where in it to begin, if that is not known.
     Log,
     /// Which cluster and which topic this is: the log may not be read.
@@ -187,6 +189,7 @@ impl LookUp {
         }
         self.correlation_id = correlation_id;
         let request = match (self.step, self.next) {
+            (Step::Name, _) => self.ask_for_name(),
             (Step::Log, Some(next)) => self.ask_for_log(next),
             (Step::Log, None) => {
                 let since = self.wanted.iter().map(|wanted| wanted.timestamp).min().unwrap_or(0).max(0);
@@ -214,6 +217,13 @@ impl LookUp {
     fn ask_for_offset(&mut self, timestamp: i64) -> Option<Vec<u8>> {
         self.stage = Stage::Offset(Vec::new());
         Some(log::list_offset(self.correlation_id, self.name.as_deref()?, self.partition, timestamp))
+    }
+
+    fn ask_for_name(&mut self) -> Option<Vec<u8>> {
+        let OwnedTopic::Id(id) = self.topic else { return None };
+        let version = log::METADATA_VERSION_BY_ID;
+        self.stage = Stage::Metadata(Box::new(Learner::new(ApiKey::METADATA, version)?), version);
+        Some(log::metadata_by_id(self.correlation_id, id))
     }
 
     fn ask_for_metadata(&mut self) -> Option<Vec<u8>> {
@@ -249,6 +259,11 @@ impl LookUp {
     /// It takes too long, or more memory than there is.
     pub fn give_up(&mut self) {
         self.outcome.get_or_insert(LookUpOutcome::GivenUp);
+    }
+
+    /// What the broker has said so far without an error.
+    const fn progress(&self) -> (Option<i64>, bool, usize) {
+        (self.next, self.log_end.is_some(), self.found.len())
     }
 
     /// Takes in the next bytes of the answer to the last request, what stands behind the frame's length.
@@ -308,7 +323,7 @@ impl LookUp {
             }
             Step::Log if listed.offset >= 0 => self.next = Some(listed.offset),
             // No record is as young as that, or the log does not reach as far.
-            Step::Log | Step::End | Step::Metadata => self.outcome = Some(LookUpOutcome::NotFound),
+            Step::Name | Step::Log | Step::End | Step::Metadata => self.outcome = Some(LookUpOutcome::NotFound),
         }
     }
 
@@ -332,12 +347,15 @@ impl LookUp {
             found.proof.log_start_offset = read.log_start_offset;
         }
         if self.kind == LookUpKind::Confirm && outcome_of(read.error) == LookUpOutcome::NotAllowed {
-            self.step = Step::Metadata;
+            self.step = if self.name.is_some() { Step::Metadata } else { Step::Name };
+            return;
+        }
+        if read.error != 0 {
+            self.outcome = Some(outcome_of(read.error));
             return;
         }
         self.outcome = match read.next_offset {
             _ if self.found.len() == self.wanted.len() => Some(LookUpOutcome::Found),
-            _ if read.error != 0 => Some(outcome_of(read.error)),
             // It stands at its place or nowhere.
             _ if self.kind == LookUpKind::Confirm => Some(LookUpOutcome::NotFound),
             Some(next) if next < read.high_watermark => None,
@@ -374,6 +392,7 @@ impl<L: Ledger> Session<L> {
     pub(super) fn look_for(&self, kind: LookUpKind, place: Place<'_>, wanted: Wanted, now: Millis) -> LookUp {
         let Place { ledger, broker, topic, partition } = place;
         let (name, has_id) = self.name_of(ledger, topic);
+        let is_nameless = name.is_none();
         let (mark, next) = self.ledgers[ledger].tracker(partition, |tracker| {
             let next = if kind == LookUpKind::Confirm {
                 tracker.find_proof(topic, partition, &wanted.batch, None, now).map(|proof| proof.base_offset)
@@ -395,7 +414,7 @@ impl<L: Ledger> Session<L> {
             found: Vec::new(),
             shown: Vec::new(),
             next,
-            step: Step::Log,
+            step: if is_nameless && next.is_none() { Step::Name } else { Step::Log },
             stage: Stage::Between,
             correlation_id: 0,
             bytes_left: LOOK_BACK_BYTES,
@@ -415,13 +434,18 @@ impl<L: Ledger> Session<L> {
 
     /// The answer to a look's request has been read to its last byte. Every batch in it becomes known, whoever produced
     /// it.
-    pub fn end_answer(&self, look: &mut LookUp, now: Millis) {
+    pub fn end_answer(&mut self, look: &mut LookUp, now: Millis) {
+        let before = look.progress();
         match std::mem::replace(&mut look.stage, Stage::Between) {
             Stage::Offset(answer) => look.take_offset(&answer),
             Stage::Log(reader) => look.go_on(&reader),
-            Stage::Metadata(learner, _) if learner.finished() => look.step = Step::End,
+            Stage::Metadata(learner, _) if learner.finished() => self.know_topic(look),
             Stage::Metadata(..) => look.outcome = Some(LookUpOutcome::Failed),
             Stage::Between => {}
+        }
+        if look.progress() != before {
+            // It has told what it tells only those whom it serves.
+            self.auth.served();
         }
         let LookUp { topic, partition, ledger, broker, mark, shown, log_end, .. } = look;
         if let Some(end) = *log_end {
@@ -433,6 +457,16 @@ impl<L: Ledger> Session<L> {
             self.ledgers[*ledger].tracker(*partition, |tracker| {
                 tracker.take_in_log(topic.as_ref(), *partition, *broker, mark, &batch, now);
             });
+        }
+    }
+
+    /// What an answer has told of the topic is in the directory.
+    fn know_topic(&self, look: &mut LookUp) {
+        // Of one that is to be confirmed the place is known, and the log may not be read.
+        let is_confirmed_by_end = look.kind == LookUpKind::Confirm;
+        look.step = if look.step == Step::Name && !is_confirmed_by_end { Step::Log } else { Step::End };
+        if look.name.is_none() {
+            look.name = self.name_of(look.ledger, look.topic.as_ref()).0;
         }
     }
 

@@ -231,7 +231,8 @@ impl Tracker {
             return false;
         }
         let starts_behind = batch.id.range.first != Sequence::ZERO;
-        (rule == Rule::D5 && starts_behind && entry.has_nothing_open())
+        let is_ahead = is_ahead(rule) && !sender.authoritative;
+        ((rule == Rule::D5 && starts_behind || is_ahead) && entry.has_nothing_open())
             || (rule == Rule::D11 && self.was_sent_elsewhere(entry, batch.id, sender.broker))
             || (matches!(rule, Rule::D14 | Rule::D19) && entry.acked_by != sender.broker)
     }
@@ -244,9 +245,16 @@ impl Tracker {
 }
 
 /// Whether a batch under this rule may stand in the log already, so that a broker's 45 does not say the contrary.
-pub(super) const fn may_be_old(rule: Rule) -> bool {
-    matches!(
+pub(super) const fn may_be_old(rule: Rule, authoritative: bool) -> bool {
+    let is_behind = matches!(
         rule,
         Rule::D5 | Rule::D10 | Rule::D11 | Rule::D12 | Rule::D14 | Rule::D15 | Rule::D16 | Rule::D19 | Rule::D23
-    )
+    );
+    // Where everybody comes through here, nobody else can have been told of what seems to be missing.
+    is_behind || is_ahead(rule) && !authoritative
+}
+
+/// Whether sequences seem to be missing before a batch under this rule.
+const fn is_ahead(rule: Rule) -> bool {
+    matches!(rule, Rule::D17 | Rule::D18 | Rule::D21)
 }

@@ -14,7 +14,7 @@ pub use fetch_reader::{FetchOutcome, FetchReader};
 pub use list_offset::{
     HIGH_WATERMARK, LIST_OFFSETS_VERSION, ListOffsetError, ListedOffset, list_offset, listed_offset,
 };
-pub use metadata::{METADATA_VERSION, METADATA_VERSION_WITH_ID, metadata};
+pub use metadata::{METADATA_VERSION, METADATA_VERSION_BY_ID, METADATA_VERSION_WITH_ID, metadata, metadata_by_id};
 
 use crate::wire::frame::LENGTH_BYTES;
 use crate::wire::head::ApiKey;

@@ -251,6 +251,7 @@ impl<'a> Downlink<'a> {
             && let Some(Current::Own(own, _)) = self.current.take()
         {
             own.answered();
+            self.link.place.note_served(self.link.session().auth());
         }
     }
 

@@ -125,6 +125,16 @@ fn check_metadata(name: &str) {
 }
 
 #[test]
+fn a_topic_can_be_asked_for_by_id() {
+    let frame = metadata_by_id(CORRELATION_ID, TopicId([9; 16]));
+    let (head, request) = decode::<MetadataRequest>(&frame, 2, METADATA_VERSION_BY_ID);
+    assert_eq!(head, header(ApiKey::METADATA, METADATA_VERSION_BY_ID));
+    let topic = MetadataRequestTopic::default().with_name(None).with_topic_id(vec![9; 16].try_into().unwrap());
+    let expected = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
+    assert_eq!(request, expected);
+}
+
+#[test]
 fn a_topic_is_asked_for_and_not_created() {
     check_metadata("orders");
     check_metadata(&"n".repeat(0x7fff));

@@ -141,6 +141,11 @@ impl Entry {
         end.is_after(expected).then(|| end.distance_from(expected))
     }
 
+    /// Whether the broker has acknowledged something of the producer in this generation, and so knows it.
+    pub(super) fn is_known_to(&self, broker: BrokerGeneration) -> bool {
+        self.acked_by == broker && !self.alone
+    }
+
     /// Whether nothing is known of the producer here.
     pub(super) fn is_cold(&self) -> bool {
         self.window.is_empty()

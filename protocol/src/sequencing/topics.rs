@@ -45,8 +45,6 @@ pub(super) struct Topics {
     unnamed: u32,
     /// How often one was retired.
     retirements: u32,
-    /// How often something has ended what was known of one.
-    changes: u32,
 }
 
 /// The topics that may be another one under its other form.
@@ -66,7 +64,6 @@ impl Topics {
             name_bytes: 0,
             unnamed: 0,
             retirements: 0,
-            changes: 0,
         }
     }
 
@@ -127,7 +124,6 @@ impl Topics {
             (Some(at), None) => {
                 let topic = &mut self.slab[at];
                 topic.stamp = topic.stamp.wrapping_add(1);
-                self.changes = self.changes.wrapping_add(1);
                 self.give_id(at, id);
             }
             (None, Some(at)) if self.slab[at].name.is_some() || !may_grow => self.retire(at),
@@ -138,7 +134,6 @@ impl Topics {
     /// No request finds the topic any more; what points at it stays until it goes by itself.
     pub(super) fn retire(&mut self, at: u32) {
         self.retirements = self.retirements.wrapping_add(1);
-        self.changes = self.changes.wrapping_add(1);
         let topic = &mut self.slab[at];
         topic.retired = true;
         topic.stamp = topic.stamp.wrapping_add(1);
@@ -149,11 +144,6 @@ impl Topics {
     /// How often a topic was retired so far.
     pub(super) const fn retirements(&self) -> u32 {
         self.retirements
-    }
-
-    /// How often something has ended what was known of a topic so far.
-    pub(super) const fn changes(&self) -> u32 {
-        self.changes
     }
 
     /// Frees the place of a topic that nothing points at.

@@ -399,7 +399,7 @@ impl<L: Ledger> Session<L> {
             } else {
                 tracker.offset_before(topic, partition, wanted.batch.id)
             };
-            (tracker.mark_log(), next)
+            (tracker.mark_log(topic, partition), next)
         });
         LookUp {
             kind,
@@ -409,7 +409,7 @@ impl<L: Ledger> Session<L> {
             partition,
             ledger,
             broker,
-            mark,
+            mark: mark.unwrap_or(LogMark::NONE),
             wanted: vec![wanted],
             found: Vec::new(),
             shown: Vec::new(),
@@ -420,7 +420,7 @@ impl<L: Ledger> Session<L> {
             bytes_left: LOOK_BACK_BYTES,
             requests_left: REQUESTS_MAX,
             log_end: None,
-            outcome: None,
+            outcome: if mark.is_none() { Some(LookUpOutcome::Failed) } else { None },
         }
     }
 
@@ -475,7 +475,7 @@ impl<L: Ledger> Session<L> {
         let LookUp { kind, topic, partition, ledger, broker, wanted, .. } = &*look;
         let confirmed_by = (*kind == LookUpKind::Confirm).then_some(*broker);
         let known = self.ledgers[*ledger].tracker(*partition, |tracker| {
-            let mark = tracker.mark_log();
+            let mark = tracker.mark_log(topic.as_ref(), *partition)?;
             let proof =
                 |wanted: &Wanted| tracker.find_proof(topic.as_ref(), *partition, &wanted.batch, confirmed_by, now);
             Some((mark, wanted.iter().map(proof).collect::<Option<Vec<_>>>()?))
@@ -490,8 +490,9 @@ impl<L: Ledger> Session<L> {
     pub(super) fn stands(&self, found: &Found) -> bool {
         let id = found.proof.batch;
         found.ledger == self.current
-            && self.ledgers[found.ledger]
-                .tracker(found.partition, |tracker| tracker.log_stands(&found.mark, id.producer_id, id.epoch))
+            && self.ledgers[found.ledger].tracker(found.partition, |tracker| {
+                tracker.log_stands(found.topic.as_ref(), found.partition, &found.mark, id.producer_id, id.epoch)
+            })
     }
 }
 

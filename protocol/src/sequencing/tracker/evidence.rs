@@ -70,14 +70,11 @@ impl Tracker {
         partition.confirmed = Confirmed::default();
         self.owned_bytes = self.owned_bytes + partition.intervals.bytes() - before;
         partition.log_start = -1;
-        self.doubts = self.doubts.wrapping_add(1);
         self.evictions.evidence += 1;
     }
 
     /// The broker does not know the partition or its log any more (3, 56, 100), whoever it said that to.
     pub fn doubt_log(&mut self, topic: TopicRef<'_>, partition: i32) {
-        // Also of one that nothing is known of: somebody may be looking into its log.
-        self.doubts = self.doubts.wrapping_add(1);
         let at = self.topics.find(topic).and_then(|topic| self.find_partition(topic, partition));
         if let Some(at) = at {
             self.doubt_partition(at);

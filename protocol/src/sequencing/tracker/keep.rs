@@ -92,9 +92,11 @@ impl Tracker {
             return at;
         }
         self.topics.get_mut(topic).partitions += 1;
+        self.partition_serial = self.partition_serial.wrapping_add(1);
         let partition = Partition {
             topic,
             index,
+            serial: self.partition_serial,
             stamp: 0,
             topic_stamp: self.topics.get(topic).stamp,
             cluster_stamp: self.cluster_stamp,

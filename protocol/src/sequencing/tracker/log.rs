@@ -9,7 +9,7 @@ use super::super::slab::NOWHERE;
 use super::super::topic::TopicRef;
 use super::super::verdict::Rule;
 use super::super::window::Fingerprint;
-use super::{Evidence, Proof, Ticket, Tracker};
+use super::{Evidence, Partition, Proof, Ticket, Tracker};
 
 /// A batch of an idempotent producer, outside of transactions, as it stands in a partition's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,35 +25,55 @@ pub struct LogBatch {
     pub append_time: i64,
 }
 
-/// The moment at which a look into the log begins. What ends proofs makes what is found afterwards worthless: it was
-/// perhaps read before.
+/// The moment at which a look into a partition's log begins. What ends proofs makes what is found afterwards worthless:
+/// it was perhaps read before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogMark {
-    doubts: u32,
-    topic_changes: u32,
-    cluster_stamp: u32,
+    partition_serial: u32,
+    stamp: u32,
     handed_serial: u32,
 }
 
+impl LogMark {
+    /// The mark of no partition: no log stands by it.
+    pub const NONE: Self = Self { partition_serial: 0, stamp: 0, handed_serial: 0 };
+}
+
 impl Tracker {
-    /// Notes the moment before the log is asked.
+    /// Notes the moment before the log of a partition is asked. `None`: nothing is known of the partition, so what speaks
+    /// against its log would not be noted either.
     #[must_use]
-    pub const fn mark_log(&self) -> LogMark {
-        LogMark {
-            doubts: self.doubts,
-            topic_changes: self.topics.changes(),
-            cluster_stamp: self.cluster_stamp,
-            handed_serial: self.handed.serial(),
-        }
+    pub fn mark_log(&mut self, topic: TopicRef<'_>, partition: i32) -> Option<LogMark> {
+        let at = self.find_fresh(topic, partition)?;
+        let Partition { serial, stamp, .. } = self.partitions[at];
+        Some(LogMark { partition_serial: serial, stamp, handed_serial: self.handed.serial() })
     }
 
-    /// Whether nothing has spoken against the log of any partition since `mark`, nor against this producer.
+    /// Whether nothing has spoken against the log of the partition since `mark`, nor against this producer.
     #[must_use]
-    pub fn log_stands(&self, mark: &LogMark, producer: ProducerId, epoch: ProducerEpoch) -> bool {
-        mark.doubts == self.doubts
-            && mark.topic_changes == self.topics.changes()
-            && mark.cluster_stamp == self.cluster_stamp
-            && !self.handed.has_ended(producer, epoch, mark.handed_serial)
+    pub fn log_stands(
+        &mut self,
+        topic: TopicRef<'_>,
+        partition: i32,
+        mark: &LogMark,
+        producer: ProducerId,
+        epoch: ProducerEpoch,
+    ) -> bool {
+        self.is_same_log(topic, partition, mark) && !self.handed.has_ended(producer, epoch, mark.handed_serial)
+    }
+
+    fn is_same_log(&mut self, topic: TopicRef<'_>, partition: i32, mark: &LogMark) -> bool {
+        self.find_fresh(topic, partition).is_some_and(|at| {
+            let Partition { serial, stamp, .. } = self.partitions[at];
+            (serial, stamp) == (mark.partition_serial, mark.stamp)
+        })
+    }
+
+    /// The partition's place, with evidence against its topic or cluster taken in.
+    fn find_fresh(&mut self, topic: TopicRef<'_>, partition: i32) -> Option<u32> {
+        let at = self.find_partition(self.topics.find(topic)?, partition)?;
+        self.refresh_partition(at);
+        Some(at)
     }
 
     /// The offset from which on a batch must stand in the log, if it stands there: behind the newest acknowledged one
@@ -113,7 +133,7 @@ impl Tracker {
         now: Millis,
     ) -> Option<Evidence> {
         let id = batch.id;
-        if !self.log_stands(mark, id.producer_id, id.epoch) {
+        if !self.log_stands(topic, partition, mark, id.producer_id, id.epoch) {
             return None;
         }
         let topic = self.topics.find(topic)?;
@@ -122,7 +142,7 @@ impl Tracker {
             None if self.is_full() || !self.share.is_roomy() => return None,
             None => self.entry(topic, partition, id.producer_id, now)?.0,
         };
-        self.refresh_partition(self.entries[at].partition);
+        let partition_at = self.entries[at].partition;
         self.refresh_entry(at, now);
         if self.is_proven_there(at, batch) {
             self.confirm(at, broker, batch);
@@ -143,7 +163,9 @@ impl Tracker {
         self.confirm(at, broker, batch);
         self.drop_if_forgettable(at);
         self.charge();
-        (mark.doubts, mark.topic_changes) = (self.doubts, self.topics.changes());
+        if evidence.is_some() {
+            mark.stamp = self.partitions[partition_at].stamp;
+        }
         evidence
     }
 
@@ -151,7 +173,7 @@ impl Tracker {
     /// the log was looked into.
     pub(super) fn is_confirmed(&self, entry: &Entry, proof: &Proof, broker: BrokerGeneration) -> bool {
         let last_offset = proof.base_offset.saturating_add(i64::from(proof.batch.range.len()) - 1);
-        (entry.acked_by == broker && !entry.alone)
+        entry.is_known_to(broker)
             || self.partitions[entry.partition].confirmed.has(broker, proof.base_offset, last_offset)
     }
 
@@ -173,11 +195,8 @@ impl Tracker {
         mark: &LogMark,
         end: i64,
     ) {
-        let at = self.topics.find(topic).and_then(|topic| self.find_partition(topic, partition));
-        let stands = mark.doubts == self.doubts
-            && mark.topic_changes == self.topics.changes()
-            && mark.cluster_stamp == self.cluster_stamp;
-        if let Some(at) = at.filter(|_| stands) {
+        let stands = self.is_same_log(topic, partition, mark);
+        if let Some(at) = self.find_fresh(topic, partition).filter(|_| stands) {
             self.with_confirmed(at, |confirmed| confirmed.add_below(broker, end));
         }
     }
@@ -232,9 +251,15 @@ impl Tracker {
         }
         let starts_behind = batch.id.range.first != Sequence::ZERO;
         let is_ahead = is_ahead(rule) && !sender.authoritative;
-        ((rule == Rule::D5 && starts_behind || is_ahead) && entry.has_nothing_open())
+        ((rule == Rule::D5 && starts_behind || is_ahead) && entry.pending == 0)
             || (rule == Rule::D11 && self.was_sent_elsewhere(entry, batch.id, sender.broker))
-            || (matches!(rule, Rule::D14 | Rule::D19) && entry.acked_by != sender.broker)
+            || (matches!(rule, Rule::D14 | Rule::D19) && !entry.is_known_to(sender.broker))
+    }
+
+    /// Whether a batch in flight of the same epoch may be old: so may be what follows it.
+    pub(super) fn follows_old(&self, entry: &Entry, epoch: ProducerEpoch) -> bool {
+        let is_old = |other: &Attempt| other.state == State::Pending && other.may_be_old;
+        self.attempts.list(entry.attempts).any(|(_, other)| other.batch.id.epoch == epoch && is_old(other))
     }
 
     /// Whether an attempt of unknown outcome went to another broker, or to this one before it was lost.

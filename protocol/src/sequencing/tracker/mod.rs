@@ -141,6 +141,8 @@ pub struct Evictions {
 struct Partition {
     topic: u32,
     index: i32,
+    /// No other partition that ever was in this place has it.
+    serial: u32,
     /// Goes up with every piece of evidence against its log.
     stamp: u32,
     topic_stamp: u32,
@@ -171,8 +173,8 @@ pub struct Tracker {
     attempts: Attempts,
     handed: HandedOut,
     cluster_stamp: u32,
-    /// How often something was evidence against a partition's log.
-    doubts: u32,
+    /// How many partitions there were so far.
+    partition_serial: u32,
     /// Where the search for idle entries goes on.
     hand: u32,
     /// What windows and intervals own.
@@ -211,7 +213,7 @@ impl Tracker {
             attempts: Attempts::new(),
             handed: HandedOut::new(),
             cluster_stamp: 0,
-            doubts: 0,
+            partition_serial: 0,
             hand: 0,
             owned_bytes: 0,
             share: Share::new(allowance),

@@ -220,7 +220,8 @@ impl Tracker {
         let mut attempt = self.attempt(at, self.entries[at].partition, batch, sender, now);
         // A broker may refuse a transactional batch for reasons that nobody outside can see (KIP-890).
         attempt.on_expected = rule == Rule::D8 && self.entries[at].has_nothing_open() && !batch.transactional;
-        attempt.may_be_old = may_be_old(rule, sender.authoritative) && !batch.transactional;
+        let follows_old = rule == Rule::D9 && self.follows_old(&self.entries[at], batch.id.epoch);
+        attempt.may_be_old = (may_be_old(rule, sender.authoritative) || follows_old) && !batch.transactional;
         if matches!(rule, Rule::D5a | Rule::D18) {
             attempt.flag = if sender.authoritative { Flag::Gap } else { Flag::Suspect };
         }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 
 use super::keep::Keep;
 use super::link::Link;
+use super::unwind;
 
 /// The answer that comes next.
 #[derive(Debug)]
@@ -187,8 +188,10 @@ impl<'a> Owed<'a> {
 impl Drop for Owed<'_> {
     fn drop(&mut self) {
         if let Some(pending) = self.pending.take() {
-            self.link.session().abandon(*pending, self.link.runtime.shared.now());
-            self.link.note_settled();
+            unwind::settle(|| {
+                self.link.session().abandon(*pending, self.link.runtime.shared.now());
+                self.link.note_settled();
+            });
         }
     }
 }

@@ -54,7 +54,8 @@ pub(super) fn queue<'a>(slots_max: usize) -> (Sender<'a>, Receiver<'a>) {
 ///
 /// The receiver is not told of a broker's answer that is due: both pumps are one task, and the answer's own bytes
 /// wake it. A task that wakes itself is handed to another thread, which costs more than everything else that is done
-/// for a small request.
+/// for a small request. An answer that may never come has no such bytes, and leaves the queue at once: it must not
+/// keep a place from those that come.
 #[derive(Debug)]
 pub(super) struct Sender<'a> {
     // Dropped in this order: the receiver learns of the end when it is one.
@@ -85,10 +86,10 @@ impl Drop for News {
 impl<'a> Sender<'a> {
     /// Notes an answer, or gives it back when the queue is full.
     pub(super) fn try_send(&self, expected: Expected<'a>) -> Result<Option<Expected<'a>>, Closed> {
-        let is_local = matches!(expected, Expected::Local(_));
+        let is_told = expected.is_told();
         match self.queue.try_send(expected) {
             Ok(()) => {
-                self.tell(is_local);
+                self.tell(is_told);
                 Ok(None)
             }
             Err(TrySendError::Full(expected)) => Ok(Some(expected)),
@@ -98,9 +99,9 @@ impl<'a> Sender<'a> {
 
     /// Notes an answer once there is room.
     pub(super) async fn send(&self, expected: Expected<'a>) -> Result<(), Closed> {
-        let is_local = matches!(expected, Expected::Local(_));
+        let is_told = expected.is_told();
         self.queue.send(expected).await.map_err(|_| Closed)?;
-        self.tell(is_local);
+        self.tell(is_told);
         Ok(())
     }
 
@@ -109,9 +110,8 @@ impl<'a> Sender<'a> {
         self.queue.reserve_many(self.queue.max_capacity()).await.map(drop).map_err(|_| Closed)
     }
 
-    /// An answer made here comes without bytes that would wake the receiver.
-    fn tell(&self, is_local: bool) {
-        if is_local {
+    fn tell(&self, is_told: bool) {
+        if is_told {
             self.news.0.notify_one();
         }
     }
@@ -134,6 +134,11 @@ impl<'a> Receiver<'a> {
 }
 
 impl Expected<'_> {
+    /// Whether no bytes of the broker need come that would wake the receiver.
+    const fn is_told(&self) -> bool {
+        matches!(self, Self::Local(_) | Self::Perhaps { .. })
+    }
+
     /// What the broker's answer must repeat; nothing for answers made here.
     pub(super) fn correlation_id(&self) -> Option<i32> {
         match self {

@@ -213,8 +213,10 @@ pub struct Session<L> {
     observed: Vec<Observed>,
     /// The partitions that the request at the front was told to wait for.
     held: Vec<(u64, i32)>,
-    /// A produce request went through unread: whether it is answered at all is not known.
+    /// A produce request went through unread.
     unread: bool,
+    /// And whether it is answered at all is not known.
+    unsure: bool,
 }
 
 /// How often a connection may turn out to lead to another cluster before nothing is believed of it.
@@ -232,6 +234,7 @@ impl<L: Ledger> Session<L> {
             observed: Vec::new(),
             held: Vec::new(),
             unread: false,
+            unsure: false,
         }
     }
 
@@ -251,7 +254,7 @@ impl<L: Ledger> Session<L> {
                 self.ledgers.push(ledger);
             }
         }
-        if self.is_unsure() {
+        if self.unread || self.auth.is_raw() {
             // What went through unread may have gone there (T11).
             self.ledger().taint();
         }
@@ -260,7 +263,7 @@ impl<L: Ledger> Session<L> {
 
     /// Whether it cannot be seen any more which answers are due.
     pub const fn is_unsure(&self) -> bool {
-        self.unread || self.auth.is_raw()
+        self.unsure || self.auth.is_raw()
     }
 
     /// Where authentication stands.

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::num::NonZero;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 
 use crate::runtime::{Drain, DrainSignal};
@@ -62,24 +62,30 @@ impl Workers {
 
 impl Worker {
     fn start(number: usize, drain: DrainSignal) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
+        Self::start_on(thread::Builder::new().name(format!("relay-{number}")), drain)
+    }
+
+    fn start_on(thread: thread::Builder, drain: DrainSignal) -> io::Result<Self> {
         let own = Drain::new();
         let signal = own.signal();
-        handle.spawn(async move {
-            drain.started().await;
-            own.start();
-            drain.expired().await;
-            own.expire();
-            // Those who wait hear of it as long as it is there.
-            std::future::pending::<()>().await;
-        });
         let (alive, ended) = oneshot::channel();
-        thread::Builder::new().name(format!("relay-{number}")).spawn(move || {
+        let (started, starting) = mpsc::channel();
+        thread.spawn(move || {
+            // Built where it ends: dropped by whoever starts the thread, which waits for other things, it would panic.
+            let runtime = match runtime() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    started.send(Err(error)).ok();
+                    return;
+                }
+            };
+            runtime.spawn(pass_on(drain, own));
+            started.send(Ok(runtime.handle().clone())).ok();
             runtime.block_on(ended).ok();
             // A name that still resolves must not keep the thread.
             runtime.shutdown_background();
         })?;
+        let handle = starting.recv().map_err(io::Error::other)??;
         Ok(Self { handle, drain: signal, connections: Arc::default(), _alive: alive })
     }
 }
@@ -90,16 +96,39 @@ impl Drop for Lease {
     }
 }
 
+fn runtime() -> io::Result<Runtime> {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_io().enable_time().build()
+}
+
+/// Tells a thread's connections what the proxy's `drain` tells.
+async fn pass_on(drain: DrainSignal, own: Drain) {
+    drain.started().await;
+    own.start();
+    drain.expired().await;
+    own.expire();
+    // Those who wait hear of it as long as it is there.
+    std::future::pending::<()>().await;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn connections_are_spread_over_all_threads() {
+    fn started(threads: usize) -> Workers {
         let drain = Drain::new();
         let start = |number| Worker::start(number, drain.signal());
-        let workers = Workers((0..3).map(start).collect::<io::Result<_>>().unwrap());
-        let leases: Vec<_> = (0..6).map(|_| workers.place().lease).collect();
+        Workers((0..threads).map(start).collect::<io::Result<_>>().unwrap())
+    }
+
+    fn place(workers: &Workers) -> Lease {
+        workers.place().lease
+    }
+
+    #[test]
+    fn connections_are_spread_over_all_threads() {
+        let workers = started(3);
+        let leases: Vec<_> = (0..6).map(|_| place(&workers)).collect();
         let open = || workers.0.iter().map(|w| w.connections.load(Ordering::Relaxed)).collect::<Vec<_>>();
         assert_eq!(open(), [2, 2, 2]);
         drop(leases);
@@ -108,17 +137,22 @@ mod tests {
 
     #[test]
     fn busy_connections_between_idle_ones_are_spread_as_well() {
-        let drain = Drain::new();
-        let workers =
-            Workers((0..2).map(|number| Worker::start(number, drain.signal())).collect::<io::Result<_>>().unwrap());
+        let workers = started(2);
         let mut idle = Vec::new();
         let mut busy = Vec::new();
         // All on one thread by chance: once in 2^63.
         for _ in 0..64 {
-            idle.push(workers.place().lease);
-            busy.push(workers.place().lease);
+            idle.push(place(&workers));
+            busy.push(place(&workers));
         }
         assert!(busy.iter().any(|lease| !Arc::ptr_eq(&lease.0, &busy[0].0)));
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_cannot_be_started_is_an_error() {
+        let drain = Drain::new();
+        let larger_than_memory = thread::Builder::new().stack_size(1 << 60);
+        assert!(Worker::start_on(larger_than_memory, drain.signal()).is_err());
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Drop for Lease {
 
 fn runtime() -> io::Result<Runtime> {
     let mut builder = Builder::new_current_thread();
-    builder.enable_io().enable_time().build()
+    builder.enable_io().enable_time().max_blocking_threads(RESOLVING_MAX).build()
 }
 
 /// Tells a thread's connections what the proxy's `drain` tells.
@@ -110,6 +110,10 @@ async fn pass_on(drain: DrainSignal, own: Drain) {
     // Those who wait hear of it as long as it is there.
     std::future::pending::<()>().await;
 }
+
+/// Names that are resolved at once for the connections of one thread: each takes a thread of its own until the resolver
+/// gives up, however long before that its connection did. While it does not answer, hundreds of them would help nobody.
+const RESOLVING_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {

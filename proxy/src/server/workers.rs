@@ -2,12 +2,13 @@
 
 use std::io;
 use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
+use tracing::error;
 
 use crate::runtime::{Drain, DrainSignal};
 
@@ -25,6 +26,9 @@ struct Worker {
     /// Of its own: what connections look at whenever they are woken is not shared between threads.
     drain: DrainSignal,
     connections: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+    /// It was told that the thread has ended.
+    told: AtomicBool,
     /// Dropped, it ends the thread, and cuts what is left on it.
     _alive: oneshot::Sender<()>,
 }
@@ -48,15 +52,15 @@ impl Workers {
         (0..threads).map(|number| Worker::start(number, drain.clone())).collect::<io::Result<_>>().map(Self)
     }
 
-    /// The thread with the fewest connections. Of several it is any: clients open an idle connection and a busy one by
-    /// turns, and the busy ones must not all come to the same thread.
-    pub(super) fn place(&self) -> Seat<'_> {
+    /// The thread with the fewest connections; none when all have ended. Of several it is any: clients open an idle
+    /// connection and a busy one by turns, and the busy ones must not all come to the same thread.
+    pub(super) fn place(&self) -> Option<Seat<'_>> {
         let (before, after) = self.0.split_at(rand::random_range(0..self.0.len()));
         let open = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
-        let worker = after.iter().chain(before).min_by_key(open).expect("there is one thread at least");
+        let worker = after.iter().chain(before).filter(|worker| worker.serves()).min_by_key(open)?;
         worker.connections.fetch_add(1, Ordering::Relaxed);
         let lease = Lease(Arc::clone(&worker.connections));
-        Seat { handle: &worker.handle, drain: worker.drain.clone(), lease }
+        Some(Seat { handle: &worker.handle, drain: worker.drain.clone(), lease })
     }
 }
 
@@ -70,7 +74,7 @@ impl Worker {
         let signal = own.signal();
         let (alive, ended) = oneshot::channel();
         let (started, starting) = mpsc::channel();
-        thread.spawn(move || {
+        let thread = thread.spawn(move || {
             // Built where it ends: dropped by whoever starts the thread, which waits for other things, it would panic.
             let runtime = match runtime() {
                 Ok(runtime) => runtime,
@@ -86,7 +90,18 @@ impl Worker {
             runtime.shutdown_background();
         })?;
         let handle = starting.recv().map_err(io::Error::other)??;
-        Ok(Self { handle, drain: signal, connections: Arc::default(), _alive: alive })
+        let (connections, told) = (Arc::default(), AtomicBool::new(false));
+        Ok(Self { handle, drain: signal, connections, thread, told, _alive: alive })
+    }
+
+    /// Whether its thread is there. Only a panic outside of all connections ends it: the others go on.
+    fn serves(&self) -> bool {
+        let has_ended = self.thread.is_finished();
+        if has_ended && !self.told.swap(true, Ordering::Relaxed) {
+            let thread = self.thread.thread().name();
+            error!(thread, "a thread for connections has ended: they go to those that are left");
+        }
+        !has_ended
     }
 }
 
@@ -126,7 +141,7 @@ mod tests {
     }
 
     fn place(workers: &Workers) -> Lease {
-        workers.place().lease
+        workers.place().unwrap().lease
     }
 
     #[test]
@@ -152,6 +167,22 @@ mod tests {
         assert!(busy.iter().any(|lease| !Arc::ptr_eq(&lease.0, &busy[0].0)));
     }
 
+    #[test]
+    fn a_thread_that_has_ended_gets_no_more_connections() {
+        let mut workers = started(2);
+        let end = |worker: &mut Worker| {
+            worker._alive = oneshot::channel().0;
+            while !worker.thread.is_finished() {
+                thread::yield_now();
+            }
+        };
+        end(&mut workers.0[0]);
+        let leases: Vec<_> = (0..8).map(|_| place(&workers)).collect();
+        assert!(leases.iter().all(|lease| Arc::ptr_eq(&lease.0, &workers.0[1].connections)));
+        end(&mut workers.0[1]);
+        assert!(workers.place().is_none());
+    }
+
     #[tokio::test]
     async fn a_thread_that_cannot_be_started_is_an_error() {
         let drain = Drain::new();
@@ -170,7 +201,7 @@ mod tests {
         let workers = Workers::start(&Drain::new().signal()).unwrap();
         let (sender, receiver) = std::sync::mpsc::channel();
         let told = Told(sender);
-        workers.place().handle.spawn(async move {
+        workers.place().unwrap().handle.spawn(async move {
             let _told = told;
             std::future::pending::<()>().await;
         });

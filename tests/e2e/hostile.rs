@@ -163,6 +163,7 @@ fn hostile_names_stay_what_they_are_in_log_metrics_and_json() {
     scene.json("/api/v1/status");
     // The metrics are read at the scene's end; a name of somebody's would be at home nowhere in them.
     assert!(!scene.metrics().contains("WARN x"));
+    scene.proxy.wait_for_log("cannot tell whether");
     let log = scene.proxy.wait_for_log("sequence gap");
     assert!(log.contains("expected=1") && !log.contains('\x1b'), "{log}");
     assert!(scene.proxy.log().iter().all(|line| line.starts_with("20")), "{:#?}", scene.proxy.log());

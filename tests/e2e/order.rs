@@ -76,6 +76,49 @@ fn acks0_that_could_not_be_read_leaves_no_answer_waiting() {
     assert_eq!(following.join().unwrap(), Ok(()));
 }
 
+/// D4: what may have no answer is not waited for, however much of it there is.
+#[test]
+fn requests_that_may_have_no_answer_take_no_slots() {
+    let scene = Scene::with("[limits]\nin_flight_max = 4");
+    let many: Vec<u8> = (10..16).flat_map(unreadable).collect();
+    let (mut client, mut served) = scene.pair();
+    // Twice: the answer to what comes behind them ends what is noted of them.
+    for _ in 0..2 {
+        exchange(&mut client, &mut served, &[&many[..], &REQUEST].concat(), &RESPONSE);
+    }
+    client.send(&many);
+    served.expect(&many);
+    // Its end is seen all the same.
+    let (mut ending, mut told) = scene.pair();
+    ending.send(&many);
+    told.expect(&many);
+    ending.half_close();
+    assert_eq!(told.end(), Ok(()));
+    drop(told);
+    assert_eq!(ending.end(), Ok(()));
+    // And so is that of the proxy, before its deadline.
+    let following = std::thread::spawn(move || served.end());
+    scene.end(&[]);
+    assert_eq!(client.end(), Ok(()));
+    assert_eq!(following.join().unwrap(), Ok(()));
+}
+
+/// Rule 5: which of them are answered is the broker's to say.
+#[test]
+fn answers_that_were_not_certain_to_come_pass_in_their_turn() {
+    let scene = Scene::with("[limits]\nin_flight_max = 4");
+    let (mut client, mut served) = scene.pair();
+    let sent = [(10..16).flat_map(unreadable).collect(), metadata(16), metadata(17)].concat();
+    let answers: Vec<u8> = [11, 12, 15, 16, 17].iter().flat_map(|id| response(*id, &[0; 30])).collect();
+    exchange(&mut client, &mut served, &sent, &answers);
+    // What answers none of them is no answer.
+    client.send(&unreadable(20));
+    served.expect(&unreadable(20));
+    served.send(&response(19, &[0; 30]));
+    assert_eq!(client.end(), Err(std::io::ErrorKind::ConnectionReset));
+    scene.end(&["connection given up"]);
+}
+
 /// Rule 1: what the broker said of another batch proves nothing.
 #[test]
 fn an_answer_that_may_be_to_another_request_proves_nothing() {

@@ -75,8 +75,11 @@ fn an_orderly_close_and_a_reset_by_the_broker_are_passed_on_as_what_they_were() 
     drop(accept(&broker));
     assert_eq!(end_of(&client), Ok(()));
 
-    let client = proxy.connect();
-    let served = accept(&broker);
+    let mut client = proxy.connect();
+    let mut served = accept(&broker);
+    // A reset before the proxy knows that it is connected is a broker that cannot be reached.
+    request(&mut client, &mut served);
+    respond(&mut served, &mut client);
     socket2::SockRef::from(&served).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     drop(served);
     assert_eq!(end_of(&client), Err(ErrorKind::ConnectionReset));

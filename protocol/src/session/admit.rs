@@ -47,12 +47,16 @@ impl<L: Ledger> Session<L> {
         if held && self.must_still_wait(&body, present) {
             return Admission::Hold;
         }
-        if body.partitions > CLAIMS_MIN && body.partitions * size_of::<Claim>() > present.keep_bytes_max {
-            return self.unread(Unread::Memory, report);
-        }
+        let is_too_much = body.partitions > CLAIMS_MIN && body.partitions * size_of::<Claim>() > present.keep_bytes_max;
         let acks = Acks::from_wire(body.acks);
         let correlation_id = head.prefix.correlation_id;
         let request = Request { frame, version, correlation_id, body, acks };
+        if is_too_much {
+            self.unread = true;
+            report(self.taint_by(Unread::Memory));
+            // Nothing is noted of what it carries, but it was read: whether an answer comes is known.
+            return self.expecting(&request, &[], present);
+        }
         let mut observed = std::mem::take(&mut self.observed);
         self.observe_all(&request, held, present, &mut observed);
         let admission = self.decide(&request, &mut observed, present, report);
@@ -73,7 +77,7 @@ impl<L: Ledger> Session<L> {
 
     /// A frame that goes through unread may append what nobody here has seen.
     fn unread(&mut self, why: Unread, report: &mut impl Report) -> Admission {
-        self.unread = true;
+        (self.unread, self.unsure) = (true, true);
         report(self.taint_by(why));
         Admission::Unread
     }
@@ -198,7 +202,7 @@ impl<L: Ledger> Session<L> {
             && !transactional
             && !observed.iter().any(Observed::is_opaque)
             // Behind a request that may have no answer one made here would wait for the next to come from the broker.
-            && !self.unread
+            && !self.unsure
             && self.auth.allows_answers(present.serves_without_sasl, present.now)
     }
 
@@ -261,10 +265,13 @@ impl<L: Ledger> Session<L> {
             self.register(&entry, observed, request.acks, present);
             report(Event::Batch(observed.event(&entry, Action::Forwarded, sender.authoritative)));
         }
-        if request.acks == Acks::None {
-            return Admission::Forward(None);
-        }
-        Admission::Forward(Some(self.pending(request, observed, None, present)))
+        self.expecting(request, observed, present)
+    }
+
+    /// It goes as it came, with these of its batches noted.
+    fn expecting(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> Admission {
+        let is_answered = request.acks != Acks::None;
+        Admission::Forward(is_answered.then(|| self.pending(request, observed, None, present)))
     }
 
     /// A duplicate that could be answered goes to the broker all the same, and in observe mode one that would have

@@ -234,8 +234,10 @@ pub struct Session<L> {
     held: Vec<(u64, i32)>,
     /// What was found in the log for the request at the front.
     found: Vec<Found>,
-    /// A produce request went through unread: whether it is answered at all is not known.
+    /// A produce request went through unread.
     unread: bool,
+    /// And whether it is answered at all is not known.
+    unsure: bool,
 }
 
 /// How often a connection may turn out to lead to another cluster before nothing is believed of it.
@@ -254,6 +256,7 @@ impl<L: Ledger> Session<L> {
             held: Vec::new(),
             found: Vec::new(),
             unread: false,
+            unsure: false,
         }
     }
 
@@ -273,7 +276,7 @@ impl<L: Ledger> Session<L> {
                 self.ledgers.push(ledger);
             }
         }
-        if self.is_unsure() {
+        if self.unread || self.auth.is_raw() {
             // What went through unread may have gone there (T11).
             self.ledger().taint();
         }
@@ -282,7 +285,7 @@ impl<L: Ledger> Session<L> {
 
     /// Whether it cannot be seen any more which answers are due.
     pub const fn is_unsure(&self) -> bool {
-        self.unread || self.auth.is_raw()
+        self.unsure || self.auth.is_raw()
     }
 
     /// Where authentication stands.

@@ -52,7 +52,7 @@ impl<L: Ledger> Session<L> {
             Some((head, ProduceWalk::new(head.prefix.api_version, body_bytes)?))
         });
         let Some((head, walk)) = walk else {
-            self.unread = true;
+            (self.unread, self.unsure) = (true, true);
             report(self.taint_by(Unread::Undecodable));
             return None;
         };

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{Exit, options::Options};
 use crate::server::{self, Running};
@@ -23,17 +23,25 @@ struct Signals {
     hangup: Signal,
 }
 
-/// Runs the proxy; the first signal drains it, the second ends it at once.
+/// Runs the proxy; the first signal drains it, as does a listener that breaks, and the second ends it at once.
 pub async fn execute(args: Args) -> anyhow::Result<Exit> {
     let config = args.options.load()?;
     // Before the first line is printed: whoever reads it may send a signal.
     let mut signals = Signals::new().context("signals cannot be received")?;
-    let running = server::start(config).await?;
+    let mut running = server::start(config).await?;
     server::announce(&running)?;
-    let first = signals.stop().await;
-    info!(signal = first, "stopping");
+    let broken = tokio::select! {
+        signal = signals.stop() => {
+            info!(signal, "stopping");
+            None
+        }
+        broken = running.broken() => {
+            error!(error = format!("{broken:#}"), "stopping");
+            Some(broken)
+        }
+    };
     tokio::select! {
-        exit = drain(running) => Ok(exit),
+        exit = drain(running) => broken.map_or(Ok(exit), Err),
         second = signals.stop() => {
             warn!(signal = second, "stopped at once by a second signal");
             std::process::exit(128 + second)

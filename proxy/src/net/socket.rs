@@ -9,11 +9,17 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::task::consume_budget;
 
 /// Silence after which the kernel asks the peer for a sign of life.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// Time between further questions.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Read away at once: few calls for much, and little of a stack.
+const AWAY_BYTES: usize = 16 * 1024;
+/// As much as a socket holds by default (`net.ipv4.tcp_rmem`).
+const LEFT_BYTES_MAX: usize = 6 << 20;
 
 /// Turns off Nagle's delay and turns on keepalive.
 pub fn tune(stream: &TcpStream) -> io::Result<()> {
@@ -88,15 +94,18 @@ pub async fn close(stream: &TcpStream, hurry: impl Future<Output = ()>) {
     }
     tokio::select! {
         biased;
-        () = read_away(stream) => {}
+        () = read_away(stream) => return,
         () = hurry => {}
     }
+    // No more than a socket holds: more may come as fast as it is read.
+    (0..LEFT_BYTES_MAX / AWAY_BYTES).take_while(|_| matches!(read_block_away(stream), Ok(1..))).for_each(drop);
 }
 
 async fn read_away(stream: &TcpStream) {
-    let mut away = [0; 4096];
     loop {
-        match stream.try_read(&mut away) {
+        // A peer that does not stop must not keep the thread: `try_read` asks nobody whether others have their turn.
+        consume_budget().await;
+        match read_block_away(stream) {
             Ok(1..) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if stream.readable().await.is_err() {
@@ -106,6 +115,11 @@ async fn read_away(stream: &TcpStream) {
             Ok(0) | Err(_) => return,
         }
     }
+}
+
+/// The block is there only while it is read into: it is no part of every connection's task.
+fn read_block_away(stream: &TcpStream) -> io::Result<usize> {
+    stream.try_read(&mut [0; AWAY_BYTES])
 }
 
 /// Waits for the connection to break: a reset by the peer, or a peer that the kernel has given up. Reads nothing, so
@@ -120,6 +134,8 @@ pub async fn broken(stream: &TcpStream) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
@@ -160,5 +176,19 @@ mod tests {
         let mut got = Vec::new();
         tokio::io::AsyncReadExt::read_to_end(&mut other, &mut got).await.unwrap();
         assert_eq!(got, b"last");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_away_while_it_is_the_turn_of_others() {
+        let (one, mut other) = pair().await;
+        other.write_all(b"more").await.unwrap();
+        one.readable().await.unwrap();
+        while tokio::task::coop::has_budget_remaining() {
+            consume_budget().await;
+        }
+        let mut away = std::pin::pin!(read_away(&one));
+        let polled = std::future::poll_fn(|context| Poll::Ready(away.as_mut().poll(context))).await;
+        assert!(polled.is_pending());
+        assert_eq!(one.try_read(&mut [0; 8]).unwrap(), 4);
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::keep::Keep;
 use super::link::Link;
+use super::unwind;
 
 /// The answer that comes next.
 #[derive(Debug)]
@@ -56,7 +57,8 @@ pub(super) fn queue<'a>(slots_max: usize) -> (Sender<'a>, Receiver<'a>) {
 ///
 /// The receiver is not told of a broker's answer that is due: both pumps are one task, and the answer's own bytes
 /// wake it. A task that wakes itself is handed to another thread, which costs more than everything else that is done
-/// for a small request.
+/// for a small request. An answer that may never come has no such bytes, and leaves the queue at once: it must not
+/// keep a place from those that come.
 #[derive(Debug)]
 pub(super) struct Sender<'a> {
     // Dropped in this order: the receiver learns of the end when it is one.
@@ -87,10 +89,10 @@ impl Drop for News {
 impl<'a> Sender<'a> {
     /// Notes an answer, or gives it back when the queue is full.
     pub(super) fn try_send(&self, expected: Expected<'a>) -> Result<Option<Expected<'a>>, Closed> {
-        let is_local = matches!(expected, Expected::Local(_));
+        let is_told = expected.is_told();
         match self.queue.try_send(expected) {
             Ok(()) => {
-                self.tell(is_local);
+                self.tell(is_told);
                 Ok(None)
             }
             Err(TrySendError::Full(expected)) => Ok(Some(expected)),
@@ -100,9 +102,9 @@ impl<'a> Sender<'a> {
 
     /// Notes an answer once there is room.
     pub(super) async fn send(&self, expected: Expected<'a>) -> Result<(), Closed> {
-        let is_local = matches!(expected, Expected::Local(_));
+        let is_told = expected.is_told();
         self.queue.send(expected).await.map_err(|_| Closed)?;
-        self.tell(is_local);
+        self.tell(is_told);
         Ok(())
     }
 
@@ -111,9 +113,8 @@ impl<'a> Sender<'a> {
         self.queue.reserve_many(self.queue.max_capacity()).await.map(drop).map_err(|_| Closed)
     }
 
-    /// An answer made here comes without bytes that would wake the receiver.
-    fn tell(&self, is_local: bool) {
-        if is_local {
+    fn tell(&self, is_told: bool) {
+        if is_told {
             self.news.0.notify_one();
         }
     }
@@ -136,6 +137,11 @@ impl<'a> Receiver<'a> {
 }
 
 impl Expected<'_> {
+    /// Whether no bytes of the broker need come that would wake the receiver.
+    const fn is_told(&self) -> bool {
+        matches!(self, Self::Local(_) | Self::Perhaps { .. })
+    }
+
     /// What the broker's answer must repeat; nothing for answers made here.
     pub(super) fn correlation_id(&self) -> Option<i32> {
         match self {
@@ -260,8 +266,10 @@ impl<'a> Owed<'a> {
 impl Drop for Owed<'_> {
     fn drop(&mut self) {
         if let Some(pending) = self.pending.take() {
-            self.link.session().abandon(*pending, self.link.runtime.shared.now());
-            self.link.note_settled();
+            unwind::settle(|| {
+                self.link.session().abandon(*pending, self.link.runtime.shared.now());
+                self.link.note_settled();
+            });
         }
     }
 }

@@ -15,6 +15,7 @@ mod report;
 mod seat;
 mod shared;
 mod spares;
+mod unwind;
 mod uplink;
 
 use std::net::SocketAddr;

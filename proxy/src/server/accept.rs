@@ -21,6 +21,11 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// Longest pause between accepts.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// Nobody is left who could serve a connection.
+#[derive(Debug, thiserror::Error)]
+#[error("no thread is left that could serve connections")]
+pub(super) struct NoThreads;
+
 /// Accepts the connections of one listener.
 #[derive(Debug)]
 pub(super) struct Accept {
@@ -44,8 +49,9 @@ impl Accept {
         Self { listener, runtime, workers, permits, drain, connections: JoinSet::new(), pause: PAUSE_MIN }
     }
 
-    /// Accepts until the drain starts, then waits for the connections; whatever fails, the listener stays.
-    pub(super) async fn run(mut self, socket: TcpListener) {
+    /// Accepts until the drain starts, then waits for the connections; whatever fails, the listener stays as long as
+    /// there are threads.
+    pub(super) async fn run(mut self, socket: TcpListener) -> Result<(), NoThreads> {
         let (name, address) = (self.listener.name.clone(), self.listener.address);
         info!(listener = name, %address, upstream = %self.listener.upstream.address, "listener up");
         let drain = self.drain.clone();
@@ -53,7 +59,7 @@ impl Accept {
             tokio::select! {
                 () = drain.started() => break,
                 Some(ended) = self.connections.join_next() => self.reap(ended),
-                accepted = socket.accept() => self.settle(accepted, &drain).await,
+                accepted = socket.accept() => self.settle(accepted, &drain).await?,
             }
         }
         drop(socket);
@@ -61,30 +67,40 @@ impl Accept {
             self.reap(ended);
         }
         info!(listener = name, "listener down");
+        Ok(())
     }
 
-    async fn settle(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>, drain: &DrainSignal) {
+    async fn settle(
+        &mut self,
+        accepted: io::Result<(TcpStream, SocketAddr)>,
+        drain: &DrainSignal,
+    ) -> Result<(), NoThreads> {
         match accepted {
             Ok((client, client_addr)) => {
                 self.pause = PAUSE_MIN;
-                self.admit(client, client_addr);
+                self.admit(client, client_addr)?;
             }
             Err(error) if is_of_one_connection(&error) => debug!(%error, "a client left before it was accepted"),
             Err(error) => self.rest(&error, drain).await,
         }
+        Ok(())
     }
 
-    fn admit(&mut self, client: TcpStream, client_addr: SocketAddr) {
+    fn admit(&mut self, client: TcpStream, client_addr: SocketAddr) -> Result<(), NoThreads> {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             self.refuse(client, client_addr);
-            return;
+            return Ok(());
+        };
+        let Some(Seat { handle, drain, lease }) = self.workers.place() else {
+            socket::reset(client);
+            return Err(NoThreads);
         };
         let record = self.runtime.connections.open(Arc::clone(&self.listener), client_addr);
         let span = debug_span!("connection", id = record.id, client.addr = %client_addr, listener = self.listener.name);
-        let Seat { handle, drain, lease } = self.workers.place();
         let open = Open::new(Arc::clone(&self.runtime), record, permit, lease);
         let accepted = Accepted { client: client.into_std(), open, drain };
         self.connections.spawn_on(accepted.serve().instrument(span), handle);
+        Ok(())
     }
 
     fn refuse(&self, client: TcpStream, client_addr: SocketAddr) {

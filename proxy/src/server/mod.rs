@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
+use self::accept::NoThreads;
 use self::workers::Workers;
 use crate::admin;
 use crate::config::Config;
@@ -39,7 +40,7 @@ pub struct Running {
     /// What its connections share.
     pub runtime: Arc<Runtime>,
     drain: Drain,
-    accepting: JoinSet<()>,
+    accepting: JoinSet<Result<(), NoThreads>>,
     background: JoinSet<()>,
 }
 
@@ -78,6 +79,15 @@ impl Running {
     fn new(runtime: Arc<Runtime>, admin: Option<SocketAddr>) -> Self {
         let listeners = runtime.listeners.iter().map(|listener| (listener.name.clone(), listener.address)).collect();
         Self { listeners, admin, runtime, drain: Drain::new(), accepting: JoinSet::new(), background: JoinSet::new() }
+    }
+
+    /// Waits until a listener accepts nothing any more that was not told to stop; cancel safe.
+    pub async fn broken(&mut self) -> anyhow::Error {
+        match self.accepting.join_next().await {
+            Some(Ok(Err(NoThreads))) => NoThreads.into(),
+            Some(Err(broken)) => anyhow::Error::new(broken).context("a listener's accept loop broke"),
+            Some(Ok(Ok(()))) | None => std::future::pending().await,
+        }
     }
 
     /// Stops accepting, waits for connections to end, and cuts those that outlast `limits.drain`.
@@ -151,4 +161,19 @@ pub fn announce(running: &Running) -> anyhow::Result<()> {
             .context("standard output cannot be written")?;
     }
     out.flush().context("standard output cannot be written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::HostPort;
+
+    #[tokio::test]
+    async fn an_accept_loop_that_breaks_is_told_while_the_proxy_runs() {
+        let config = Config::pipe(HostPort::new("127.0.0.1", 0), HostPort::new("127.0.0.1", 1));
+        let mut running = start(config).await.unwrap();
+        running.accepting.spawn(async { panic!("on purpose") });
+        let told = format!("{:#}", running.broken().await);
+        assert!(told.contains("accept loop broke") && told.contains("on purpose"), "{told}");
+    }
 }

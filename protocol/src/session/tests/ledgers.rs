@@ -58,11 +58,15 @@ fn a_session_believes_in_a_few_clusters_only() {
 /// T11, T15: whatever cluster it was that a request went to unread.
 #[test]
 fn what_went_through_unread_taints_every_cluster_that_the_connection_leads_to() {
-    let (first, second) = (Memory::new(), Memory::new());
-    let mut session = session(&first);
-    assert!(matches!(admit(&mut session, &request(99)), Admission::Unread));
-    assert!(session.switch(second.clone()));
-    assert!(first.is_tainted() && second.is_tainted());
+    let without_room = Present { keep_bytes_max: 0, ..present() };
+    for (unread, present) in [(request(99), present()), (memory::wide(33), without_room)] {
+        let (first, second) = (Memory::new(), Memory::new());
+        let mut session = session(&first);
+        let admission = session.admit(&unread, false, &present, &mut |_: Event<'_>| {});
+        assert!(matches!(admission, Admission::Unread | Admission::Forward(_)), "{admission:?}");
+        assert!(session.switch(second.clone()));
+        assert!(first.is_tainted() && second.is_tainted());
+    }
 }
 
 /// T27: a batch that is withdrawn because another one of its request must wait may have made others wait meanwhile.

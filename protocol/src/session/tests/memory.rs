@@ -6,8 +6,11 @@ use crate::event::Unread;
 /// Where the partitions' count stands in the golden v3 request: behind length, header, request fields and name.
 const COUNT_AT: usize = 4 + 8 + 3 + 2 + 2 + 4 + 4 + 3;
 
+/// Where its acks stand: before the timeout, the topics' count, the name and the partitions' count.
+const ACKS_AT: usize = COUNT_AT - 3 - 4 - 4 - 2;
+
 /// The golden v3 request with its batch on so many partitions.
-fn wide(count: i32) -> Vec<u8> {
+pub(super) fn wide(count: i32) -> Vec<u8> {
     let golden = request(3);
     let (front, entry) = (&golden[..COUNT_AT], &golden[COUNT_AT + 8..]);
     let mut frame = [front, &count.to_be_bytes()].concat();
@@ -95,9 +98,25 @@ fn many_batches_without_room_for_their_claims_pass_unread() {
     session.abandon(pending, Millis(1000));
     let (before, tainted) = (ledger.open_attempts(), ledger.is_tainted());
     let (many, unread) = admit_keeping(&mut session, &wide(33), 0);
-    assert!(matches!(many, Admission::Unread));
+    let Admission::Forward(Some(pending)) = many else { panic!("{many:?}") };
     assert_eq!((unread, tainted, ledger.is_tainted()), (vec![Unread::Memory], false, true));
     assert_eq!(ledger.open_attempts(), before);
+    // What the answer says of them is nobody's.
+    let answer = success(&pending, 33);
+    let settled = session.settle(pending, &answer, Millis(1000), &mut |_: Event<'_>| {});
+    assert!(matches!(settled, Settled::Unchanged));
+    assert!(matches!(admit(&mut session, &wide(33)), Admission::Forward(Some(_))), "nothing was proven");
+}
+
+/// D4: it was read as far as that.
+#[test]
+fn many_batches_of_acks_0_without_room_for_their_claims_have_no_answer() {
+    let mut session = session(&Memory::new());
+    let mut silent = wide(33);
+    silent[ACKS_AT..ACKS_AT + 2].copy_from_slice(&0_i16.to_be_bytes());
+    let (admission, unread) = admit_keeping(&mut session, &silent, 0);
+    assert!(matches!(admission, Admission::Forward(None)), "{admission:?}");
+    assert_eq!((unread, session.is_unsure()), (vec![Unread::Memory], false));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! From the broker to the client, in the order of the requests.
 
 mod back;
+mod doubt;
 mod learn;
 mod settle;
 
@@ -13,6 +14,7 @@ use seqgate_protocol::wire::learn::Learner;
 use tokio::net::tcp::OwnedReadHalf;
 
 use self::back::Back;
+use self::doubt::Doubt;
 use super::budget::Purpose;
 use super::buffer::{Buffer, Read};
 use super::fifo::{Closed, Expected, Owed, Own, Receiver};
@@ -54,8 +56,10 @@ pub(super) struct Downlink<'a> {
     splitter: ResponseSplitter,
     buffer: Buffer,
     current: Option<Current<'a>>,
-    /// The correlation id of a request that may have no answer, while all that followed it bears the same.
-    doubted: Option<i32>,
+    /// What is due after the answer at the front, where that answers a request that may have none.
+    aside: Option<Expected<'a>>,
+    /// The requests before all that is due which may have no answer.
+    doubt: Doubt,
     back: Back<'a>,
     raw: bool,
 }
@@ -73,7 +77,8 @@ impl<'a> Downlink<'a> {
             splitter: ResponseSplitter::new(frame_bytes_max.saturating_mul(RESPONSE_FACTOR)),
             buffer: Buffer::new(Arc::clone(&link.runtime), Purpose::Answer),
             current: None,
-            doubted: None,
+            aside: None,
+            doubt: Doubt::default(),
             back: Back::default(),
             raw: false,
         }
@@ -116,52 +121,51 @@ impl<'a> Downlink<'a> {
         }
     }
 
-    /// Takes the next expectation; while there is none, the broker has nothing to say but goodbye.
+    /// Takes the next expectation; while there is none, the broker has nothing to say but goodbye, and what could be
+    /// to a request that may have no answer.
     async fn next_expected(&mut self) -> Step {
-        let expected = match self.expected.try_recv() {
-            Ok(Some(expected)) => expected,
-            Err(Closed) => return Err(DownEnd::Done),
-            Ok(None) => {
-                self.flush().await;
-                if !self.buffer.is_empty() {
-                    return Err(DownEnd::Confused("the broker sent what nobody asked for".to_owned()));
-                }
-                tokio::select! {
-                    biased;
-                    () = self.expected.news() => return Ok(()),
-                    read = self.buffer.fill(&mut self.broker, 1) => return match read {
-                        Ok(Read::End) => Err(DownEnd::BrokerEnd),
-                        Ok(Read::Some) => match self.expected.try_recv() {
-                            Ok(Some(expected)) => {
-                                self.current = Some(Current::Waiting(self.tell_apart(expected)));
-                                Ok(())
-                            }
-                            Ok(None) | Err(Closed) => Err(DownEnd::Confused("the broker sent what nobody asked for".to_owned())),
-                        },
-                        Err(error) => Err(DownEnd::BrokerLost(error)),
-                    },
-                }
+        if let Some(expected) = self.aside.take() {
+            self.current = Some(Current::Waiting(expected));
+            return Ok(());
+        }
+        match self.expected.try_recv() {
+            Ok(Some(expected)) => {
+                self.current = self.tell_apart(expected).map(Current::Waiting);
+                return Ok(());
             }
-        };
-        self.current = Some(Current::Waiting(self.tell_apart(expected)));
-        Ok(())
+            Err(Closed) if !self.doubt.is_open() => return Err(DownEnd::Done),
+            Ok(None) | Err(Closed) => self.flush().await,
+        }
+        if !self.buffer.is_empty() {
+            return if self.doubt.is_open() { self.take_piece().await } else { Err(unasked()) };
+        }
+        tokio::select! {
+            biased;
+            () = self.expected.news() => Ok(()),
+            read = self.buffer.fill(&mut self.broker, 1) => match read {
+                Ok(Read::Some) => Ok(()),
+                Ok(Read::End) => Err(DownEnd::BrokerEnd),
+                Err(error) => Err(DownEnd::BrokerLost(error)),
+            },
+        }
     }
 
-    /// What comes after a request that may have no answer, and bears the same number, cannot be told from it: its
-    /// answer is passed on, but taken for nobody's.
-    fn tell_apart(&mut self, expected: Expected<'a>) -> Expected<'a> {
-        let Some(correlation_id) = expected.correlation_id() else { return expected };
-        if !matches!(expected, Expected::Perhaps { .. }) {
-            if self.doubted != Some(correlation_id) {
-                self.doubted = None;
-                return expected;
-            }
-            if let Expected::Settle(owed) = expected {
-                self.overlook(owed);
-            }
+    /// What may have no answer is not waited for: it would keep what comes after it from being sent. What comes after
+    /// it, and bears a number that its answer could bear, cannot be told from it: its answer is passed on, but taken
+    /// for nobody's.
+    fn tell_apart(&mut self, expected: Expected<'a>) -> Option<Expected<'a>> {
+        let Some(correlation_id) = expected.correlation_id() else {
+            debug_assert!(!self.doubt.is_open(), "no answer is made here behind a request that may have none");
+            return Some(expected);
+        };
+        if !matches!(expected, Expected::Perhaps { .. }) && !self.doubt.covers(correlation_id) {
+            return Some(expected);
         }
-        self.doubted = Some(correlation_id);
-        Expected::Perhaps { correlation_id }
+        if let Expected::Settle(owed) = expected {
+            self.overlook(owed);
+        }
+        self.doubt.note(correlation_id);
+        None
     }
 
     async fn take_piece(&mut self) -> Step {
@@ -197,18 +201,19 @@ impl<'a> Downlink<'a> {
 
     /// An answer begins: it must be the one that is due.
     fn begin(&mut self, size: u32, correlation_id: i32) -> Step {
-        let Some(Current::Waiting(expected)) = self.current.take() else {
-            return Err(DownEnd::Confused("an answer inside an answer".to_owned()));
-        };
+        let due = self.current.take();
+        if self.doubt.take_answer(correlation_id) {
+            self.begin_doubtful(due);
+            return Ok(());
+        }
+        let Some(Current::Waiting(expected)) = due else { return Err(unasked()) };
         if expected.correlation_id() != Some(correlation_id) {
-            if matches!(expected, Expected::Perhaps { .. }) {
-                // That request had no answer; the next one is asked for.
-                return Ok(());
-            }
             let due = expected.correlation_id().map_or("none".to_owned(), |due| due.to_string());
             self.current = Some(Current::Waiting(expected));
             return Err(DownEnd::Confused(format!("the broker answered {correlation_id} where {due} was due")));
         }
+        // Those before it had no answer, or have had it.
+        self.doubt.end();
         self.current = Some(match expected {
             Expected::Settle(owed) => self.begin_settle(size, owed),
             Expected::Learn { api, version, .. } => {
@@ -224,10 +229,7 @@ impl<'a> Downlink<'a> {
                 self.splitter.pass();
                 Current::Own(own, LENGTH_BYTES)
             }
-            Expected::Perhaps { .. } | Expected::Local(_) => {
-                self.splitter.pass();
-                Current::Passing { api: None, learner: None, version: 0, prefix_left: LENGTH_BYTES }
-            }
+            Expected::Perhaps { .. } | Expected::Local(_) => return Err(unasked()),
         });
         Ok(())
     }
@@ -253,6 +255,15 @@ impl<'a> Downlink<'a> {
             own.answered();
             self.link.place.note_served(self.link.session().auth());
         }
+    }
+
+    /// An answer to a request of which nothing is known. What is due comes after it.
+    fn begin_doubtful(&mut self, due: Option<Current<'a>>) {
+        if let Some(Current::Waiting(expected)) = due {
+            self.aside = Some(expected);
+        }
+        self.splitter.pass();
+        self.current = Some(Current::Passing { api: None, learner: None, version: 0, prefix_left: LENGTH_BYTES });
     }
 
     async fn pass(&mut self, count: usize) {
@@ -322,6 +333,10 @@ impl<'a> Downlink<'a> {
         self.buffer.release(count);
         self.read(1).await
     }
+}
+
+fn unasked() -> DownEnd {
+    DownEnd::Confused("the broker sent what nobody asked for".to_owned())
 }
 
 /// The length in front of every frame.

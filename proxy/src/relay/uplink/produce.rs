@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::super::fifo::{Expected, Ours};
 use super::super::keep::Keep;
 use super::super::link::Link;
+use super::super::unwind;
 use super::{Frame, Step, UpEnd, Uplink, wanted};
 use crate::net::socket;
 use crate::telemetry::labels::Outcome;
@@ -40,8 +41,10 @@ impl<'a> Tracked<'a> {
 impl Drop for Tracked<'_> {
     fn drop(&mut self) {
         if let Some(streamed) = self.streamed.take() {
-            let present = self.link.present();
-            self.link.session().cut_stream(streamed, &present);
+            unwind::settle(|| {
+                let present = self.link.present();
+                self.link.session().cut_stream(streamed, &present);
+            });
         }
     }
 }

@@ -163,7 +163,7 @@ impl World {
         self.connections[at].looks.is_at_broker = false;
         let piece = 1 + self.step as usize % 67;
         frame.bytes[4..].chunks(piece).for_each(|bytes| look.up.feed(bytes));
-        let session = self.connections[at].session.as_ref().expect("there is a proxy");
+        let session = self.connections[at].session.as_mut().expect("there is a proxy");
         session.end_answer(&mut look.up, Millis(self.now_ms));
         self.hear_log(at, &look, version, frame);
         let is_it = |looking: &&mut Looking| looking.correlation_id == correlation_id;

@@ -7,7 +7,7 @@ use crate::wire::samples::GOLDEN_BATCH;
 const OFFSET: i64 = 100;
 
 fn may_look() -> Present {
-    Present { may_look: true, ..present() }
+    Present { may_look: true, policy: Policy { look_up: true, ..present().policy }, ..present() }
 }
 
 /// An answer to a look's request, without its length: what follows the correlation id and the throttle time.
@@ -16,7 +16,7 @@ fn answer(request: &[u8], body: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Answers a look by name as a broker does whose log has the golden batch and nothing else.
-fn show(session: &Session<Memory>, look: &mut LookUp) {
+fn show(session: &mut Session<Memory>, look: &mut LookUp) {
     let topic = [&[0, 0, 0, 1, 0, 1, b't'][..], &[0, 0, 0, 1], &[0; 4], &[0; 2]].concat();
     let end = (OFFSET + 2).to_be_bytes();
     let mut batch = hex(GOLDEN_BATCH);
@@ -42,7 +42,7 @@ fn batch_found_of_a_producer_that_was_forgotten_meanwhile_is_forwarded() {
         let mut session = session(&ledger);
         let mut quiet = |_: Event<'_>| {};
         let Admission::Look(mut looks) = session.admit(&request(9), false, &may_look(), &mut quiet) else { panic!() };
-        looks.iter_mut().for_each(|look| show(&session, look));
+        looks.iter_mut().for_each(|look| show(&mut session, look));
         assert_eq!(looks[0].outcome(), Some(LookUpOutcome::Found));
         if is_forgotten {
             ledger.each_tracker(|tracker| tracker.sweep(10, Millis(1_000_000_000)));

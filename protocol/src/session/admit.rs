@@ -174,9 +174,11 @@ impl<L: Ledger> Session<L> {
         asked.filter_map(look).take(LOOK_UPS_MAX).collect()
     }
 
-    /// What came of looking into the log for the request at the front. It is asked for again.
-    pub fn looked(&mut self, look_ups: Vec<LookUp>) {
+    /// What came of looking into the log for the request at the front. It is asked for again; false when something has
+    /// spoken against a log while it was looked into, so that another look may tell more.
+    pub fn looked(&mut self, look_ups: Vec<LookUp>) -> bool {
         self.found = look_ups.into_iter().flat_map(LookUp::into_found).collect();
+        self.found.iter().all(|found| self.stands(found))
     }
 
     /// Whether the log may be looked into: what is asked for there is answered only to those whom the broker serves, and

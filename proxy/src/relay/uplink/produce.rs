@@ -22,6 +22,10 @@ const HOLD_PATIENCE: Duration = Duration::from_secs(30);
 /// What of a request that is not held is taken in without a pause: some thousand partitions, if they are tiny.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
 
+/// How often a log is looked into for one request. What speaks against it meanwhile is mostly that somebody is told the
+/// id of a topic that was known by its name.
+const LOOKS_MAX: u32 = 3;
+
 /// The front of a frame in which its header must end: a client id and tags are far shorter in any honest one.
 const HEADER_BYTES_MAX: usize = 4 * 1024;
 
@@ -123,10 +127,12 @@ impl<'a> Uplink<'a> {
     pub(super) async fn admit(&mut self, count: usize) -> Step {
         self.frame = None;
         let mut admission = self.decide(count, false, self.link.may_send_own());
-        if let Admission::Look(look_ups) = admission {
+        for looks_left in (0..LOOKS_MAX).rev() {
+            let Admission::Look(look_ups) = admission else { break };
             let looked = self.look_into(look_ups).await?;
-            self.link.session().looked(looked);
-            admission = self.decide(count, false, false);
+            let stands = self.link.session().looked(looked);
+            let may_look = looks_left > 0 && !stands && self.link.may_send_own();
+            admission = self.decide(count, false, may_look);
         }
         if matches!(admission, Admission::Hold) {
             // What stands before it must be on its way, or it would wait for itself.

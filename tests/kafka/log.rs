@@ -13,7 +13,9 @@ use seqgate_protocol::sequencing::{ProducerEpoch, ProducerId, Sequence, TopicId,
 use seqgate_protocol::wire::batch::BatchView;
 use seqgate_protocol::wire::head::ApiKey;
 use seqgate_protocol::wire::learn::{Fact, Learner};
-use seqgate_protocol::wire::log::{FetchOutcome, FetchReader, ListedOffset, fetch, list_offset, listed_offset};
+use seqgate_protocol::wire::log::{
+    FetchOutcome, FetchReader, FetchVersion, ListedOffset, fetch, list_offset, listed_offset,
+};
 use seqgate_protocol::wire::produce::ProduceResponse;
 
 use crate::support::jvm::Version;
@@ -25,6 +27,7 @@ const PRODUCE: i16 = 9;
 const METADATA: i16 = 12;
 
 const CORRELATION_ID: i32 = 9;
+const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
 const PRODUCER: ProducerId = ProducerId::new(7);
 
 /// How many records each batch has.
@@ -150,8 +153,25 @@ impl Log {
     }
 
     fn fetch(&mut self, topic: TopicRef<'_>, offset: i64, bytes_max: i32) -> (Vec<Known>, FetchOutcome) {
-        let answer = self.ask(&fetch(CORRELATION_ID, topic, 0, offset, bytes_max));
-        let mut reader = FetchReader::new(CORRELATION_ID, topic.into(), 0);
+        let oldest = self.fetch_in(FetchVersion::of(topic), topic, offset, bytes_max);
+        if matches!(topic, TopicRef::Id(_)) {
+            return oldest;
+        }
+        let newer = self.fetch_in(FetchVersion::Zstd, topic, offset, bytes_max);
+        // What the oldest version cannot show is refused.
+        assert!(oldest == newer || oldest.1.error == UNSUPPORTED_COMPRESSION_TYPE, "{oldest:?} {newer:?}");
+        newer
+    }
+
+    fn fetch_in(
+        &mut self,
+        version: FetchVersion,
+        topic: TopicRef<'_>,
+        offset: i64,
+        bytes_max: i32,
+    ) -> (Vec<Known>, FetchOutcome) {
+        let answer = self.ask(&fetch(version, CORRELATION_ID, topic, 0, offset, bytes_max));
+        let mut reader = FetchReader::new(version, CORRELATION_ID, topic.into(), 0);
         let mut batches = Vec::new();
         for piece in answer.chunks(7) {
             reader.feed(piece, &mut |batch: BatchView<'_>| {

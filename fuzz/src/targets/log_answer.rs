@@ -7,7 +7,7 @@ use kafka_protocol::protocol::buf::ByteBuf;
 use seqgate_protocol::sequencing::{TopicId, TopicRef};
 use seqgate_protocol::wire::batch::{BATCH_HEADER_BYTES, BatchView};
 use seqgate_protocol::wire::log::{
-    FetchOutcome, FetchReader, LIST_OFFSETS_VERSION, ListedOffset, fetch_version, listed_offset,
+    FetchOutcome, FetchReader, FetchVersion, LIST_OFFSETS_VERSION, ListedOffset, listed_offset,
 };
 
 use super::Bytes;
@@ -90,7 +90,7 @@ fn check_fetched(topic: TopicRef<'_>, frame: &[u8], steps: [usize; 2]) {
 
 /// What the reader makes of an answer that comes so many bytes at a time.
 fn fetched(topic: TopicRef<'_>, frame: &[u8], steps: [usize; 2]) -> (Batches, FetchOutcome) {
-    let mut reader = FetchReader::new(CORRELATION_ID, topic.into(), PARTITION);
+    let mut reader = FetchReader::new(version_of(topic), CORRELATION_ID, topic.into(), PARTITION);
     let (mut rest, mut steps, mut batches) = (frame, steps.into_iter().cycle(), Batches::new());
     while !rest.is_empty() {
         let (piece, behind) = rest.split_at(steps.next().unwrap_or(1).min(rest.len()));
@@ -207,7 +207,7 @@ fn expect(holds: bool) -> Result<(), Stop> {
 
 /// What an independent decoder reads in an answer, if it takes all of it.
 fn their_fetched(topic: TopicRef<'_>, mut bytes: impl ByteBuf) -> Result<(i32, FetchResponse), ()> {
-    let version = fetch_version(topic);
+    let version = version_of(topic).number();
     let header = ResponseHeader::decode(&mut bytes, i16::from(version >= 12)).map_err(drop)?;
     let response = FetchResponse::decode(&mut bytes, version).map_err(drop)?;
     if bytes.has_remaining() { Err(()) } else { Ok((header.correlation_id, response)) }
@@ -346,4 +346,12 @@ fn made_records(input: &mut Bytes<'_>) -> Option<Vec<u8>> {
     }
     bytes.truncate(bytes.len() - usize::from(input.u8().saturating_sub(0x7f)).min(bytes.len()));
     Some(bytes)
+}
+
+/// By name in the version with the more to it.
+const fn version_of(topic: TopicRef<'_>) -> FetchVersion {
+    match topic {
+        TopicRef::Name(_) => FetchVersion::Zstd,
+        TopicRef::Id(_) => FetchVersion::ById,
+    }
 }

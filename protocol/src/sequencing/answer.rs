@@ -21,6 +21,8 @@ impl ErrorCode {
     pub const TOPIC_AUTHORIZATION_FAILED: Self = Self(29);
     /// The producer is not known (brokers before 2.5).
     pub const UNKNOWN_PRODUCER_ID: Self = Self(59);
+    /// The log has batches that are compressed in a way which the version asked in does not know.
+    pub const UNSUPPORTED_COMPRESSION_TYPE: Self = Self(76);
     /// The topic id is not known to this broker.
     pub const UNKNOWN_TOPIC_ID: Self = Self(100);
 

@@ -10,7 +10,7 @@ use crate::sequencing::{
 use crate::wire::batch::BatchView;
 use crate::wire::head::ApiKey;
 use crate::wire::learn::Learner;
-use crate::wire::log::{self, FetchReader};
+use crate::wire::log::{self, FetchReader, FetchVersion};
 use crate::wire::produce::OwnedTopic;
 
 /// Bytes of the log that one look reads at most: at 100 MB/s of produce traffic to one partition, the last sixth of a
@@ -174,6 +174,8 @@ pub struct LookUp {
     next: Option<i64>,
     step: Step,
     stage: Stage,
+    /// In which the log is asked for: the oldest at first, for what the broker understands is not known.
+    version: FetchVersion,
     correlation_id: i32,
     bytes_left: u64,
     requests_left: u32,
@@ -210,8 +212,10 @@ impl LookUp {
             return None;
         };
         self.requests_left = left;
-        self.stage = Stage::Log(Box::new(FetchReader::new(self.correlation_id, self.topic.clone(), self.partition)));
-        Some(log::fetch(self.correlation_id, self.topic.as_ref(), self.partition, next, FETCH_BYTES))
+        let Self { version, correlation_id, partition, .. } = *self;
+        let reader = FetchReader::new(version, correlation_id, self.topic.clone(), partition);
+        self.stage = Stage::Log(Box::new(reader));
+        Some(log::fetch(version, correlation_id, self.topic.as_ref(), partition, next, FETCH_BYTES))
     }
 
     fn ask_for_offset(&mut self, timestamp: i64) -> Option<Vec<u8>> {
@@ -350,6 +354,10 @@ impl LookUp {
             self.step = if self.name.is_some() { Step::Metadata } else { Step::Name };
             return;
         }
+        if ErrorCode(read.error) == ErrorCode::UNSUPPORTED_COMPRESSION_TYPE && self.version == FetchVersion::Oldest {
+            self.version = FetchVersion::Zstd;
+            return;
+        }
         if read.error != 0 {
             self.outcome = Some(outcome_of(read.error));
             return;
@@ -416,6 +424,7 @@ impl<L: Ledger> Session<L> {
             next,
             step: if is_nameless && next.is_none() { Step::Name } else { Step::Log },
             stage: Stage::Between,
+            version: FetchVersion::of(topic),
             correlation_id: 0,
             bytes_left: LOOK_BACK_BYTES,
             requests_left: REQUESTS_MAX,

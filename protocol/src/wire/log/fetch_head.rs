@@ -1,5 +1,6 @@
 //! What a Fetch answer says ahead of the records (`FetchResponse.json`).
 
+use super::FetchVersion;
 use crate::sequencing::{TopicId, TopicRef};
 use crate::wire::cursor::{Cursor, Encoding, ParseError};
 
@@ -52,14 +53,20 @@ impl From<ParseError> for HeadProblem {
 }
 
 impl<'a> FetchHead<'a> {
-    /// Reads the beginning of an answer to what [`fetch`](super::fetch()) asked for in this encoding.
-    pub(super) fn parse(beginning: &'a [u8], encoding: Encoding) -> Result<Self, HeadProblem> {
+    /// Reads the beginning of an answer to what [`fetch`](super::fetch()) asked for in this version.
+    pub(super) fn parse(beginning: &'a [u8], version: FetchVersion) -> Result<Self, HeadProblem> {
+        let encoding = version.encoding();
         let mut cursor = Cursor::beginning(beginning, encoding);
         let correlation_id = cursor.i32()?;
         cursor.skip_tags()?;
         let _throttle_time_ms = cursor.i32()?;
-        let error = cursor.i16()?;
-        let _session_id = cursor.i32()?;
+        let error = if version.has_sessions() {
+            let error = cursor.i16()?;
+            let _session_id = cursor.i32()?;
+            error
+        } else {
+            0
+        };
         let partition = match cursor.array_len(0)? {
             0 => None,
             1 => Some(PartitionHead::read(&mut cursor, encoding)?),

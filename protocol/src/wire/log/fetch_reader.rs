@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::FetchVersion;
 use super::fetch_head::{FetchHead, HeadProblem, PartitionHead};
 use crate::wire::batch::{BATCH_HEADER_BYTES, BatchProblem, BatchView, LENGTH_OVERHEAD};
 use crate::wire::cursor::{Cursor, Encoding, ParseError};
@@ -16,6 +17,7 @@ const HEAD_BYTES_MAX: usize = 1024;
 /// Of its records it looks at the batches' headers only: what they hold is stepped over.
 #[derive(Clone, Debug)]
 pub struct FetchReader {
+    version: FetchVersion,
     correlation_id: i32,
     topic: OwnedTopic,
     partition: i32,
@@ -103,8 +105,9 @@ impl From<ParseError> for Malformed {
 impl FetchReader {
     /// Starts at the first byte behind an answer's length; the arguments are those of the request.
     #[must_use]
-    pub const fn new(correlation_id: i32, topic: OwnedTopic, partition: i32) -> Self {
+    pub const fn new(version: FetchVersion, correlation_id: i32, topic: OwnedTopic, partition: i32) -> Self {
         Self {
+            version,
             correlation_id,
             topic,
             partition,
@@ -218,7 +221,7 @@ impl FetchReader {
     }
 
     fn head(&mut self) -> Result<(), Malformed> {
-        let head = match FetchHead::parse(&self.held, self.encoding()) {
+        let head = match FetchHead::parse(&self.held, self.version) {
             Ok(head) => head,
             Err(HeadProblem::Needs(needed)) if needed <= HEAD_BYTES_MAX => {
                 self.needed = needed;
@@ -342,10 +345,7 @@ impl FetchReader {
     }
 
     const fn encoding(&self) -> Encoding {
-        match self.topic {
-            OwnedTopic::Name(_) => Encoding::Classic,
-            OwnedTopic::Id(_) => Encoding::Flexible,
-        }
+        self.version.encoding()
     }
 }
 

@@ -9,7 +9,7 @@ mod fetch_reader;
 mod list_offset;
 mod metadata;
 
-pub use fetch::{fetch, fetch_version};
+pub use fetch::{FetchVersion, fetch};
 pub use fetch_reader::{FetchOutcome, FetchReader};
 pub use list_offset::{
     HIGH_WATERMARK, LIST_OFFSETS_VERSION, ListOffsetError, ListedOffset, list_offset, listed_offset,

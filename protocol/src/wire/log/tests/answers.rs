@@ -31,6 +31,21 @@ fn whole_batches_are_handed_out() {
     }
 }
 
+/// The oldest version has neither sessions nor an error of the whole answer.
+#[test]
+fn the_oldest_version_is_read_as_well() {
+    let response = answered(NAMED, Some([batch(10, 0, 0), batch(11, 4, 200)].concat()));
+    let mut bytes = BytesMut::new();
+    ResponseHeader::default().with_correlation_id(CORRELATION_ID).encode(&mut bytes, 0).unwrap();
+    response.encode(&mut bytes, FetchVersion::Oldest.number()).unwrap();
+    for piece in [1, 7, bytes.len()] {
+        let mut reader = FetchReader::new(FetchVersion::Oldest, CORRELATION_ID, NAMED.into(), PARTITION);
+        let mut batches = Vec::new();
+        bytes.chunks(piece).for_each(|piece| reader.feed(piece, &mut |batch| batches.push(batch.base_offset())));
+        assert_eq!((batches, reader.outcome()), (vec![10, 11], outcome(2, Some(16))));
+    }
+}
+
 #[test]
 fn an_answer_may_have_no_records() {
     for topic in [NAMED, BY_ID] {

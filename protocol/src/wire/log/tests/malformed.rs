@@ -139,7 +139,7 @@ fn a_head_that_is_too_large_is_not_gathered() {
     assert!(!read(NAMED, [&aborted(59)[..]]).1.failed);
     check(NAMED, &aborted(61), &[]);
     // However large it says that it is, no more is waited for than that.
-    let mut reader = FetchReader::new(CORRELATION_ID, NAMED.into(), PARTITION);
+    let mut reader = FetchReader::new(version_of(NAMED), CORRELATION_ID, NAMED.into(), PARTITION);
     let mut endless = aborted(0);
     let count_at = endless.len() - 8;
     endless[count_at..count_at + 4].copy_from_slice(&i32::MAX.to_be_bytes());

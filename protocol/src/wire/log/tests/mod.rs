@@ -74,10 +74,18 @@ fn adorned(topic: TopicRef<'_>, records: Option<Vec<u8>>) -> FetchResponse {
     response
 }
 
+/// The version that most tests ask in.
+fn version_of(topic: TopicRef<'_>) -> FetchVersion {
+    match topic {
+        TopicRef::Name(_) => FetchVersion::Zstd,
+        TopicRef::Id(_) => FetchVersion::ById,
+    }
+}
+
 /// What a broker sends behind the length.
 fn encode(topic: TopicRef<'_>, response: &FetchResponse) -> Vec<u8> {
     let mut bytes = BytesMut::new();
-    let version = fetch_version(topic);
+    let version = version_of(topic).number();
     ResponseHeader::default().with_correlation_id(CORRELATION_ID).encode(&mut bytes, i16::from(version >= 12)).unwrap();
     response.encode(&mut bytes, version).unwrap();
     bytes.to_vec()
@@ -85,7 +93,7 @@ fn encode(topic: TopicRef<'_>, response: &FetchResponse) -> Vec<u8> {
 
 /// Where the batches begin that are handed out of an answer that comes in `pieces`, and what it came to.
 fn read<'a>(topic: TopicRef<'_>, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<i64>, FetchOutcome) {
-    let mut reader = FetchReader::new(CORRELATION_ID, topic.into(), PARTITION);
+    let mut reader = FetchReader::new(version_of(topic), CORRELATION_ID, topic.into(), PARTITION);
     let mut batches = Vec::new();
     for piece in pieces {
         reader.feed(piece, &mut |batch: BatchView<'_>| batches.push(batch.base_offset()));

@@ -51,8 +51,13 @@ fn check_list_offset(name: &str, partition: i32, timestamp_ms: i64) {
 
 /// Likewise, of the request for a piece of the log.
 fn check_fetch(topic: TopicRef<'_>, partition: i32, offset: i64, bytes_max: i32) {
-    let version = fetch_version(topic);
-    let frame = fetch(CORRELATION_ID, topic, partition, offset, bytes_max);
+    check_fetch_in(version_of(topic), topic, partition, offset, bytes_max);
+    check_fetch_in(FetchVersion::of(topic), topic, partition, offset, bytes_max);
+}
+
+fn check_fetch_in(asked_in: FetchVersion, topic: TopicRef<'_>, partition: i32, offset: i64, bytes_max: i32) {
+    let version = asked_in.number();
+    let frame = fetch(asked_in, CORRELATION_ID, topic, partition, offset, bytes_max);
     let (head, request) = decode::<FetchRequest>(&frame, if version >= 12 { 2 } else { 1 }, version);
     assert_eq!(head, header(ApiKey::FETCH, version));
     let partition = FetchPartition::default()
@@ -87,11 +92,19 @@ fn list_offset_v2_golden() {
 }
 
 #[test]
+fn fetch_v5_golden() {
+    let golden = "0000004a 0001 0005 0000004d 0007 73657167617465 \
+        ffffffff 00000000 00000000 00001000 00 \
+        00000001 0006 6f7264657273 00000001 00000003 0000000000000037 ffffffffffffffff 00001000";
+    assert_eq!(fetch(FetchVersion::Oldest, CORRELATION_ID, NAMED, PARTITION, 55, 4096), hex(golden));
+}
+
+#[test]
 fn fetch_v10_golden() {
     let golden = "0000005a 0001 000a 0000004d 0007 73657167617465 \
         ffffffff 00000000 00000000 00001000 00 00000000 ffffffff \
         00000001 0006 6f7264657273 00000001 00000003 ffffffff 0000000000000037 ffffffffffffffff 00001000 00000000";
-    assert_eq!(fetch(CORRELATION_ID, NAMED, PARTITION, 55, 4096), hex(golden));
+    assert_eq!(fetch(FetchVersion::Zstd, CORRELATION_ID, NAMED, PARTITION, 55, 4096), hex(golden));
     check_fetch(NAMED, PARTITION, 55, 4096);
 }
 
@@ -101,7 +114,7 @@ fn fetch_v13_golden() {
         ffffffff 00000000 00000000 00001000 00 00000000 ffffffff \
         02 09090909090909090909090909090909 \
         02 00000003 ffffffff 0000000000000037 ffffffff ffffffffffffffff 00001000 00 00 01 01 00";
-    assert_eq!(fetch(CORRELATION_ID, BY_ID, PARTITION, 55, 4096), hex(golden));
+    assert_eq!(fetch(FetchVersion::ById, CORRELATION_ID, BY_ID, PARTITION, 55, 4096), hex(golden));
     check_fetch(BY_ID, PARTITION, 55, 4096);
 }
 

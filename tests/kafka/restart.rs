@@ -23,7 +23,7 @@ pub(crate) fn r1(
 ) -> Vec<(Family, Outcome)> {
     let mut crowd = losing::begin(rig, families, topic);
     for _ in 0..rounds {
-        losing::round(rig, &mut crowd, side, |rig, _| rig.restart_losing_answers());
+        losing::round(rig, &mut crowd, side, |rig, crowd| rig.restart_losing_answers(crowd));
     }
     losing::end(rig, crowd)
 }

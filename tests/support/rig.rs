@@ -204,7 +204,10 @@ impl Rig<'_> {
     }
 
     /// Restarts the broker in good order while every connection is refused, and loses all answers that are held.
-    pub fn restart_losing_answers(&mut self) {
+    ///
+    /// Clients are let in when it leads where the crowd produces: no batch that comes again is refused because it does not
+    /// yet, and overtaken by the next.
+    pub fn restart_losing_answers(&mut self, crowd: &Crowd) {
         self.stage.front.refuse();
         self.stage.broker.stop_clean();
         self.stage.front.cut_all(Ending::Reset);
@@ -212,6 +215,9 @@ impl Rig<'_> {
             back.cut_all(Ending::Reset);
         }
         self.stage.broker.start_again();
+        for producer in &crowd.0 {
+            self.wait_led(producer.topic(), 0);
+        }
         self.resume();
     }
 

@@ -48,7 +48,7 @@ fn restart_with_answers_lost_on(version: Version, families: &[Family]) {
     let mut stage = Stage::shared(parts);
     restart::assert_doubles_direct(&mut stage, families, "unseen-r1-direct");
     let mut rig = stage.through_seqgate(&[]);
-    assert_kept(&mut rig, families, "unseen-r1", Side::Back, |rig, _| rig.restart_losing_answers());
+    assert_kept(&mut rig, families, "unseen-r1", Side::Back, |rig, crowd| rig.restart_losing_answers(crowd));
     rig.stop_seqgate(&WARNINGS_OF_RESTARTS);
 }
 
@@ -82,12 +82,12 @@ fn restart_with_answers_seen_by_a_seqgate_that_is_killed() {
     let mut stage = Stage::shared(parts);
     restart::assert_doubles_direct(&mut stage, &families, "unseen-killed-direct");
     let mut rig = stage.through_seqgate(&[]);
-    assert_kept(&mut rig, &families, "unseen-killed", Side::Front, |rig, _| {
+    assert_kept(&mut rig, &families, "unseen-killed", Side::Front, |rig, crowd| {
         rig.stage.front.refuse();
         let mut seqgate = rig.another_seqgate();
         rig.change_seqgate(&mut seqgate);
         seqgate.process().kill();
-        rig.restart_losing_answers();
+        rig.restart_losing_answers(crowd);
         assert_quiet(&seqgate);
     });
     rig.stop_seqgate(&WARNINGS_OF_RESTARTS);
@@ -101,10 +101,10 @@ fn restart_between_two_seqgates(side: Side, topic: &str) {
     restart::assert_doubles_direct(&mut stage, &families, &format!("{topic}-direct"));
     let mut rig = stage.through_seqgate(&[]);
     let mut other = rig.another_seqgate();
-    assert_kept(&mut rig, &families, topic, side, |rig, _| {
+    assert_kept(&mut rig, &families, topic, side, |rig, crowd| {
         rig.stage.front.refuse();
         rig.change_seqgate(&mut other);
-        rig.restart_losing_answers();
+        rig.restart_losing_answers(crowd);
     });
     rig.stop_seqgate(&WARNINGS_OF_RESTARTS);
     other.stop();

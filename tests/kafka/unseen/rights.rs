@@ -42,7 +42,7 @@ fn who_may_not_read_is_served_as_without_seqgate() {
     // It is the right to read that makes the difference.
     allow(&mut stage, "READ");
     let mut rig = stage.through_seqgate(&[]);
-    assert_kept(&mut rig, &families, "rights-read", Side::Back, |rig, _| rig.restart_losing_answers());
+    assert_kept(&mut rig, &families, "rights-read", Side::Back, |rig, crowd| rig.restart_losing_answers(crowd));
     assert!(errors_of_fetches(&rig).contains(&0));
     rig.stop_seqgate(&WARNINGS_OF_RESTARTS);
 }

@@ -10,6 +10,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::task::yield_now;
 
 use super::budget::{Budget, Purpose};
 use super::spares::BLOCK_BYTES;
@@ -21,6 +22,9 @@ const READ_BYTES_MIN: usize = 8 * 1024;
 /// Room at the end below which it is not worth a read.
 const ROOM_BYTES_MIN: usize = 4 * 1024;
 
+/// Bytes of one connection after which others have their turn: its budget alone (tokio's coop) lasts for many MiB.
+const AT_ONCE_BYTES_MAX: usize = 1 << 20;
+
 /// Reads into memory that is accounted for.
 #[derive(Debug)]
 pub(super) struct Buffer {
@@ -31,6 +35,8 @@ pub(super) struct Buffer {
     /// What the budget has been asked for.
     taken: usize,
     purpose: Purpose,
+    /// Bytes read without a pause: each read found more than it had room for.
+    at_once: usize,
     runtime: Arc<Runtime>,
 }
 
@@ -45,7 +51,7 @@ pub(super) enum Read {
 
 impl Buffer {
     pub(super) fn new(runtime: Arc<Runtime>, purpose: Purpose) -> Self {
-        Self { bytes: BytesMut::new(), ready: 0, taken: 0, purpose, runtime }
+        Self { bytes: BytesMut::new(), ready: 0, taken: 0, purpose, at_once: 0, runtime }
     }
 
     /// What is behind the bytes that may be written.
@@ -96,6 +102,10 @@ impl Buffer {
 
     /// Reads more, to hold `wanted` bytes in the end; memory for it is waited for. Cancel safe.
     pub(super) async fn fill(&mut self, from: &mut OwnedReadHalf, wanted: usize) -> io::Result<Read> {
+        if self.at_once >= AT_ONCE_BYTES_MAX {
+            self.at_once = 0;
+            yield_now().await;
+        }
         loop {
             if self.bytes.is_empty() {
                 // No memory while there is nothing to read.
@@ -113,7 +123,11 @@ impl Buffer {
             });
             match read.await {
                 Some(Ok(0)) => return Ok(Read::End),
-                Some(Ok(_)) => return Ok(Read::Some),
+                Some(Ok(count)) => {
+                    let is_full = self.bytes.len() == self.bytes.capacity();
+                    self.at_once = if is_full { self.at_once + count } else { 0 };
+                    return Ok(Read::Some);
+                }
                 Some(Err(error)) => return Err(error),
                 None => {}
             }
@@ -181,5 +195,64 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         self.shrink();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::{Config, HostPort};
+
+    /// A runtime with so little memory left that every read is of `READ_BYTES_MIN`.
+    fn short_of_memory() -> Arc<Runtime> {
+        let config = Config::pipe(HostPort::new("127.0.0.1", 0), HostPort::new("127.0.0.1", 1));
+        let (runtime, _queue) = Runtime::new(config, Vec::new());
+        let budget = &runtime.shared.budget;
+        budget.add(budget.left(Purpose::Answer));
+        Arc::new(runtime)
+    }
+
+    async fn pair() -> (OwnedReadHalf, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (one, other) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        (one.unwrap().into_split().0, other.unwrap().0)
+    }
+
+    /// Has a whole read come in.
+    async fn send(from: &mut OwnedReadHalf, to: &mut TcpStream) {
+        to.write_all(&[7; READ_BYTES_MIN]).await.unwrap();
+        while from.peek(&mut [0; READ_BYTES_MIN]).await.unwrap() < READ_BYTES_MIN {
+            yield_now().await;
+        }
+    }
+
+    /// Whether others have their turn before it is done.
+    async fn pauses_before(read: impl Future<Output = io::Result<Read>>) -> bool {
+        let mut read = pin!(read);
+        let is_done = poll_fn(|context| Poll::Ready(read.as_mut().poll(context).is_ready())).await;
+        if !is_done {
+            read.await.unwrap();
+        }
+        !is_done
+    }
+
+    #[tokio::test]
+    async fn who_finds_more_than_is_read_at_once_leaves_others_their_turn() {
+        let (mut from, mut to) = pair().await;
+        let mut buffer = Buffer::new(short_of_memory(), Purpose::Answer);
+        let mut pauses = Vec::new();
+        for number in 0..3 * AT_ONCE_BYTES_MAX / READ_BYTES_MIN {
+            send(&mut from, &mut to).await;
+            // The task's budget is not what ends.
+            yield_now().await;
+            if pauses_before(buffer.fill(&mut from, 1)).await {
+                pauses.push(number * READ_BYTES_MIN);
+            }
+            buffer.discard(READ_BYTES_MIN);
+        }
+        assert_eq!(pauses, [AT_ONCE_BYTES_MAX, 2 * AT_ONCE_BYTES_MAX]);
     }
 }

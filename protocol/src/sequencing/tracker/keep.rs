@@ -273,11 +273,7 @@ impl Tracker {
     /// topic, starts from nothing under both, and nothing of it is proven until they are known to be one (T9).
     fn separate_twins(&mut self, partition: u32, producer: ProducerId) -> bool {
         let Partition { topic, index, .. } = self.partitions[partition];
-        let entry_in = |twin| self.find_partition(twin, index).and_then(|at| self.find_entry(at, producer));
-        let found = match self.topics.possible_twins(topic, STEPS_MAX) {
-            Twins::Among(twins) => Some(twins.filter_map(entry_in).collect::<Vec<_>>()),
-            Twins::TooMany => None,
-        };
+        let found = self.possible_twins(topic, index, producer);
         let has_twins = found.as_ref().is_none_or(|entries| !entries.is_empty());
         if has_twins {
             let may_grow = self.handed_may_grow();
@@ -287,5 +283,19 @@ impl Tracker {
             self.entries[at].note_twin();
         }
         has_twins
+    }
+
+    /// The producer's entries under the other form of what may be this topic; `None` if there is no time to tell.
+    fn possible_twins(&self, topic: u32, index: i32, producer: ProducerId) -> Option<Vec<u32>> {
+        let entry_in = |twin| self.find_partition(twin, index).and_then(|at| self.find_entry(at, producer));
+        match self.topics.possible_twins(topic, STEPS_MAX) {
+            Twins::Among(twins) => Some(twins.filter_map(entry_in).collect()),
+            Twins::TooMany => None,
+        }
+    }
+
+    /// Whether a new entry of the producer would have another one start from nothing (T9).
+    pub(super) fn may_have_twins(&self, topic: u32, index: i32, producer: ProducerId) -> bool {
+        self.possible_twins(topic, index, producer).is_none_or(|entries| !entries.is_empty())
     }
 }

@@ -76,6 +76,12 @@ impl Tracker {
         Some(at)
     }
 
+    /// Whether anything is kept of a producer on a partition.
+    #[must_use]
+    pub fn knows(&self, topic: TopicRef<'_>, partition: i32, producer: ProducerId) -> bool {
+        self.topics.find(topic).is_some_and(|topic| self.find_entry_of(topic, partition, producer).is_some())
+    }
+
     /// The offset from which on a batch must stand in the log, if it stands there: behind the newest acknowledged one
     /// of its producer and epoch, which a leader has appended before.
     #[must_use]
@@ -140,6 +146,8 @@ impl Tracker {
         let at = match self.find_entry_of(topic, partition, id.producer_id) {
             Some(at) => at,
             None if self.is_full() || !self.share.is_roomy() => return None,
+            // It would prove nothing, and end what is proven under the topic's other form.
+            None if self.may_have_twins(topic, partition, id.producer_id) => return None,
             None => self.entry(topic, partition, id.producer_id, now)?.0,
         };
         let partition_at = self.entries[at].partition;

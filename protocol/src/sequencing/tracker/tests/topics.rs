@@ -47,6 +47,20 @@ fn a_name_that_is_learnt_later_keeps_the_proofs_of_its_id() {
 }
 
 #[test]
+fn batch_read_under_a_topics_other_form_ends_no_proof() {
+    let mut tracker = tracker();
+    acknowledge(&mut tracker, TopicRef::Id(A), &batch(7, 0, 0, 5), 100);
+    // Somebody else looks into the log of what may be the same topic.
+    acknowledge(&mut tracker, T, &batch(8, 0, 0, 5), 105);
+    let (id, fingerprint) = (batch(7, 0, 0, 5).id, batch(7, 0, 0, 5).fingerprint);
+    let shown = LogBatch { id, fingerprint, base_offset: 100, append_time: -1 };
+    let mut mark = tracker.mark_log(T, 0).expect("something is known of it");
+    tracker.take_in_log(T, 0, sender().broker, &mut mark, &shown, NOW);
+    assert_eq!(rule_at(&mut tracker, TopicRef::Id(A), &batch(7, 0, 0, 5)), Rule::D12);
+    assert_eq!(tracker.producers(), 2);
+}
+
+#[test]
 fn another_id_for_a_name_leaves_nothing_of_the_old_one() {
     let mut tracker = tracker();
     tracker.introduce(T, None, Some(A), NOW);

@@ -486,12 +486,13 @@ impl<L: Ledger> Session<L> {
         look.outcome = Some(LookUpOutcome::Found);
     }
 
-    /// Whether what was found is still true, as far as is known.
+    /// Whether what was found is still true, as far as is known, and can be told: that it was is to be noted (T27).
     pub(super) fn stands(&self, found: &Found) -> bool {
-        let id = found.proof.batch;
+        let (topic, partition, id) = (found.topic.as_ref(), found.partition, found.proof.batch);
         found.ledger == self.current
-            && self.ledgers[found.ledger].tracker(found.partition, |tracker| {
-                tracker.log_stands(found.topic.as_ref(), found.partition, &found.mark, id.producer_id, id.epoch)
+            && self.ledgers[found.ledger].tracker(partition, |tracker| {
+                tracker.log_stands(topic, partition, &found.mark, id.producer_id, id.epoch)
+                    && tracker.knows(topic, partition, id.producer_id)
             })
     }
 }

@@ -1,6 +1,7 @@
 //! A session against whole frames, where scenarios cannot reach.
 
 mod ledgers;
+mod look_up;
 mod memory;
 
 use std::cell::{Cell, RefCell};

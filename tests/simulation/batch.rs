@@ -65,7 +65,7 @@ impl Batch {
         out.extend([0; 4]);
         out.extend((i16::from(self.transactional) << 4).to_be_bytes());
         out.extend((count - 1).to_be_bytes());
-        out.extend([1000_i64.to_be_bytes(), 1000_i64.to_be_bytes(), self.producer_id.to_be_bytes()].concat());
+        out.extend([self.time_of(0), self.time_of(self.count() - 1), self.producer_id].map(i64::to_be_bytes).concat());
         out.extend(self.epoch.to_be_bytes());
         out.extend([self.base.to_be_bytes(), count.to_be_bytes()].concat());
         out.extend(payload);
@@ -74,7 +74,40 @@ impl Batch {
         out
     }
 
-    /// Reads what [`Self::bytes`] has written.
+    /// When its client has made this one of its records, in ms since 1970.
+    pub(crate) fn time_of(&self, place: i64) -> i64 {
+        1000 + self.records.get(place as usize).map_or(0, |record| i64::from(record & 0xffff))
+    }
+
+    /// The bytes of the batch as they stand in a log, where `keeping` may change them (`LogValidator`).
+    pub(crate) fn stored(&self, offset: i64, keeping: Keeping) -> Vec<u8> {
+        let mut out = self.bytes();
+        out[..8].copy_from_slice(&offset.to_be_bytes());
+        if keeping.packs {
+            out.extend(b"packed");
+            let length = (out.len() - LENGTH_OVERHEAD) as i32;
+            out[8..12].copy_from_slice(&length.to_be_bytes());
+            out[22] |= ZSTD;
+        }
+        if keeping.stamps {
+            out[35..43].copy_from_slice(&append_time(offset).to_be_bytes());
+            out[22] |= APPEND_TIME;
+        }
+        if keeping != Keeping::default() {
+            let checksum = checksum(&out[21..]) as u32;
+            out[17..21].copy_from_slice(&checksum.to_be_bytes());
+        }
+        out
+    }
+
+    /// Whether what stands in a log may be what was sent: what a topic has changed cannot be told from what was
+    /// something else before.
+    pub(crate) fn may_be_stored_as(&self, stored: &Self, keeping: Keeping) -> bool {
+        let (sent, there) = (self.bytes(), stored.bytes());
+        self.key() == stored.key() && (keeping.packs || sent == there || keeping.stamps && sent.len() == there.len())
+    }
+
+    /// Reads what [`Self::bytes`] has written, or [`Self::stored`].
     pub(crate) fn read(bytes: &[u8]) -> Self {
         let int = |at: usize| i32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
         let count = int(57) as usize;
@@ -90,7 +123,33 @@ impl Batch {
     }
 }
 
+/// What a topic does to the batches that it keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Keeping {
+    /// Puts the time of the append into them (`message.timestamp.type`).
+    pub(crate) stamps: bool,
+    /// Compresses them with a codec of its own (`compression.type`).
+    pub(crate) packs: bool,
+}
+
+/// When the batch at this offset was appended: later than anything was made.
+pub(crate) const fn append_time(offset: i64) -> i64 {
+    500_000 + offset
+}
+
+/// The end of a transaction as it stands in a log: a control batch of one record.
+pub(crate) fn marker(offset: i64, producer_id: i64, epoch: i16) -> Vec<u8> {
+    let batch = Batch { producer_id, epoch, base: -1, transactional: true, records: [0].into(), variant: 0 };
+    let mut out = batch.stored(offset, Keeping::default());
+    out[22] |= CONTROL;
+    out
+}
+
 const HEADER: usize = 61;
+const LENGTH_OVERHEAD: usize = 12;
+const ZSTD: u8 = 0x04;
+const APPEND_TIME: u8 = 0x08;
+const CONTROL: u8 = 0x20;
 
 fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(7, |sum, byte| mix(sum ^ u64::from(*byte)))

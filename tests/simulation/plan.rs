@@ -3,6 +3,7 @@
 use seqgate_protocol::sequencing::TrackerLimits;
 use seqgate_protocol::session::{Mixed, Mode, Policy};
 
+use crate::batch::Keeping;
 use crate::clients::Family;
 use crate::cluster::Make;
 use crate::proxy::IDLE_MS_MAX;
@@ -89,6 +90,10 @@ pub(crate) struct Setup {
     pub(crate) streams: usize,
     /// How many of a hundred answers tell the client to slow down.
     pub(crate) throttles: usize,
+    /// Whether the log may be looked into.
+    pub(crate) looks: bool,
+    /// How many answers are kept back at most.
+    pub(crate) back_max: usize,
 }
 
 /// A run.
@@ -137,6 +142,7 @@ impl Setup {
             partitions: 1 + random.below(3),
             lags: random.percent(50),
             old: random.percent(5),
+            keeping: Keeping::default(),
         };
         let proxies = if alone || random.percent(80) { 1 } else { 2 };
         let limits = TrackerLimits {
@@ -154,7 +160,9 @@ impl Setup {
         let clients = (0..1 + random.below(3)).map(|_| client(random)).collect();
         let streams = if random.percent(20) { 30 } else { 0 };
         let throttles = if random.percent(20) { 20 } else { 0 };
-        Self { make, proxies, limits, policy, clients, streams, throttles }
+        let looks = random.percent(60);
+        let back_max = *random.pick(&[1, 2, 100, 100]);
+        Self { make, proxies, limits, policy, clients, streams, throttles, looks, back_max }
     }
 }
 

@@ -116,6 +116,15 @@ impl<'a> Reader<'a> {
         (length >= 0).then(|| std::str::from_utf8(self.take(length as usize)).expect("text"))
     }
 
+    pub(crate) fn i8(&mut self) -> i8 {
+        self.take(1)[0].cast_signed()
+    }
+
+    /// How many elements follow, none for null.
+    pub(crate) fn nullable_count(&mut self) -> usize {
+        if self.1 { self.varint().saturating_sub(1) } else { self.i32().max(0) as usize }
+    }
+
     pub(crate) fn bytes(&mut self) -> &'a [u8] {
         let length = self.count();
         self.take(length)

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::primitive::{Reader, Writer};
+use crate::proxy::Asked;
 
 /// A topic as a request names it: up to Produce v12 by name, from v13 on by id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,6 +137,13 @@ impl Response {
         let endpoints = read_endpoints(input.tags());
         assert!(input.is_empty(), "bytes are left over in an answer");
         Self { correlation_id, said, throttle_ms, endpoints }
+    }
+}
+
+impl Response {
+    /// What is said of a batch.
+    pub(crate) fn said_of(&self, asked: &Asked) -> Option<&Said> {
+        self.said.iter().find(|said| asked.is_in(said))
     }
 }
 

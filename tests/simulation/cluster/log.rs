@@ -47,6 +47,8 @@ struct Producer {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     pub(crate) stored: Vec<Stored>,
+    /// What lies below it is not given out any more.
+    pub(crate) start: i64,
     pub(crate) end: i64,
     /// Everything below it is at all in-sync replicas.
     pub(crate) high_watermark: i64,

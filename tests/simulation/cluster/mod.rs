@@ -2,6 +2,7 @@
 
 mod log;
 mod produce;
+mod reads;
 #[cfg(test)]
 mod rules;
 mod transactions;
@@ -9,12 +10,13 @@ mod transactions;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Keeping};
 use crate::primitive::{Reader, Writer};
 use crate::random::Random;
 use crate::wire::{Said, TopicKey};
 pub(crate) use log::Log;
 pub(crate) use produce::{Handled, Waiting};
+pub(crate) use reads::{Manner, Read, Shown, What, read_shown};
 use transactions::Transactions;
 
 /// A topic's name, and what it stands for at the moment.
@@ -50,6 +52,8 @@ pub(crate) struct Make {
     pub(crate) lags: bool,
     /// As brokers before 2.5: an unknown producer must start at 0 (59).
     pub(crate) old: bool,
+    /// What its topics do to batches.
+    pub(crate) keeping: Keeping,
 }
 
 /// The cluster.
@@ -123,7 +127,9 @@ impl Cluster {
     /// Whether this batch, content and all, was ever committed where an answer says it is, on whatever topic had the
     /// name or the id since everything was lost so often.
     pub(crate) fn has_committed(&self, partition: usize, said: &Said, batch: &Batch, wipes: u32) -> bool {
-        let is_it = |it: &Batch| it.key() == batch.key() && it.records == batch.records;
+        let keeping = self.make.keeping;
+        let is_it =
+            |it: &Batch| it.key() == batch.key() && it.records == batch.records || batch.may_be_stored_as(it, keeping);
         self.ids.iter().any(|(topic, id, lost)| {
             *topic == partition / self.make.partitions
                 && *lost >= wipes

@@ -2,7 +2,7 @@
 
 use super::log::Appended;
 use super::{Cluster, Partition};
-use crate::batch::Batch;
+use crate::batch::{Batch, append_time};
 use crate::wire::{Request, Response, Said};
 
 /// What becomes of a request.
@@ -112,18 +112,23 @@ impl Cluster {
     }
 
     fn write(&mut self, at: usize, batch: &Batch, said: &mut Said) -> Option<()> {
+        let stamps = self.make.keeping.stamps;
         let Partition { log, .. } = &mut self.partitions[at];
-        said.log_start = 0;
+        said.log_start = log.start;
         match log.append(batch) {
             Appended::Refused(code) => {
                 said.error = code;
                 return None;
             }
-            Appended::New(offset) => said.base_offset = offset,
+            Appended::New(offset) => {
+                said.base_offset = offset;
+                said.append_time = if stamps { append_time(offset) } else { -1 };
+            }
             Appended::Duplicate(offset) => {
                 said.base_offset = offset;
                 // The original's largest timestamp, also where a topic keeps the producer's time.
-                said.append_time = 1000;
+                let made = batch.time_of(batch.count() - 1);
+                said.append_time = if stamps { append_time(offset) } else { made };
             }
         }
         if !self.make.lags {

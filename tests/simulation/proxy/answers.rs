@@ -7,7 +7,7 @@ use seqgate_protocol::wire::head::ApiKey;
 use seqgate_protocol::wire::learn::Learner;
 
 use super::{Api, Asked, Connection, Frame, Settle, Slot};
-use crate::wire::{Response, Said};
+use crate::wire::Response;
 use crate::world::World;
 
 impl World {
@@ -21,11 +21,14 @@ impl World {
         self.follow(at);
         match self.connections[at].slots.pop_front() {
             Some(Slot::Settle(settle)) => self.settle(at, *settle, frame),
+            Some(Slot::Own(own)) if own.correlation_id == frame.correlation_id => {
+                self.own_is_answered(at, *own, &frame);
+            }
             Some(Slot::Pass(api)) => {
                 self.learn(at, api, &frame.bytes);
                 self.give(at, frame);
             }
-            Some(Slot::Local(..)) | None => self.fail("an answer came that was not due".into()),
+            Some(Slot::Local(..) | Slot::Own(_)) | None => self.fail("an answer came that was not due".into()),
         }
         self.note_served(at);
         self.release(at);
@@ -53,17 +56,10 @@ impl World {
         }
     }
 
-    fn settle(&mut self, at: usize, settle: Settle, frame: Frame) {
+    fn settle(&mut self, at: usize, mut settle: Settle, frame: Frame) {
         let response = Response::read(settle.version, &frame.bytes);
-        let Settle { pending, asked, sent, .. } = &settle;
-        self.tell(|| told(at, asked, sent, &response));
-        for place in sent {
-            self.note_answered(at, settle.ledger, &asked[*place], &response);
-        }
-        debug_assert!(pending.is_some(), "there is a proxy");
-        let Settle { pending: Some(pending), asked, sent, request, correlation_id, version, .. } = settle else {
-            return;
-        };
+        self.tell(|| told(at, &settle.asked, &settle.sent, &response));
+        let Some(pending) = settle.pending.take() else { unreachable!("there is a proxy") };
         let session = self.connections[at].session.as_mut().expect("there is a proxy");
         let mut gaps = Vec::new();
         let settled = session.settle(pending, &frame.bytes, Millis(self.now_ms), &mut |event| {
@@ -71,16 +67,49 @@ impl World {
                 gaps.push((batch.producer_id.get(), partition, batch.range.first.get()));
             }
         });
-        self.judge_confirmed(at, &asked, &response, &gaps);
-        let is_whole = sent.len() == asked.len();
+        let open = match &settled {
+            Settled::Look(_, ups) => self.open_in(&settle, &response, ups),
+            Settled::Unchanged | Settled::Merged(_) | Settled::Reset => Vec::new(),
+        };
+        for place in settle.sent.iter().filter(|place| !open.contains(place)) {
+            self.note_answered(at, settle.ledger, &settle.asked[*place], &response);
+        }
+        self.judge_confirmed(at, &settle.asked, &response, &gaps);
         match settled {
-            Settled::Unchanged if is_whole => self.give(at, frame),
+            Settled::Look(unresolved, ups) => {
+                self.keep_back_unresolved(at, (*unresolved, ups), settle, (frame, response), open);
+            }
+            settled => self.give_settled(at, settled, settle, frame, &response, false),
+        }
+    }
+
+    /// The client gets an answer that the broker was asked for. `resolved`: after the log was looked into.
+    pub(super) fn give_settled(
+        &mut self,
+        at: usize,
+        settled: Settled,
+        settle: Settle,
+        frame: Frame,
+        response: &Response,
+        resolved: bool,
+    ) {
+        let is_whole = settle.is_whole();
+        let Settle { asked, sent, request, correlation_id, version, .. } = settle;
+        match settled {
+            Settled::Unchanged if is_whole && !resolved => self.give(at, frame),
+            Settled::Merged(bytes) if is_whole && resolved => {
+                if Response::read(version, &bytes) != *response {
+                    self.fail(format!("{response:?} was made {:?}", Response::read(version, &bytes)));
+                }
+                self.deliver(at, Frame { bytes, ..frame });
+            }
             Settled::Merged(bytes) if !is_whole => {
                 let merged = Response::read(version, &bytes);
-                self.judge_merged(&request, &sent, &response, &merged);
+                self.judge_merged(&request, &sent, response, &merged);
                 let kept = asked.iter().enumerate().filter(|(place, _)| !sent.contains(place));
-                kept.for_each(|(_, asked)| self.judge_leaving(at, asked));
-                self.give(at, Frame { bytes, ..frame });
+                kept.for_each(|(_, asked)| self.judge_leaving(at, asked, merged.said_of(asked)));
+                let frame = Frame { bytes, ..frame };
+                if resolved { self.deliver(at, frame) } else { self.give(at, frame) }
             }
             Settled::Reset if !is_whole => {
                 self.tally.resets += 1;
@@ -90,11 +119,10 @@ impl World {
         }
     }
 
-    fn note_answered(&mut self, at: usize, ledger: usize, asked: &Asked, response: &Response) {
-        let is_it = |said: &&Said| said.topic == asked.topic && said.partition == asked.index;
+    pub(super) fn note_answered(&mut self, at: usize, ledger: usize, asked: &Asked, response: &Response) {
         let Connection { proxy, ledger: present, .. } = self.connections[at];
         let (step, now_ms) = (self.step, self.now_ms);
-        let Some(said) = response.said.iter().find(is_it) else {
+        let Some(said) = response.said_of(asked) else {
             return self.proxies[proxy].witness(ledger).unanswered(asked, now_ms);
         };
         self.proxies[proxy].witness(ledger).answered(asked, said, step, now_ms);
@@ -104,8 +132,21 @@ impl World {
         }
     }
 
-    /// What the client gets at last.
+    /// What the client gets at last, in its turn.
     fn give(&mut self, at: usize, frame: Frame) {
+        if self.connections[at].back.is_empty() {
+            return self.deliver(at, frame);
+        }
+        if let Err(frame) = self.keep_back_frame(at, frame) {
+            self.deliver(at, frame);
+        }
+    }
+
+    /// What the client gets now.
+    pub(super) fn deliver(&mut self, at: usize, frame: Frame) {
+        if matches!(frame.api, Api::Own | Api::Log) {
+            self.fail("a client gets an answer to a request that is not its own".into());
+        }
         if self.connections[at].client_here {
             self.connections[at].to_client.push_back(frame);
         }
@@ -115,21 +156,28 @@ impl World {
     pub(crate) fn release(&mut self, at: usize) {
         while matches!(self.connections[at].slots.front(), Some(Slot::Local(..))) {
             let Some(Slot::Local(local, asked)) = self.connections[at].slots.pop_front() else { return };
-            if !self.connections[at].client_here {
-                continue;
-            }
-            let session = self.connections[at].session.as_ref().expect("there is a proxy");
-            if session.still_holds(&local, Millis(self.now_ms)) {
-                asked.iter().for_each(|asked| self.judge_leaving(at, asked));
-                self.give_local(at, &local);
+            if self.connections[at].back.is_empty() {
+                self.deliver_local(at, &local, &asked);
             } else {
-                self.tally.resets += 1;
-                self.client_goes(at, true);
+                self.keep_back_ours(at, local, asked);
             }
         }
     }
 
-    fn give_local(&mut self, at: usize, local: &Local) {
+    pub(super) fn deliver_local(&mut self, at: usize, local: &Local, asked: &[Asked]) {
+        if !self.connections[at].client_here {
+            return;
+        }
+        let session = self.connections[at].session.as_ref().expect("there is a proxy");
+        if session.still_holds(local, Millis(self.now_ms)) {
+            self.give_local(at, local, asked);
+        } else {
+            self.tally.resets += 1;
+            self.client_goes(at, true);
+        }
+    }
+
+    fn give_local(&mut self, at: usize, local: &Local, asked: &[Asked]) {
         let bytes = local.frame().to_vec();
         let correlation_id = i32::from_be_bytes(bytes[4..8].try_into().expect("four bytes"));
         let Some(request) = self.connections[at].awaits(correlation_id) else {
@@ -137,21 +185,22 @@ impl World {
         };
         let version = request.version;
         let response = Response::read(version, &bytes);
+        asked.iter().for_each(|asked| self.judge_leaving(at, asked, response.said_of(asked)));
         self.judge_local(at, &request, &response);
-        self.give(at, Frame { api: Api::Produce(version), correlation_id, bytes, silent: true });
+        self.deliver(at, Frame { api: Api::Produce(version), correlation_id, bytes, silent: true });
     }
 
     fn learn(&mut self, at: usize, api: Api, bytes: &[u8]) {
         let (key, version) = match api {
             Api::Metadata => (ApiKey::METADATA, 12),
             Api::InitProducerId => (ApiKey::INIT_PRODUCER_ID, 4),
-            Api::Produce(_) => return,
+            Api::Produce(_) | Api::Own | Api::Log => return,
         };
         let step = self.step;
         let connection = &mut self.connections[at];
         connection.is_told |= api == Api::Metadata;
         let proxy = &mut self.proxies[connection.proxy];
-        let present = proxy.present(connection.broker, self.now_ms);
+        let present = proxy.present(connection.broker, self.now_ms, false);
         let session = connection.session.as_mut().expect("there is a proxy");
         let mut learner = Learner::new(key, version).expect("it is learnt from");
         for piece in bytes[4..].chunks(11) {
@@ -171,8 +220,7 @@ impl World {
 fn told(at: usize, asked: &[Asked], sent: &[usize], response: &Response) -> String {
     let mut words = format!("c{at}<");
     for asked in sent.iter().map(|place| &asked[*place]) {
-        let is_it = |said: &&Said| said.topic == asked.topic && said.partition == asked.index;
-        words += &response.said.iter().find(is_it).map_or(" -".into(), |said| {
+        words += &response.said_of(asked).map_or(" -".into(), |said| {
             let code = if said.error == 0 { "ok".into() } else { said.error.to_string() };
             if said.base_offset >= 0 { format!(" {code}@{}", said.base_offset) } else { format!(" {code}") }
         });

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use seqgate_protocol::session::{Local, Pending, Session};
 
+use super::back::Back;
+use super::look::{Looks, Own};
 use super::witness::Asked;
 use crate::cluster::Waiting;
 use crate::memory::Handle;
@@ -15,6 +17,10 @@ pub(crate) enum Api {
     Produce(i16),
     Metadata,
     InitProducerId,
+    /// A request of the proxy's own, or an answer to one of which nothing is to be learnt.
+    Own,
+    /// What stands in a log.
+    Log,
 }
 
 /// A frame on its way.
@@ -37,6 +43,8 @@ pub(crate) enum Slot {
     Local(Box<Local>, Vec<Asked>),
     /// The broker's, to anything else.
     Pass(Api),
+    /// The broker's, to a request of our own.
+    Own(Box<Own>),
 }
 
 /// A produce request at the broker.
@@ -52,6 +60,15 @@ pub(crate) struct Settle {
     pub(crate) asked: Vec<Asked>,
     pub(crate) sent: Vec<usize>,
     pub(crate) request: Request,
+    /// Whether the log may be looked into for a 45.
+    pub(crate) may_look: bool,
+}
+
+impl Settle {
+    /// Whether nothing was left out of the request.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.sent.len() == self.asked.len()
+    }
 }
 
 /// The connection.
@@ -81,6 +98,8 @@ pub(crate) struct Connection {
     pub(crate) is_told: bool,
     /// A batch was refused on it.
     pub(crate) disturbed: bool,
+    pub(crate) looks: Looks,
+    pub(crate) back: Back,
 }
 
 impl Connection {
@@ -106,6 +125,8 @@ impl Connection {
             broker_here: true,
             is_told: false,
             disturbed: false,
+            looks: Looks::default(),
+            back: Back::default(),
         }
     }
 
@@ -115,8 +136,25 @@ impl Connection {
         self.awaited.iter().find(is_it).and_then(|(_, request)| request.clone())
     }
 
+    /// Whether requests go up to the broker still.
+    pub(crate) fn sends(&self) -> bool {
+        self.broker_here && (self.client_here || !self.from_client.is_empty())
+    }
+
+    /// Whether the proxy has something to take to the broker.
+    pub(crate) fn has_to_send(&self) -> bool {
+        let has_any = !self.from_client.is_empty() || self.looks.wish.is_some();
+        self.broker_here && self.looks.looking.is_none() && has_any
+    }
+
+    /// Whether the client may have left the proxy with something to find out.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.back.is_owed() || self.slots.iter().any(|slot| matches!(slot, Slot::Settle(_)))
+    }
+
     /// Nothing will ever happen on it.
     pub(crate) fn is_over(&self) -> bool {
-        !self.client_here && !self.broker_here && self.to_broker.is_empty() && self.waiting.is_none()
+        let is_left = !self.client_here && !self.broker_here && self.slots.is_empty();
+        is_left && self.to_broker.is_empty() && self.waiting.is_none()
     }
 }

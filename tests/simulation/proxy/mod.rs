@@ -1,7 +1,9 @@
 //! A proxy: seqgate's sessions and trackers, with queues where its relay has sockets.
 
 mod answers;
+mod back;
 mod connection;
+mod look;
 mod requests;
 mod witness;
 
@@ -105,14 +107,15 @@ impl Proxy {
         (broker, self.generations[broker])
     }
 
-    pub(crate) fn present(&self, broker: usize, now_ms: u64) -> Present {
+    /// `may_look`: requests of our own may go.
+    pub(crate) fn present(&self, broker: usize, now_ms: u64, may_look: bool) -> Present {
         Present {
             now: Millis(now_ms),
             broker: BrokerGeneration { broker: broker as u32, generation: self.generations[broker] },
             policy: self.policy,
             serves_without_sasl: self.serves_without_sasl,
             keep_bytes_max: usize::MAX,
-            may_look: false,
+            may_look,
         }
     }
 

@@ -6,7 +6,7 @@ use seqgate_protocol::session::{Admission, Mixed, Mode, Pending};
 use super::{Api, Asked, Frame, Settle, Slot};
 use crate::batch::{Batch, Key};
 use crate::random::Random;
-use crate::wire::Request;
+use crate::wire::{Request, Response};
 use crate::world::World;
 
 /// With fewer producers than this, some are forgotten.
@@ -25,6 +25,9 @@ pub(super) struct Reported {
 impl World {
     /// The next frame of a client is looked at.
     pub(crate) fn proxy_takes(&mut self, at: usize, random: &mut Random) {
+        if self.connections[at].looks.wish.is_some() {
+            return self.grant_wish(at);
+        }
         let Some(frame) = self.connections[at].from_client.front().cloned() else { return };
         let Api::Produce(version) = frame.api else {
             self.connections[at].from_client.pop_front();
@@ -44,9 +47,19 @@ impl World {
         if random.percent(self.setup.streams) && !self.connections[at].held {
             self.stream(at, frame, request, asked, random);
         } else {
-            self.admit(at, frame, request, asked);
+            let may_look = self.may_look(at) && !self.connections[at].held;
+            self.admit(at, frame, request, asked, may_look);
         }
         self.release(at);
+    }
+
+    /// The request at the front is decided on after the log was looked into for it.
+    pub(super) fn admit_looked(&mut self, at: usize) {
+        self.follow(at);
+        let Some(frame) = self.connections[at].from_client.front().cloned() else { return };
+        let request = Request::read(&frame.bytes);
+        let asked = self.asked(at, &request);
+        self.admit(at, frame, request, asked, false);
     }
 
     /// What the witness is told of each entry.
@@ -66,34 +79,38 @@ impl World {
                 broker,
                 opaque: twice,
                 is_suspect: false,
+                is_found: false,
             }
         };
         request.entries.iter().map(asked).collect()
     }
 
-    fn admit(&mut self, at: usize, frame: Frame, request: Request, mut asked: Vec<Asked>) {
+    fn admit(&mut self, at: usize, frame: Frame, request: Request, mut asked: Vec<Asked>, may_look: bool) {
         let connection = &mut self.connections[at];
-        let present = self.proxies[connection.proxy].present(connection.broker, self.now_ms);
+        let present = self.proxies[connection.proxy].present(connection.broker, self.now_ms, may_look);
         let held = std::mem::take(&mut connection.held);
         let session = connection.session.as_mut().expect("there is a proxy");
         let mut reported = Vec::new();
         let admission = session.admit(&frame.bytes, held, &present, &mut |event| report(&event, &mut reported));
-        if !matches!(admission, Admission::Hold) {
+        if !matches!(admission, Admission::Hold | Admission::Look(_)) {
             self.connections[at].from_client.pop_front();
         }
-        if !matches!(admission, Admission::Hold | Admission::Reset) {
+        if !matches!(admission, Admission::Hold | Admission::Reset | Admission::Look(_)) {
             self.judge_verdicts(at, &mut asked, &reported);
         }
         match admission {
             Admission::Forward(pending) => {
                 self.judge_forwarded(at, &request, &asked);
-                self.forward(at, frame, request, asked, pending);
+                self.forward(at, frame, request, (asked, may_look), pending);
             }
-            Admission::Strip { frame: left, pending } => self.strip(at, frame, left, request, asked, pending),
+            Admission::Strip { frame: left, pending } => {
+                self.strip(at, (frame, left), request, (asked, may_look), pending);
+            }
             Admission::Answer(local) => {
                 self.tally.answered += asked.len() as u64;
+                let response = Response::read(request.version, local.frame());
                 for asked in &asked {
-                    self.judge_answer(at, asked);
+                    self.judge_answer(at, asked, response.said_of(asked));
                 }
                 if self.policy(at).mode != Mode::Dedupe {
                     self.fail("a batch was answered in observe mode".into());
@@ -108,14 +125,23 @@ impl World {
                 self.tally.resets += 1;
                 self.client_goes(at, true);
             }
-            Admission::Unread | Admission::Stream(_) | Admission::Look(_) => {
+            Admission::Look(ups) if may_look => self.look_for_request(at, ups, &request, &asked),
+            Admission::Look(_) => self.fail("the log is looked into twice for one request".into()),
+            Admission::Unread | Admission::Stream(_) => {
                 self.fail(format!("a request went through unread: {request:?}"))
             }
         }
     }
 
     /// The whole request goes to the broker.
-    fn forward(&mut self, at: usize, frame: Frame, request: Request, asked: Vec<Asked>, pending: Option<Pending>) {
+    fn forward(
+        &mut self,
+        at: usize,
+        frame: Frame,
+        request: Request,
+        (asked, may_look): (Vec<Asked>, bool),
+        pending: Option<Pending>,
+    ) {
         for asked in &asked {
             self.note_forwarded(at, asked);
         }
@@ -126,13 +152,22 @@ impl World {
             let sent = (0..asked.len()).collect();
             let (version, correlation_id) = (request.version, request.correlation_id);
             let ledger = self.connections[at].ledger;
-            let settle = Settle { pending: Some(pending), correlation_id, version, ledger, asked, sent, request };
+            let may_look = may_look && self.policy(at).mode == Mode::Dedupe;
+            let settle =
+                Settle { pending: Some(pending), correlation_id, version, ledger, asked, sent, request, may_look };
             self.connections[at].slots.push_back(Slot::Settle(Box::new(settle)));
         }
         self.connections[at].to_broker.push_back(frame);
     }
 
-    fn strip(&mut self, at: usize, frame: Frame, left: Vec<u8>, request: Request, asked: Vec<Asked>, pending: Pending) {
+    fn strip(
+        &mut self,
+        at: usize,
+        (frame, left): (Frame, Vec<u8>),
+        request: Request,
+        (asked, may_look): (Vec<Asked>, bool),
+        pending: Pending,
+    ) {
         let policy = self.policy(at);
         let sent = self.left_in(&request, &left);
         if policy.mode != Mode::Dedupe || policy.mixed != Mixed::Strip || sent.is_empty() || sent.len() == asked.len() {
@@ -143,12 +178,13 @@ impl World {
                 self.note_forwarded(at, asked);
             } else {
                 self.tally.stripped += 1;
-                self.judge_answer(at, asked);
+                self.judge_answer(at, asked, None);
             }
         }
         let (version, correlation_id) = (request.version, request.correlation_id);
         let ledger = self.connections[at].ledger;
-        let settle = Settle { pending: Some(pending), correlation_id, version, ledger, asked, sent, request };
+        let may_look = may_look && policy.mode == Mode::Dedupe;
+        let settle = Settle { pending: Some(pending), correlation_id, version, ledger, asked, sent, request, may_look };
         self.connections[at].slots.push_back(Slot::Settle(Box::new(settle)));
         self.connections[at].to_broker.push_back(Frame { bytes: left, ..frame });
     }
@@ -170,7 +206,7 @@ impl World {
     fn stream(&mut self, at: usize, frame: Frame, request: Request, mut asked: Vec<Asked>, random: &mut Random) {
         let connection = &mut self.connections[at];
         connection.from_client.pop_front();
-        let present = self.proxies[connection.proxy].present(connection.broker, self.now_ms);
+        let present = self.proxies[connection.proxy].present(connection.broker, self.now_ms, false);
         let session = connection.session.as_mut().expect("there is a proxy");
         let mut reported = Vec::new();
         let mut sink = |event: Event<'_>| report(&event, &mut reported);
@@ -189,7 +225,7 @@ impl World {
         if goes_on {
             let pending = session.end_stream(streamed);
             self.judge_verdicts(at, &mut asked, &reported);
-            return self.forward(at, frame, request, asked, pending);
+            return self.forward(at, frame, request, (asked, false), pending);
         }
         session.cut_stream(streamed, &present);
         asked.iter().for_each(|asked| self.witness(at).cut_off(asked));
@@ -222,6 +258,8 @@ impl World {
             asked.is_suspect = reported.verdict == Verdict::Suspect && matches!(reported.rule, Rule::D5a | Rule::D18);
             // What there is no room for teaches nothing.
             asked.opaque |= reported.rule == Rule::T36;
+            asked.is_found = reported.rule == Rule::L1;
+            self.tally.found += u64::from(asked.is_found);
             if asked.batch.is_idempotent() && reported.key != Some(asked.batch.key()) {
                 self.fail(format!("{reported:?} was reported of {:?}", asked.batch));
             }

@@ -1,6 +1,6 @@
 //! Brokers take requests, one at a time per connection, and answer them.
 
-use crate::cluster::{Cluster, Handled};
+use crate::cluster::{Cluster, Handled, Manner, Read, What};
 use crate::primitive::framed;
 use crate::proxy::{Api, Frame};
 use crate::random::Random;
@@ -14,6 +14,8 @@ impl World {
         let Some(frame) = self.connections[at].to_broker.pop_front() else { return };
         let Frame { api, correlation_id, bytes, .. } = frame;
         match api {
+            Api::Own => self.broker_reads(at, &bytes, random),
+            Api::Log => unreachable!("that is an answer"),
             Api::Metadata => {
                 let bytes = framed(&self.cluster.metadata(correlation_id));
                 self.answer(at, Frame { api, correlation_id, bytes, silent: true });
@@ -44,6 +46,15 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Somebody looks into a log.
+    fn broker_reads(&mut self, at: usize, request: &[u8], _random: &mut Random) {
+        let read = Read::parse(request);
+        let manner = Manner { batches_max: 3, ..Manner::default() };
+        let bytes = self.cluster.read(self.connections[at].broker, &read, manner);
+        let api = if matches!(read.what, What::From(_)) { Api::Log } else { Api::Own };
+        self.answer(at, Frame { api, correlation_id: read.correlation_id, bytes, silent: true });
     }
 
     /// A broker answers a request whose batches all replicas have, or, now and then, one that has timed out.

@@ -53,7 +53,7 @@ impl World {
         (0..self.cluster.partitions.len()).for_each(|partition| self.cluster.replicate(partition));
         for at in self.live.clone() {
             self.step += 1;
-            while self.connections[at].broker_here && !self.connections[at].from_client.is_empty() {
+            while self.connections[at].has_to_send() {
                 // Of its own, so that a proxy takes nothing of what the others are drawn from.
                 self.proxy_takes(at, &mut Random::new(self.step));
                 if self.connections[at].held {

@@ -33,7 +33,20 @@ impl World {
         let client = connection.client;
         self.clients[client].lose(at);
         self.tell(|| format!("close c{at}"));
+        self.uplink_may_end(at);
         self.tidy(at);
+    }
+
+    /// A client that sends no more takes the uplink with it, with all that it looks up.
+    fn uplink_may_end(&mut self, at: usize) {
+        let connection = &mut self.connections[at];
+        if connection.sends() {
+            return;
+        }
+        (connection.looks.looking, connection.looks.wish) = (None, None);
+        if !connection.back.is_empty() {
+            self.go_on_with_back(at, Vec::new());
+        }
     }
 
     /// The broker's side ends. `executes`: what the broker has read already is executed all the same.
@@ -55,6 +68,12 @@ impl World {
             return;
         }
         self.tell(|| if by_broker { format!("lose c{at}") } else { format!("# c{at} ends") });
+        (self.connections[at].looks.looking, self.connections[at].looks.wish) = (None, None);
+        if by_broker && executes {
+            self.give_up_back(at);
+        } else {
+            self.drop_back(at);
+        }
         let connection = &mut self.connections[at];
         self.proxies[connection.proxy].disconnect(connection.broker, by_broker);
         let now_ms = self.now_ms;
@@ -79,8 +98,7 @@ impl World {
     /// A client that has gone and is owed nothing takes the broker's side with it.
     pub(crate) fn tidy(&mut self, at: usize) {
         let connection = &self.connections[at];
-        let is_owed =
-            if self.direct { false } else { connection.slots.iter().any(|slot| matches!(slot, Slot::Settle(_))) };
+        let is_owed = !self.direct && connection.is_owed();
         self.has_orphans |= is_owed && connection.broker_here && !connection.client_here;
         if connection.broker_here && !connection.client_here && connection.from_client.is_empty() && !is_owed {
             self.upstream_ends(at, true, false);

@@ -29,7 +29,7 @@ impl World {
     }
 
     /// The cluster has acknowledged this very batch there.
-    fn judge_truth(&mut self, at: usize, said: &Said, records: &[u8]) {
+    pub(super) fn judge_truth(&mut self, at: usize, said: &Said, records: &[u8]) {
         let batch = crate::batch::Batch::read(records);
         let number = self.number_of(&said.topic, said.partition);
         let born_in = self.clients[self.connections[at].client].born_in;

@@ -38,6 +38,13 @@ pub(crate) struct Tally {
     pub(crate) gaps: u64,
     /// Verdicts that were certain, and compared.
     pub(crate) judged: u64,
+    /// Looks into the log that were begun.
+    pub(crate) looks: u64,
+    /// Batches that were answered because they stand in the log.
+    pub(crate) found: u64,
+    /// Answers that were kept back, and batches in them that stand in the log.
+    pub(crate) kept_back: u64,
+    pub(crate) resolved: u64,
     pub(crate) steps: u64,
 }
 
@@ -54,6 +61,10 @@ impl Tally {
         self.resets += other.resets;
         self.gaps += other.gaps;
         self.judged += other.judged;
+        self.looks += other.looks;
+        self.found += other.found;
+        self.kept_back += other.kept_back;
+        self.resolved += other.resolved;
         self.steps += other.steps;
     }
 }
@@ -154,7 +165,7 @@ impl World {
         match act {
             Act::Send => self.send(random),
             Act::ProxyTakes => {
-                if let Some(at) = self.pick(random, |it| it.broker_here && !it.from_client.is_empty()) {
+                if let Some(at) = self.pick(random, Connection::has_to_send) {
                     self.proxy_takes(at, random);
                     self.tidy(at);
                 }
@@ -186,8 +197,8 @@ impl World {
     }
 
     fn only_forwards(&self) -> bool {
-        let Tally { answered, stripped, held, resets, .. } = self.tally;
-        answered + stripped + held + resets == 0 && !self.has_orphans
+        let Tally { answered, stripped, held, resets, looks, .. } = self.tally;
+        answered + stripped + held + resets + looks == 0 && !self.has_orphans
     }
 
     fn logs(&self) -> Vec<Vec<(i64, Batch)>> {

@@ -4,21 +4,21 @@ use seqgate_protocol::event::Verdict;
 use seqgate_protocol::session::{Mixed, Mode};
 
 use super::World;
-use crate::batch::advance;
+use crate::batch::{advance, append_time};
 use crate::clients::SKIPPED;
-use crate::proxy::{Api, Asked, SMALL};
-use crate::wire::{Request, Response};
+use crate::proxy::{Api, Asked, SMALL, Settle};
+use crate::wire::{Request, Response, Said, TopicKey};
 
 /// The oldest version of Produce that is answered here.
 const ANSWERED_MIN: i16 = 3;
 
 impl World {
     /// A batch is answered without the broker: it must be proven.
-    pub(crate) fn judge_answer(&mut self, at: usize, asked: &Asked) {
-        let now_ms = self.now_ms;
-        let witness = self.witness(at);
-        let proof = witness.proof(asked, now_ms);
-        witness.gave(asked);
+    ///
+    /// `said`: what its client will be told, where that is known yet.
+    pub(crate) fn judge_answer(&mut self, at: usize, asked: &Asked, said: Option<&Said>) {
+        let proof = self.why_true(at, asked, said);
+        self.witness(at).gave(asked);
         if let Err(why) = proof {
             self.fail(format!("a false ack of {:?} on partition {}: {why}", asked.batch, asked.partition));
         }
@@ -28,11 +28,58 @@ impl World {
     }
 
     /// What was answered without the broker leaves: it must be proven still (T22).
-    pub(crate) fn judge_leaving(&mut self, at: usize, asked: &Asked) {
-        let now_ms = self.now_ms;
-        if let Err(why) = self.witness(at).proof(asked, now_ms) {
+    pub(crate) fn judge_leaving(&mut self, at: usize, asked: &Asked, said: Option<&Said>) {
+        if let Err(why) = self.why_true(at, asked, said) {
             self.fail(format!("a false ack of {:?} leaves for partition {}: {why}", asked.batch, asked.partition));
         }
+    }
+
+    fn why_true(&mut self, at: usize, asked: &Asked, said: Option<&Said>) -> Result<(), &'static str> {
+        let (now_ms, keeping) = (self.now_ms, self.setup.make.keeping);
+        let witness = self.witness(at);
+        if asked.is_found {
+            return witness.stands(asked, said, keeping);
+        }
+        witness.proof(asked, now_ms).map(drop)
+    }
+
+    /// What was refused was held against the log, and found there, or not: what the client is to be told.
+    pub(crate) fn judge_resolved(
+        &mut self,
+        at: usize,
+        settle: &Settle,
+        open: &[usize],
+        response: &Response,
+        found: &[(TopicKey, i32, i64)],
+        told: Option<&Response>,
+    ) -> Response {
+        let mut resolved = response.clone();
+        for (topic, index, offset) in found {
+            let is_it = |asked: &&Asked| (&asked.topic, asked.index) == (topic, *index);
+            let Some(asked) = open.iter().map(|place| &settle.asked[*place]).find(is_it) else {
+                self.fail(format!("{topic:?}-{index} was found, and nobody looked for it"));
+                return resolved;
+            };
+            let said = resolved.said.iter_mut().find(|said| asked.is_in(said)).expect("it was refused");
+            // A broker that was asked twice has said something else of its time.
+            let last = asked.batch.time_of(asked.batch.count() - 1);
+            let times = if self.setup.make.keeping.stamps { [append_time(*offset); 2] } else { [-1, last] };
+            let is_good = |it: &&Said| times.contains(&it.append_time) && (-1..=said.log_start).contains(&it.log_start);
+            let of_log = told.and_then(|told| told.said_of(asked)).filter(is_good).unwrap_or(said);
+            let (append_time, log_start) = (of_log.append_time, of_log.log_start);
+            *said = Said { error: 0, base_offset: *offset, append_time, log_start, leader: None, ..said.clone() };
+            self.tally.resolved += 1;
+            let (said, now_ms, keeping) = (said.clone(), self.now_ms, self.setup.make.keeping);
+            let witness = self.proxies[self.connections[at].proxy].witness(settle.ledger);
+            let stands = witness.stands(asked, Some(&said), keeping);
+            if let Err(why) = stands
+                && witness.proof(asked, now_ms) != Ok(*offset)
+            {
+                self.fail(format!("{:?} was refused and is said to stand at {offset}: {why}", asked.batch));
+            }
+            self.judge_truth(at, &said, &asked.batch.bytes());
+        }
+        resolved
     }
 
     /// A request is forwarded whole: nothing in it should have been answered.
@@ -68,6 +115,14 @@ impl World {
             return;
         }
         let now_ms = self.now_ms;
+        if asked.is_found {
+            // What stands in the log is a duplicate, whatever else is known.
+            let stands = self.why_true(at, asked, None);
+            if stands.is_err() || verdict != Verdict::Duplicate {
+                self.fail(format!("{:?} is called {verdict:?} because of the log: {stands:?}", asked.batch));
+            }
+            return;
+        }
         let Some(allowed) = self.witness(at).verdicts(asked, now_ms) else { return };
         self.tally.judged += 1;
         if !allowed.contains(&verdict) {

@@ -6,11 +6,7 @@ impl Witness {
     /// Holds an interval against the last ones: two batches at one place, or one at two, and nothing is certain.
     pub(super) fn fits_not(&mut self, place: Place, new: (i64, i64, Option<Key>), late: bool, step: u64) -> bool {
         let known = &self.partitions.entry(place).or_default().intervals;
-        let contradicts = |old: &(i64, i64, Option<Key>)| {
-            let same_place = (old.0, old.1) == (new.0, new.1);
-            let apart = new.0 > old.1 || new.1 < old.0;
-            old.2 != new.2 && !apart || old.2 == new.2 && !same_place
-        };
+        let contradicts = |old: &(i64, i64, Option<Key>)| contradict(*old, new);
         let contradicted = known.iter().rev().take(INTERVALS).any(contradicts);
         if contradicted {
             self.contradicts(place, step);
@@ -27,6 +23,12 @@ impl Witness {
             self.partitions.entry(place).or_default().intervals.push(new);
         }
         contradicted
+    }
+
+    /// Whether anything that the proxy knows, or perhaps knows, contradicts what stands there.
+    pub(super) fn contradicts_any(&self, place: Place, new: (i64, i64, Option<Key>)) -> bool {
+        let here = self.partitions.iter().filter(|(other, _)| other.0 == place.0).map(|(_, partition)| partition);
+        here.flat_map(|it| it.intervals.iter().chain(&it.perhaps)).any(|old| contradict(*old, new))
     }
 
     /// Whichever batch it is that begins there, it begins inside another one.
@@ -104,7 +106,8 @@ impl Witness {
 
     /// A producer id was handed out: nobody has it yet.
     pub(crate) fn handed_out(&mut self, producer_id: i64, epoch: i16, step: u64) {
-        self.handed_out.insert(producer_id, step);
+        let lowest = self.handed_out.get(&producer_id).map_or(epoch, |(_, lowest)| epoch.min(*lowest));
+        self.handed_out.insert(producer_id, (step, lowest));
         for partition in self.partitions.values_mut() {
             partition.producers.entry(producer_id).and_modify(|producer| producer.is_handed_out(epoch));
         }
@@ -119,4 +122,11 @@ impl Witness {
     pub(crate) fn is_gone(&mut self, asked: &Asked, step: u64) {
         self.doubt(asked.place(), step);
     }
+}
+
+/// Whether two batches cannot both stand where they are said to.
+fn contradict(old: (i64, i64, Option<Key>), new: (i64, i64, Option<Key>)) -> bool {
+    let same_place = (old.0, old.1) == (new.0, new.1);
+    let apart = new.0 > old.1 || new.1 < old.0;
+    old.2 != new.2 && !apart || old.2 == new.2 && !same_place
 }

@@ -4,6 +4,7 @@
 //! only where nothing at all speaks against it.
 
 mod evidence;
+mod shown;
 mod table;
 
 use std::collections::{HashMap, HashSet};
@@ -12,6 +13,7 @@ use seqgate_protocol::sequencing::TrackerLimits;
 
 use crate::batch::{Batch, Key};
 use crate::wire::{Said, TopicKey};
+use shown::Shown;
 use table::{Flight, Heat, Unknown};
 
 /// How many acknowledged intervals of a partition contradict a new one.
@@ -51,9 +53,16 @@ pub(crate) struct Asked {
     pub(crate) opaque: bool,
     /// It was called a suspect.
     pub(crate) is_suspect: bool,
+    /// It was found in the log.
+    pub(crate) is_found: bool,
 }
 
 impl Asked {
+    /// Whether that is said of it.
+    pub(crate) fn is_in(&self, said: &Said) -> bool {
+        (&self.topic, self.index) == (&said.topic, said.partition)
+    }
+
     fn place(&self) -> Place {
         match self.topic {
             TopicKey::Name(_) => (self.partition, 0),
@@ -75,6 +84,8 @@ struct Producer {
     heat: Heat,
     /// The last epoch in which something was sent of which it is not known how the proxy keeps it.
     clouded: i16,
+    /// The last epoch of which a log has shown something.
+    shown_in: i16,
     /// A local answer was older than its broker's generation: until this one has acknowledged something, one at a time.
     alone: Option<(usize, u32)>,
     acked_by: Option<(usize, u32)>,
@@ -89,6 +100,8 @@ struct Partition {
     perhaps: Vec<(i64, i64, Option<Key>)>,
     /// Nothing that was sent before is proven.
     doubted: u64,
+    /// What a broker has shown of its log.
+    shown: Vec<Shown>,
 }
 
 /// A partition under one form of its topic: clients of one producer id keep to one.
@@ -106,7 +119,7 @@ pub(crate) struct Witness {
     /// When the last name was joined with an id.
     linked_at: u64,
     /// When each producer id was handed out last.
-    handed_out: HashMap<i64, u64>,
+    handed_out: HashMap<i64, (u64, i16)>,
     doubted: u64,
     ttl_ms: u64,
     waited_ms: u64,
@@ -222,7 +235,7 @@ impl Witness {
 
     fn succeeded(&mut self, asked: &Asked, said: &Said, step: u64, now_ms: u64) {
         let late = asked.sent <= self.partitions.entry(asked.place()).or_default().doubted.max(self.doubted);
-        let handed_out = self.handed_out.get(&asked.batch.producer_id).is_some_and(|at| asked.sent <= *at);
+        let handed_out = self.handed_out.get(&asked.batch.producer_id).is_some_and(|(at, _)| asked.sent <= *at);
         let mut sent = asked.sent;
         // What was sent before a topic's two names were known to be one is perhaps not kept.
         let unsettled = self.doubted_at.get(&asked.partition).copied().unwrap_or(0);
@@ -284,7 +297,7 @@ impl Witness {
         if asked.batch.epoch > producer.epoch || producer.successes.is_empty() {
             producer.epoch = asked.batch.epoch;
             producer.successes.clear();
-            producer.unusual = false;
+            producer.unusual = asked.batch.epoch <= producer.shown_in;
             producer.heat = if is_clear { Heat::Hot } else { Heat::Unsure };
         }
         producer.settles_unknowns(asked.batch.key());
@@ -316,6 +329,10 @@ impl Witness {
 
     /// The proof for a local answer, or why there is none: its offset.
     pub(crate) fn proof(&self, asked: &Asked, now_ms: u64) -> Result<i64, &'static str> {
+        self.proof_by_answer(asked, now_ms).or_else(|why| self.proof_by_log(asked, now_ms).ok_or(why))
+    }
+
+    fn proof_by_answer(&self, asked: &Asked, now_ms: u64) -> Result<i64, &'static str> {
         let nothing = Err("nothing was acknowledged");
         let Some(partition) = self.partitions.get(&asked.place()) else { return nothing };
         let Some(producer) = partition.producers.get(&asked.batch.producer_id) else { return nothing };
@@ -339,7 +356,7 @@ impl Witness {
 
     /// Whether a proxy has no reason at all not to answer.
     pub(crate) fn must_answer(&self, asked: &Asked, now_ms: u64) -> bool {
-        let Ok(_) = self.proof(asked, now_ms) else { return false };
+        let Ok(_) = self.proof_by_answer(asked, now_ms) else { return false };
         let producer = &self.partitions[&asked.place()].producers[&asked.batch.producer_id];
         // Brokers do not compare contents: of two acknowledged at one place, who knows which one stands there.
         if producer.is_other_content(&asked.batch) {
@@ -394,7 +411,6 @@ impl Witness {
             return None;
         }
         let partition = self.partitions.entry(asked.place()).or_default();
-        let new = || Producer { epoch: -1, clouded: -1, ..Producer::default() };
-        Some(partition.producers.entry(asked.batch.producer_id).or_insert_with(new))
+        Some(partition.producers.entry(asked.batch.producer_id).or_insert_with(Producer::unknown))
     }
 }

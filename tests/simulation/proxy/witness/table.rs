@@ -52,6 +52,11 @@ const GAP: &[Verdict] = &[Verdict::Suspect, Verdict::Gap];
 const OTHER_CONTENT: &[Verdict] = &[Verdict::Mismatch, Verdict::Duplicate];
 
 impl Producer {
+    /// Of which nothing is known.
+    pub(super) fn unknown() -> Self {
+        Self { epoch: -1, clouded: -1, shown_in: -1, ..Self::default() }
+    }
+
     /// What became of a batch is not known. `is_certain`: its topic is what it was when it was sent.
     pub(super) fn lost(&mut self, asked: &Asked, is_certain: bool, now_ms: u64) {
         let key = asked.batch.key();
@@ -93,7 +98,7 @@ impl Producer {
         let open = self.in_flight.iter().map(|flight| flight.key).chain(self.unknown.iter().map(|unknown| unknown.key));
         let newest = open.map(|key| key.epoch).max();
         let (in_flight, unknown) = (std::mem::take(&mut self.in_flight), std::mem::take(&mut self.unknown));
-        *self = Self { epoch: -1, clouded: -1, in_flight, unknown, ..Self::default() };
+        *self = Self { shown_in: self.shown_in, in_flight, unknown, ..Self::unknown() };
         if let Some(newest) = newest {
             self.cloud(newest);
             self.is_unsettled();

@@ -1,0 +1,236 @@
+//! What a broker tells whoever reads a log: where in it a time begins, and what stands there.
+
+use super::log::{Entry, Log, Stored};
+use super::{Cluster, Partition};
+use crate::batch::{Batch, Keeping, append_time, marker};
+use crate::primitive::{Reader, Writer};
+use crate::wire::TopicKey;
+
+/// A request for one partition, as a consumer makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) version: i16,
+    pub(crate) correlation_id: i32,
+    pub(crate) topic: TopicKey,
+    pub(crate) index: i32,
+    pub(crate) what: What,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The first record that is not older (ListOffsets).
+    Time(i64),
+    /// What stands from this offset on (Fetch).
+    From(i64),
+}
+
+/// How a broker answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// With an error instead.
+    pub(crate) error: Option<i16>,
+    /// With so many batches, and the beginning of the next one, if there are more.
+    pub(crate) batches_max: usize,
+    /// It has not heard yet of the last batches that all replicas have.
+    pub(crate) lags: bool,
+    /// With what lies above the high watermark that it names: it read that first.
+    pub(crate) overshoots: bool,
+}
+
+/// What stands in an answer, for the model's own judges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) error: i16,
+    pub(crate) high_watermark: i64,
+    /// Offset and bytes of each batch of a producer with sequences outside of transactions, but for one that is cut off.
+    pub(crate) batches: Vec<(i64, Vec<u8>)>,
+}
+
+const FETCH: i16 = 1;
+const LIST_OFFSETS: i16 = 2;
+
+/// From here on Fetch names topics by their ids, and lengths are varints.
+const BY_ID: i16 = 13;
+
+const OFFSET_OUT_OF_RANGE: i16 = 1;
+const NOT_LEADER: i16 = 6;
+
+impl Read {
+    /// Reads a request, and panics over anything that a consumer does not ask for.
+    pub(crate) fn parse(frame: &[u8]) -> Self {
+        assert_eq!(frame.len() - 4, u32::from_be_bytes(frame[..4].try_into().expect("four bytes")) as usize);
+        let number = |at: usize| i16::from_be_bytes([frame[at], frame[at + 1]]);
+        let (api, version) = (number(4), number(6));
+        let mut input = Reader::new(&frame[8..], api == FETCH && version >= BY_ID);
+        let correlation_id = input.i32();
+        let client_id = input.i16() as usize;
+        assert_eq!(input.take(client_id), b"seqgate");
+        let read = match (api, version) {
+            (LIST_OFFSETS, 2) => Self::parse_time(version, correlation_id, &mut input),
+            (FETCH, 10 | 13) => Self::parse_from(version, correlation_id, &mut input),
+            _ => panic!("version {version} of api {api} was asked for"),
+        };
+        assert!(input.is_empty(), "bytes are left over in a request");
+        read
+    }
+
+    fn parse_time(version: i16, correlation_id: i32, input: &mut Reader<'_>) -> Self {
+        assert_eq!((input.i32(), input.i8(), input.count()), (-1, 0, 1));
+        let topic = input.topic(false);
+        assert_eq!(input.count(), 1);
+        let index = input.i32();
+        Self { version, correlation_id, topic, index, what: What::Time(input.i64()) }
+    }
+
+    fn parse_from(version: i16, correlation_id: i32, input: &mut Reader<'_>) -> Self {
+        let by_id = version >= BY_ID;
+        assert_eq!(input.tags(), None);
+        // As a consumer, at once, outside of any session.
+        assert_eq!((input.i32(), input.i32(), input.i32()), (-1, 0, 0));
+        let (bytes_max, isolation) = (input.i32(), input.i8());
+        assert_eq!((isolation, input.i32(), input.i32(), input.count()), (0, 0, -1, 1));
+        let topic = input.topic(by_id);
+        assert_eq!(input.count(), 1);
+        let (index, leader_epoch, offset) = (input.i32(), input.i32(), input.i64());
+        assert_eq!(leader_epoch, -1);
+        if by_id {
+            assert_eq!(input.i32(), -1, "an epoch of what was fetched last");
+        }
+        assert_eq!((input.i64(), input.i32()), (-1, bytes_max));
+        assert_eq!((input.tags(), input.tags(), input.count()), (None, None, 0));
+        if by_id {
+            assert_eq!(input.nullable_string(), Some(""), "a rack");
+            assert_eq!(input.tags(), None);
+        }
+        Self { version, correlation_id, topic, index, what: What::From(offset) }
+    }
+
+    const fn is_flexible(&self) -> bool {
+        matches!(self.what, What::From(_)) && self.version >= BY_ID
+    }
+}
+
+impl Cluster {
+    /// The whole answer of `broker`, length included.
+    pub(crate) fn read(&self, broker: usize, read: &Read, manner: Manner) -> Vec<u8> {
+        let found = self.find(&read.topic, read.index).and_then(|at| match &self.partitions[at] {
+            partition if partition.leader == broker => Ok(partition),
+            _ => Err(NOT_LEADER),
+        });
+        let found = manner.error.map_or(found, Err);
+        let mut out = Writer::new(read.is_flexible());
+        out.i32(read.correlation_id).tags(&[]).i32(0);
+        match read.what {
+            What::Time(time) => self.list(read, found, time, &mut out),
+            What::From(offset) => self.fetch(read, found, offset, manner, &mut out),
+        }
+        out.framed()
+    }
+
+    fn list(&self, read: &Read, found: Result<&Partition, i16>, time: i64, out: &mut Writer) {
+        let (error, place) = match found {
+            Ok(partition) => (0, partition.log.first_since(time, self.make.keeping)),
+            Err(error) => (error, None),
+        };
+        let (time, offset) = place.unwrap_or((-1, -1));
+        out.count(1).topic(&read.topic).count(1).i32(read.index).i16(error).i64(time).i64(offset);
+    }
+
+    fn fetch(&self, read: &Read, found: Result<&Partition, i16>, offset: i64, manner: Manner, out: &mut Writer) {
+        let found = found.and_then(|partition| {
+            let log = &partition.log;
+            (log.start..=log.end).contains(&offset).then_some(log).ok_or(OFFSET_OUT_OF_RANGE)
+        });
+        let (error, high_watermark, log_start, records) = match found {
+            Ok(log) => {
+                let (high_watermark, records) = log.read(offset, manner, self.make.keeping);
+                (0, high_watermark, log.start, records)
+            }
+            Err(error) => (error, -1, -1, Vec::new()),
+        };
+        out.i16(0).i32(0).count(1).topic(&read.topic).count(1);
+        out.i32(read.index).i16(error).i64(high_watermark).i64(high_watermark).i64(log_start);
+        if read.is_flexible() {
+            // No aborted transactions are asked for, and no other replica is named.
+            out.raw(&[0]).i32(-1);
+        } else {
+            out.i32(-1);
+        }
+        out.bytes(&records).tags(&[]).tags(&[]).tags(&[]);
+    }
+}
+
+impl Log {
+    /// Time and offset of the first record, in the order of the log, that is not older: `LogSegment.findOffsetByTimestamp`.
+    fn first_since(&self, time: i64, keeping: Keeping) -> Option<(i64, i64)> {
+        let of_batch = |(offset, batch): (i64, &Batch)| {
+            let time_of = |place| if keeping.stamps { append_time(offset) } else { batch.time_of(place) };
+            (0..batch.count()).map(|place| (time_of(place), offset + place)).find(|(at, _)| *at >= time)
+        };
+        let is_visible = |(offset, _): &(i64, &Batch)| (self.start..self.high_watermark).contains(offset);
+        self.batches().filter(is_visible).find_map(of_batch)
+    }
+
+    /// The high watermark that the broker names, and the records.
+    fn read(&self, offset: i64, manner: Manner, keeping: Keeping) -> (i64, Vec<u8>) {
+        let starts = || self.stored.iter().map(|stored| stored.offset);
+        let lagging = starts().rfind(|start| *start < self.high_watermark).filter(|_| manner.lags);
+        let high_watermark = lagging.unwrap_or(self.high_watermark).max(self.start);
+        let until = if manner.overshoots { self.end } else { high_watermark };
+        let is_asked_for = |stored: &&Stored| stored.offset + stored.count() > offset && stored.offset < until;
+        let mut rest = self.stored.iter().filter(is_asked_for).map(|stored| stored.bytes(keeping));
+        let mut records: Vec<u8> = rest.by_ref().take(manner.batches_max).flatten().collect();
+        if let Some(cut_off) = rest.next() {
+            records.extend(&cut_off[..cut_off.len() / 2]);
+        }
+        (high_watermark, records)
+    }
+}
+
+impl Stored {
+    fn count(&self) -> i64 {
+        match &self.what {
+            Entry::Batch(batch) => batch.count(),
+            Entry::Marker(..) => 1,
+        }
+    }
+
+    fn bytes(&self, keeping: Keeping) -> Vec<u8> {
+        match &self.what {
+            Entry::Batch(batch) => batch.stored(self.offset, keeping),
+            Entry::Marker(producer_id, epoch) => marker(self.offset, *producer_id, *epoch),
+        }
+    }
+}
+
+/// What [`Cluster::read`] has written of a log.
+pub(crate) fn read_shown(version: i16, frame: &[u8]) -> Shown {
+    let flexible = version >= BY_ID;
+    let mut input = Reader::new(&frame[8..], flexible);
+    input.tags();
+    input.i32();
+    assert_eq!((input.i16(), input.i32(), input.count()), (0, 0, 1));
+    input.topic(flexible);
+    assert_eq!(input.count(), 1);
+    input.i32();
+    let (error, high_watermark) = (input.i16(), input.i64());
+    // The last stable offset, the start of the log, and transactions that were aborted.
+    input.take(16);
+    assert_eq!(input.nullable_count(), 0);
+    if flexible {
+        input.i32();
+    }
+    let mut records = input.bytes();
+    let mut batches = Vec::new();
+    while let Some(length) = records.get(8..12) {
+        let length = 12 + i32::from_be_bytes(length.try_into().expect("four bytes")) as usize;
+        let Some((batch, rest)) = records.split_at_checked(length) else { break };
+        records = rest;
+        let is_control = batch[22] & 0x20 != 0;
+        if !is_control && Batch::read(batch).is_idempotent() && !Batch::read(batch).transactional {
+            batches.push((i64::from_be_bytes(batch[..8].try_into().expect("eight bytes")), batch.to_vec()));
+        }
+    }
+    Shown { error, high_watermark, batches }
+}

@@ -90,8 +90,8 @@ pub(crate) struct Setup {
     pub(crate) streams: usize,
     /// How many of a hundred answers tell the client to slow down.
     pub(crate) throttles: usize,
-    /// Whether the log may be looked into.
-    pub(crate) looks: bool,
+    /// Whether requests of the proxy's own may go at all.
+    pub(crate) may_look: bool,
     /// How many answers are kept back at most.
     pub(crate) back_max: usize,
 }
@@ -155,14 +155,14 @@ impl Setup {
             mode: if random.percent(90) { Mode::Dedupe } else { Mode::Observe },
             mixed: if random.percent(80) { Mixed::Strip } else { Mixed::Forward },
             authoritative: proxies == 1 && random.percent(60),
-            look_up: false,
+            look_up: random.percent(65),
         };
         let clients = (0..1 + random.below(3)).map(|_| client(random)).collect();
         let streams = if random.percent(20) { 30 } else { 0 };
         let throttles = if random.percent(20) { 20 } else { 0 };
-        let looks = random.percent(60);
+        let may_look = random.percent(90);
         let back_max = *random.pick(&[1, 2, 100, 100]);
-        Self { make, proxies, limits, policy, clients, streams, throttles, looks, back_max }
+        Self { make, proxies, limits, policy, clients, streams, throttles, may_look, back_max }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::random::Random;
 use crate::wire::{Said, TopicKey};
 pub(crate) use log::Log;
 pub(crate) use produce::{Handled, Waiting};
-pub(crate) use reads::{Manner, Read, Shown, What, read_shown};
+pub(crate) use reads::{Manner, Read, Shown, What, read_end, read_shown, read_topic};
 use transactions::Transactions;
 
 /// A topic's name, and what it stands for at the moment.

@@ -1,4 +1,4 @@
-//! What a broker tells whoever reads a log: where in it a time begins, and what stands there.
+//! What a broker tells whoever reads a log: where in it a time begins, what stands there, and which topic it is of.
 
 use super::log::{Entry, Log, Stored};
 use super::{Cluster, Partition};
@@ -12,6 +12,7 @@ pub(crate) struct Read {
     pub(crate) version: i16,
     pub(crate) correlation_id: i32,
     pub(crate) topic: TopicKey,
+    /// 0 where the topic itself is asked for.
     pub(crate) index: i32,
     pub(crate) what: What,
 }
@@ -21,8 +22,12 @@ pub(crate) struct Read {
 pub(crate) enum What {
     /// The first record that is not older (ListOffsets).
     Time(i64),
+    /// Where the log ends (ListOffsets).
+    End,
     /// What stands from this offset on (Fetch).
     From(i64),
+    /// The topic's name and id (Metadata).
+    Topic,
 }
 
 /// How a broker answers.
@@ -49,9 +54,14 @@ pub(crate) struct Shown {
 
 const FETCH: i16 = 1;
 const LIST_OFFSETS: i16 = 2;
+const METADATA: i16 = 3;
 
 /// From here on Fetch names topics by their ids, and lengths are varints.
 const BY_ID: i16 = 13;
+
+/// From here on Fetch has sessions, and then leader epochs.
+const SESSIONS: i16 = 7;
+const LEADER_EPOCHS: i16 = 9;
 
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 const NOT_LEADER: i16 = 6;
@@ -62,13 +72,14 @@ impl Read {
         assert_eq!(frame.len() - 4, u32::from_be_bytes(frame[..4].try_into().expect("four bytes")) as usize);
         let number = |at: usize| i16::from_be_bytes([frame[at], frame[at + 1]]);
         let (api, version) = (number(4), number(6));
-        let mut input = Reader::new(&frame[8..], api == FETCH && version >= BY_ID);
+        let mut input = Reader::new(&frame[8..], is_flexible(api, version));
         let correlation_id = input.i32();
         let client_id = input.i16() as usize;
         assert_eq!(input.take(client_id), b"seqgate");
         let read = match (api, version) {
             (LIST_OFFSETS, 2) => Self::parse_time(version, correlation_id, &mut input),
-            (FETCH, 10 | 13) => Self::parse_from(version, correlation_id, &mut input),
+            (FETCH, 5 | 10 | 13) => Self::parse_from(version, correlation_id, &mut input),
+            (METADATA, 4 | 11 | 12) => Self::parse_topic(version, correlation_id, &mut input),
             _ => panic!("version {version} of api {api} was asked for"),
         };
         assert!(input.is_empty(), "bytes are left over in a request");
@@ -80,7 +91,22 @@ impl Read {
         let topic = input.topic(false);
         assert_eq!(input.count(), 1);
         let index = input.i32();
-        Self { version, correlation_id, topic, index, what: What::Time(input.i64()) }
+        let what = match input.i64() {
+            -1 => What::End,
+            time => What::Time(time),
+        };
+        Self { version, correlation_id, topic, index, what }
+    }
+
+    fn parse_topic(version: i16, correlation_id: i32, input: &mut Reader<'_>) -> Self {
+        assert_eq!((input.tags(), input.count()), (None, 1));
+        let id = if version >= 10 { input.take(16)[0] } else { 0 };
+        let name = input.nullable_string().map(|name| TopicKey::Name(name.into()));
+        let topic = name.unwrap_or(TopicKey::Id(id));
+        assert_eq!(input.tags(), None);
+        // No topic is to be created, and nobody asks for operations that are authorized.
+        assert_eq!((input.i8(), if version >= 8 { input.i8() } else { 0 }, input.tags()), (0, 0, None));
+        Self { version, correlation_id, topic, index: 0, what: What::Topic }
     }
 
     fn parse_from(version: i16, correlation_id: i32, input: &mut Reader<'_>) -> Self {
@@ -89,16 +115,26 @@ impl Read {
         // As a consumer, at once, outside of any session.
         assert_eq!((input.i32(), input.i32(), input.i32()), (-1, 0, 0));
         let (bytes_max, isolation) = (input.i32(), input.i8());
-        assert_eq!((isolation, input.i32(), input.i32(), input.count()), (0, 0, -1, 1));
+        assert_eq!(isolation, 0);
+        if version >= SESSIONS {
+            assert_eq!((input.i32(), input.i32()), (0, -1));
+        }
+        assert_eq!(input.count(), 1);
         let topic = input.topic(by_id);
         assert_eq!(input.count(), 1);
-        let (index, leader_epoch, offset) = (input.i32(), input.i32(), input.i64());
-        assert_eq!(leader_epoch, -1);
+        let index = input.i32();
+        if version >= LEADER_EPOCHS {
+            assert_eq!(input.i32(), -1);
+        }
+        let offset = input.i64();
         if by_id {
             assert_eq!(input.i32(), -1, "an epoch of what was fetched last");
         }
         assert_eq!((input.i64(), input.i32()), (-1, bytes_max));
-        assert_eq!((input.tags(), input.tags(), input.count()), (None, None, 0));
+        assert_eq!((input.tags(), input.tags()), (None, None));
+        if version >= SESSIONS {
+            assert_eq!(input.count(), 0);
+        }
         if by_id {
             assert_eq!(input.nullable_string(), Some(""), "a rack");
             assert_eq!(input.tags(), None);
@@ -106,9 +142,17 @@ impl Read {
         Self { version, correlation_id, topic, index, what: What::From(offset) }
     }
 
-    const fn is_flexible(&self) -> bool {
-        matches!(self.what, What::From(_)) && self.version >= BY_ID
+    const fn api(&self) -> i16 {
+        match self.what {
+            What::Time(_) | What::End => LIST_OFFSETS,
+            What::From(_) => FETCH,
+            What::Topic => METADATA,
+        }
     }
+}
+
+const fn is_flexible(api: i16, version: i16) -> bool {
+    api == FETCH && version >= 12 || api == METADATA && version >= 9
 }
 
 impl Cluster {
@@ -119,19 +163,21 @@ impl Cluster {
             _ => Err(NOT_LEADER),
         });
         let found = manner.error.map_or(found, Err);
-        let mut out = Writer::new(read.is_flexible());
+        let mut out = Writer::new(is_flexible(read.api(), read.version));
         out.i32(read.correlation_id).tags(&[]).i32(0);
         match read.what {
-            What::Time(time) => self.list(read, found, time, &mut out),
+            What::Time(_) | What::End => self.list(read, found, &mut out),
             What::From(offset) => self.fetch(read, found, offset, manner, &mut out),
+            What::Topic => self.topic(read, manner.error, &mut out),
         }
         out.framed()
     }
 
-    fn list(&self, read: &Read, found: Result<&Partition, i16>, time: i64, out: &mut Writer) {
-        let (error, place) = match found {
-            Ok(partition) => (0, partition.log.first_since(time, self.make.keeping)),
-            Err(error) => (error, None),
+    fn list(&self, read: &Read, found: Result<&Partition, i16>, out: &mut Writer) {
+        let (error, place) = match (found, read.what) {
+            (Ok(partition), What::Time(time)) => (0, partition.log.first_since(time, self.make.keeping)),
+            (Ok(partition), _) => (0, Some((-1, partition.log.high_watermark))),
+            (Err(error), _) => (error, None),
         };
         let (time, offset) = place.unwrap_or((-1, -1));
         out.count(1).topic(&read.topic).count(1).i32(read.index).i16(error).i64(time).i64(offset);
@@ -149,9 +195,12 @@ impl Cluster {
             }
             Err(error) => (error, -1, -1, Vec::new()),
         };
-        out.i16(0).i32(0).count(1).topic(&read.topic).count(1);
+        if read.version >= SESSIONS {
+            out.i16(0).i32(0);
+        }
+        out.count(1).topic(&read.topic).count(1);
         out.i32(read.index).i16(error).i64(high_watermark).i64(high_watermark).i64(log_start);
-        if read.is_flexible() {
+        if read.version >= BY_ID {
             // No aborted transactions are asked for, and no other replica is named.
             out.raw(&[0]).i32(-1);
         } else {
@@ -159,6 +208,47 @@ impl Cluster {
         }
         out.bytes(&records).tags(&[]).tags(&[]).tags(&[]);
     }
+
+    /// Metadata of one topic.
+    fn topic(&self, read: &Read, error: Option<i16>, out: &mut Writer) {
+        let at = self.find(&read.topic, 0).map(|partition| &self.topics[partition / self.make.partitions]);
+        let (error, topic) = match error.map_or(at, Err) {
+            Ok(topic) => (0, Some(topic)),
+            Err(error) => (error, None),
+        };
+        let asked = if let TopicKey::Name(name) = &read.topic { Some(&**name) } else { None };
+        out.count(0).nullable_string(Some(&format!("cluster-{}", self.cluster_id))).i32(0).count(1);
+        out.i16(error).nullable_string(topic.map(|topic| &*topic.name).or(asked));
+        if read.version >= 10 {
+            out.raw(&[topic.map_or(0, |topic| topic.id); 16]);
+        }
+        out.raw(&[0]).count(0);
+        if read.version >= 8 {
+            out.i32(i32::MIN);
+        }
+        out.tags(&[]).tags(&[]);
+    }
+}
+
+/// What [`Cluster::read`] has written of a topic: the number in the cluster's id, and the topic's name and id, if it has
+/// told them.
+pub(crate) fn read_topic(version: i16, frame: &[u8]) -> (u32, Option<(String, u8)>) {
+    let mut input = Reader::new(&frame[8..], version >= 9);
+    input.tags();
+    input.i32();
+    input.count();
+    let cluster = input.nullable_string().and_then(|id| id.strip_prefix("cluster-")?.parse().ok()).expect("an id");
+    input.i32();
+    input.count();
+    let error = input.i16();
+    let name = input.nullable_string().map(ToString::to_string);
+    let id = if version >= 10 { input.take(16)[0] } else { 0 };
+    (cluster, name.map(|name| (name, id)).filter(|(_, id)| error == 0 && *id != 0))
+}
+
+/// What [`Cluster::read`] has written of where a log ends: -1 with an error.
+pub(crate) fn read_end(frame: &[u8]) -> i64 {
+    i64::from_be_bytes(*frame.last_chunk().expect("an offset ends the answer"))
 }
 
 impl Log {
@@ -210,7 +300,10 @@ pub(crate) fn read_shown(version: i16, frame: &[u8]) -> Shown {
     let mut input = Reader::new(&frame[8..], flexible);
     input.tags();
     input.i32();
-    assert_eq!((input.i16(), input.i32(), input.count()), (0, 0, 1));
+    if version >= SESSIONS {
+        assert_eq!((input.i16(), input.i32()), (0, 0));
+    }
+    assert_eq!(input.count(), 1);
     input.topic(flexible);
     assert_eq!(input.count(), 1);
     input.i32();

@@ -71,10 +71,11 @@ impl World {
             Settled::Look(_, ups) => self.open_in(&settle, &response, ups),
             Settled::Unchanged | Settled::Merged(_) | Settled::Reset => Vec::new(),
         };
-        for place in settle.sent.iter().filter(|place| !open.contains(place)) {
-            self.note_answered(at, settle.ledger, &settle.asked[*place], &response);
-        }
-        self.judge_confirmed(at, &settle.asked, &response, &gaps);
+        let is_settled = |place: &&usize| !open.contains(place);
+        let settled_here: Vec<Asked> =
+            settle.sent.iter().filter(is_settled).map(|place| settle.asked[*place].clone()).collect();
+        settled_here.iter().for_each(|asked| self.note_answered(at, settle.ledger, asked, &response));
+        self.judge_confirmed(at, &settled_here, &response, &gaps);
         match settled {
             Settled::Look(unresolved, ups) => {
                 self.keep_back_unresolved(at, (*unresolved, ups), settle, (frame, response), open);
@@ -144,7 +145,7 @@ impl World {
 
     /// What the client gets now.
     pub(super) fn deliver(&mut self, at: usize, frame: Frame) {
-        if matches!(frame.api, Api::Own | Api::Log) {
+        if matches!(frame.api, Api::Own | Api::Log | Api::End | Api::Topic) {
             self.fail("a client gets an answer to a request that is not its own".into());
         }
         if self.connections[at].client_here {
@@ -194,25 +195,29 @@ impl World {
         let (key, version) = match api {
             Api::Metadata => (ApiKey::METADATA, 12),
             Api::InitProducerId => (ApiKey::INIT_PRODUCER_ID, 4),
-            Api::Produce(_) | Api::Own | Api::Log => return,
+            Api::Produce(_) | Api::Own | Api::Log | Api::End | Api::Topic => return,
         };
+        let mut learner = Learner::new(key, version).expect("it is learnt from");
+        self.learn_from(at, (&mut learner, version), &bytes[4..]);
+        assert!(learner.finished(), "an answer was not read to its end");
+        self.witness_learns(at, api, bytes);
+    }
+
+    /// Feeds an answer to its learner, and acts on what it tells.
+    pub(super) fn learn_from(&mut self, at: usize, (learner, version): (&mut Learner, i16), bytes: &[u8]) {
         let step = self.step;
         let connection = &mut self.connections[at];
-        connection.is_told |= api == Api::Metadata;
         let proxy = &mut self.proxies[connection.proxy];
         let present = proxy.present(connection.broker, self.now_ms, false);
         let session = connection.session.as_mut().expect("there is a proxy");
-        let mut learner = Learner::new(key, version).expect("it is learnt from");
-        for piece in bytes[4..].chunks(11) {
+        for piece in bytes.chunks(11) {
             learner.feed(piece, &mut |fact| {
                 let Learnt::ClusterId(id) = session.learn(fact, version, &present, &mut |_| {}) else { return };
                 let (ledger, handle) = proxy.identify(connection.ledger, &String::from_utf8_lossy(id), step);
                 assert!(session.switch(handle), "clusters change too often");
-                connection.ledger = ledger;
+                (connection.ledger, connection.is_told) = (ledger, true);
             });
         }
-        assert!(learner.finished(), "an answer was not read to its end");
-        self.witness_learns(at, api, bytes);
     }
 }
 

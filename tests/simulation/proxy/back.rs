@@ -72,7 +72,7 @@ impl World {
             let is_refused = response.said.iter().any(|said| said.error == 45 && asked.is_in(said));
             is_refused && asked.batch.is_idempotent() && !asked.batch.transactional && !asked.opaque
         };
-        if !settle.may_look || open.len() != ups.len() || open.iter().any(|place| !may(&asked[*place])) {
+        if !settle.asks || open.len() != ups.len() || open.iter().any(|place| !may(&asked[*place])) {
             self.fail(format!("the log is looked into after {response:?}"));
         }
         open
@@ -87,7 +87,8 @@ impl World {
         open: Vec<usize>,
     ) {
         self.tally.kept_back += 1;
-        let looks = self.note_looks(at, ups);
+        let broker = settle.asked.first().map_or((0, 0), |asked| asked.broker);
+        let looks = self.note_looks(at, ups, broker);
         let kept = Box::new(KeptBack { unresolved, settle, frame, response, open });
         let is_first = self.connections[at].back.is_empty();
         self.connections[at].back.items.push_back(Item::Unresolved(kept, looks));

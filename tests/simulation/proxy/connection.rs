@@ -19,8 +19,10 @@ pub(crate) enum Api {
     InitProducerId,
     /// A request of the proxy's own, or an answer to one of which nothing is to be learnt.
     Own,
-    /// What stands in a log.
+    /// What stands in a log, where it ends, and which topic it is of.
     Log,
+    End,
+    Topic,
 }
 
 /// A frame on its way.
@@ -61,7 +63,7 @@ pub(crate) struct Settle {
     pub(crate) sent: Vec<usize>,
     pub(crate) request: Request,
     /// Whether the log may be looked into for a 45.
-    pub(crate) may_look: bool,
+    pub(crate) asks: bool,
 }
 
 impl Settle {

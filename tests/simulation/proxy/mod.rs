@@ -7,11 +7,15 @@ mod look;
 mod requests;
 mod witness;
 
+use std::collections::HashSet;
+
 use seqgate_protocol::sequencing::{BrokerGeneration, ConnectionId, Millis, TrackerLimits};
 use seqgate_protocol::session::{Ledger, Policy, Present, Session};
 
 use crate::memory::Handle;
 pub(crate) use connection::{Api, Connection, Frame, Settle, Slot};
+pub(crate) use look::Look;
+use look::Place;
 pub(crate) use requests::SMALL;
 pub(crate) use witness::{Asked, IDLE_MS_MAX, Witness};
 
@@ -29,6 +33,8 @@ pub(crate) struct Proxy {
     open: Vec<u32>,
     serves_without_sasl: bool,
     next_connection: u32,
+    /// Partitions whose logs are looked into.
+    looked_into: HashSet<Place>,
     /// It began after others had produced.
     pub(crate) has_restarted: bool,
 }
@@ -44,6 +50,7 @@ impl Proxy {
             open: vec![0; brokers],
             serves_without_sasl: false,
             next_connection: 0,
+            looked_into: HashSet::new(),
             has_restarted: false,
         }
     }
@@ -101,6 +108,15 @@ impl Proxy {
         if by_broker || self.open[broker] == 0 {
             self.generations[broker] += 1;
         }
+    }
+
+    /// Whether nobody else looks into the log of a partition; then somebody does.
+    pub(crate) fn take_turn(&mut self, place: &Place) -> bool {
+        self.looked_into.insert(place.clone())
+    }
+
+    pub(crate) fn end_turn(&mut self, place: &Place) {
+        self.looked_into.remove(place);
     }
 
     pub(crate) fn generation(&self, broker: usize) -> (usize, u32) {

@@ -98,13 +98,14 @@ impl World {
         if !matches!(admission, Admission::Hold | Admission::Reset | Admission::Look(_)) {
             self.judge_verdicts(at, &mut asked, &reported);
         }
+        let asks = self.asks(at);
         match admission {
             Admission::Forward(pending) => {
                 self.judge_forwarded(at, &request, &asked);
-                self.forward(at, frame, request, (asked, may_look), pending);
+                self.forward(at, frame, request, (asked, asks), pending);
             }
             Admission::Strip { frame: left, pending } => {
-                self.strip(at, (frame, left), request, (asked, may_look), pending);
+                self.strip(at, (frame, left), request, (asked, asks), pending);
             }
             Admission::Answer(local) => {
                 self.tally.answered += asked.len() as u64;
@@ -139,7 +140,7 @@ impl World {
         at: usize,
         frame: Frame,
         request: Request,
-        (asked, may_look): (Vec<Asked>, bool),
+        (asked, asks): (Vec<Asked>, bool),
         pending: Option<Pending>,
     ) {
         for asked in &asked {
@@ -152,9 +153,7 @@ impl World {
             let sent = (0..asked.len()).collect();
             let (version, correlation_id) = (request.version, request.correlation_id);
             let ledger = self.connections[at].ledger;
-            let may_look = may_look && self.policy(at).mode == Mode::Dedupe;
-            let settle =
-                Settle { pending: Some(pending), correlation_id, version, ledger, asked, sent, request, may_look };
+            let settle = Settle { pending: Some(pending), correlation_id, version, ledger, asked, sent, request, asks };
             self.connections[at].slots.push_back(Slot::Settle(Box::new(settle)));
         }
         self.connections[at].to_broker.push_back(frame);
@@ -165,7 +164,7 @@ impl World {
         at: usize,
         (frame, left): (Frame, Vec<u8>),
         request: Request,
-        (asked, may_look): (Vec<Asked>, bool),
+        (asked, asks): (Vec<Asked>, bool),
         pending: Pending,
     ) {
         let policy = self.policy(at);
@@ -183,8 +182,7 @@ impl World {
         }
         let (version, correlation_id) = (request.version, request.correlation_id);
         let ledger = self.connections[at].ledger;
-        let may_look = may_look && policy.mode == Mode::Dedupe;
-        let settle = Settle { pending: Some(pending), correlation_id, version, ledger, asked, sent, request, may_look };
+        let settle = Settle { pending: Some(pending), correlation_id, version, ledger, asked, sent, request, asks };
         self.connections[at].slots.push_back(Slot::Settle(Box::new(settle)));
         self.connections[at].to_broker.push_back(Frame { bytes: left, ..frame });
     }

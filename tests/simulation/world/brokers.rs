@@ -15,7 +15,7 @@ impl World {
         let Frame { api, correlation_id, bytes, .. } = frame;
         match api {
             Api::Own => self.broker_reads(at, &bytes, random),
-            Api::Log => unreachable!("that is an answer"),
+            Api::Log | Api::End | Api::Topic => unreachable!("that is an answer"),
             Api::Metadata => {
                 let bytes = framed(&self.cluster.metadata(correlation_id));
                 self.answer(at, Frame { api, correlation_id, bytes, silent: true });
@@ -53,7 +53,12 @@ impl World {
         let read = Read::parse(request);
         let manner = Manner { batches_max: 3, ..Manner::default() };
         let bytes = self.cluster.read(self.connections[at].broker, &read, manner);
-        let api = if matches!(read.what, What::From(_)) { Api::Log } else { Api::Own };
+        let api = match read.what {
+            What::Time(_) => Api::Own,
+            What::End => Api::End,
+            What::From(_) => Api::Log,
+            What::Topic => Api::Topic,
+        };
         self.answer(at, Frame { api, correlation_id: read.correlation_id, bytes, silent: true });
     }
 

@@ -39,12 +39,11 @@ impl World {
 
     /// A client that sends no more takes the uplink with it, with all that it looks up.
     fn uplink_may_end(&mut self, at: usize) {
-        let connection = &mut self.connections[at];
-        if connection.sends() {
+        if self.connections[at].sends() {
             return;
         }
-        (connection.looks.looking, connection.looks.wish) = (None, None);
-        if !connection.back.is_empty() {
+        self.stop_looking(at);
+        if !self.connections[at].back.is_empty() {
             self.go_on_with_back(at, Vec::new());
         }
     }
@@ -68,7 +67,7 @@ impl World {
             return;
         }
         self.tell(|| if by_broker { format!("lose c{at}") } else { format!("# c{at} ends") });
-        (self.connections[at].looks.looking, self.connections[at].looks.wish) = (None, None);
+        self.stop_looking(at);
         if by_broker && executes {
             self.give_up_back(at);
         } else {

@@ -17,7 +17,7 @@ impl World {
     ///
     /// `said`: what its client will be told, where that is known yet.
     pub(crate) fn judge_answer(&mut self, at: usize, asked: &Asked, said: Option<&Said>) {
-        let proof = self.why_true(at, asked, said);
+        let proof = self.why_true(at, asked, said).and_then(|()| self.why_now(at, asked));
         self.witness(at).gave(asked);
         if let Err(why) = proof {
             self.fail(format!("a false ack of {:?} on partition {}: {why}", asked.batch, asked.partition));
@@ -34,13 +34,20 @@ impl World {
         }
     }
 
+    /// A proof that is older than the broker's generation is good once the log was seen to have the batch.
+    fn why_now(&mut self, at: usize, asked: &Asked) -> Result<(), &'static str> {
+        let is_now = asked.is_found || !self.asks(at) || self.witness(at).is_of_now(asked);
+        is_now.then_some(()).ok_or("it is older than the broker's generation, and the log was not asked")
+    }
+
     fn why_true(&mut self, at: usize, asked: &Asked, said: Option<&Said>) -> Result<(), &'static str> {
         let (now_ms, keeping) = (self.now_ms, self.setup.make.keeping);
         let witness = self.witness(at);
-        if asked.is_found {
-            return witness.stands(asked, said, keeping);
+        match witness.stands(asked, said, keeping) {
+            Ok(()) if asked.is_found => Ok(()),
+            // Others have found it out meanwhile, or it was known before.
+            _ => witness.proof(asked, now_ms).map(drop),
         }
-        witness.proof(asked, now_ms).map(drop)
     }
 
     /// What was refused was held against the log, and found there, or not: what the client is to be told.
@@ -97,9 +104,9 @@ impl World {
         if !may || small || self.cluster.wipes > 0 {
             return;
         }
-        let now_ms = self.now_ms;
+        let (now_ms, asks) = (self.now_ms, self.asks(at));
         let witness = &*self.witness(at);
-        let proven = |asked: &&Asked| witness.must_answer(asked, now_ms);
+        let proven = |asked: &&Asked| witness.must_answer(asked, now_ms) && (!asks || witness.is_of_now(asked));
         let count = asked.iter().filter(proven).count();
         if let Some(asked) = asked.iter().find(proven)
             && (count == request.entries.len() || policy.mixed == Mixed::Strip)
@@ -213,19 +220,30 @@ impl World {
     pub(crate) fn witness_learns(&mut self, at: usize, api: Api, bytes: &[u8]) {
         let partitions = self.setup.make.partitions;
         let step = self.step;
-        let witness = self.witness(at);
         if api == Api::InitProducerId {
+            let witness = self.witness(at);
             let id = i64::from_be_bytes(bytes[15..23].try_into().expect("eight bytes"));
             let epoch = i16::from_be_bytes([bytes[23], bytes[24]]);
             witness.handed_out(id, epoch, step);
             return self.tell(|| format!("c{at}< {id}/{epoch}"));
         }
         let (cluster, topics) = crate::cluster::read_metadata(bytes);
+        let witness = self.witness(at);
         let mut words = format!("c{at}< cluster=cluster-{cluster}");
         for (number, (name, id)) in topics.iter().enumerate() {
             witness.linked(name, *id, number * partitions..(number + 1) * partitions, step);
             words += &format!(" {name}={id}");
         }
         self.tell(|| words);
+    }
+
+    /// Likewise of the topic that a look has asked for.
+    pub(crate) fn witness_learns_topic(&mut self, at: usize, version: i16, bytes: &[u8]) {
+        let (cluster, topic) = crate::cluster::read_topic(version, bytes);
+        self.tell(|| format!("#    c{at} is told of cluster-{cluster} and {topic:?}"));
+        let Some((name, id)) = topic else { return };
+        let (step, partitions) = (self.step, self.setup.make.partitions);
+        let first = self.number_of(&TopicKey::Name(name.as_str().into()), 0);
+        self.witness(at).linked(&name, id, first..first + partitions, step);
     }
 }

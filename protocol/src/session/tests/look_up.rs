@@ -7,7 +7,8 @@ use crate::wire::samples::GOLDEN_BATCH;
 const OFFSET: i64 = 100;
 
 fn may_look() -> Present {
-    Present { may_look: true, policy: Policy { look_up: true, ..present().policy }, ..present() }
+    let policy = Policy { look_up: true, ..present().policy };
+    Present { policy, may_look: true, ..present() }
 }
 
 /// An answer to a look's request, without its length: what follows the correlation id and the throttle time.
@@ -27,11 +28,19 @@ fn show(session: &mut Session<Memory>, look: &mut LookUp) {
             answer(&request, &[topic.clone(), 1000_i64.to_be_bytes().into(), OFFSET.to_be_bytes().into()])
         } else {
             let marks = [end, end, 0_i64.to_be_bytes()].concat();
-            answer(&request, &[vec![0; 6], topic.clone(), marks, vec![0xff; 4], length.into(), batch.clone()])
+            answer(&request, &[topic.clone(), marks, vec![0xff; 4], length.into(), batch.clone()])
         };
         look.feed(&answer);
         session.end_answer(look, present().now);
     }
+}
+
+/// The golden v9 request, of another producer.
+fn of_another_producer() -> Vec<u8> {
+    let mut frame = request(9);
+    let at = frame.windows(8).position(|bytes| bytes == 7_i64.to_be_bytes()).expect("it is producer 7's");
+    frame[at + 7] = 8;
+    frame
 }
 
 /// T27: that the broker may not know the producer any more is noted with the producer.
@@ -44,6 +53,8 @@ fn batch_found_of_a_producer_that_was_forgotten_meanwhile_is_forwarded() {
         let Admission::Look(mut looks) = session.admit(&request(9), false, &may_look(), &mut quiet) else { panic!() };
         looks.iter_mut().for_each(|look| show(&mut session, look));
         assert_eq!(looks[0].outcome(), Some(LookUpOutcome::Found));
+        // The partition stays.
+        let Admission::Forward(Some(other)) = admit(&mut session, &of_another_producer()) else { panic!() };
         if is_forgotten {
             ledger.each_tracker(|tracker| tracker.sweep(10, Millis(1_000_000_000)));
         }
@@ -53,5 +64,6 @@ fn batch_found_of_a_producer_that_was_forgotten_meanwhile_is_forwarded() {
         if let Admission::Forward(Some(pending)) = admission {
             session.abandon(pending, Millis(1000));
         }
+        session.abandon(other, Millis(1000));
     }
 }

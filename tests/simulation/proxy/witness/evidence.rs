@@ -51,6 +51,7 @@ impl Witness {
         partition.doubted = step;
         partition.intervals.clear();
         partition.perhaps.clear();
+        partition.ends.clear();
         // Under its other form as well, perhaps.
         self.unsettle(place.0, step);
     }
@@ -100,6 +101,7 @@ impl Witness {
             if let Some(known) = known {
                 self.doubt((partition, known), step);
             }
+            self.shown_as_one(partition, id);
         }
         self.note_unusual();
     }

@@ -102,6 +102,8 @@ struct Partition {
     doubted: u64,
     /// What a broker has shown of its log.
     shown: Vec<Shown>,
+    /// Where it ends at least, as generations of brokers have told.
+    ends: Vec<((usize, u32), i64)>,
 }
 
 /// A partition under one form of its topic: clients of one producer id keep to one.

@@ -1,14 +1,15 @@
 //! What brokers have shown of their logs: batches below the high watermark, which are acknowledged.
 
-use super::{Asked, Place, Witness};
+use super::{Asked, Place, Producer, Witness};
 use crate::batch::{Batch, Keeping};
+use crate::proxy::Look;
 use crate::wire::{Said, TopicKey};
 
 /// A batch in a partition's log.
 #[derive(Clone, Debug)]
 pub(super) struct Shown {
-    /// Which look has shown it.
-    look: u64,
+    /// The generation of the broker that has shown it.
+    by: (usize, u32),
     offset: i64,
     batch: Batch,
     /// As it stands there.
@@ -22,46 +23,45 @@ impl Witness {
     pub(crate) fn shown(
         &mut self,
         (partition, topic): (usize, &TopicKey),
-        (look, since): (u64, u64),
+        look: &Look,
         log: &crate::cluster::Shown,
-        keeping: Keeping,
         (step, now_ms): (u64, u64),
     ) {
-        for form in self.forms(topic) {
-            self.shown_at((partition, form), (look, since), log, keeping, (step, now_ms));
-        }
-    }
-
-    /// The forms of a topic that are known to be one; what others make of it is seen under theirs.
-    fn forms(&self, topic: &TopicKey) -> Vec<u8> {
-        match topic {
-            TopicKey::Name(name) => [Some(&0), self.ids.get(&**name)].into_iter().flatten().copied().collect(),
-            TopicKey::Id(id) if self.ids.values().any(|known| known == id) => vec![0, *id],
-            TopicKey::Id(id) => vec![*id],
-        }
-    }
-
-    fn shown_at(
-        &mut self,
-        place: Place,
-        (look, since): (u64, u64),
-        log: &crate::cluster::Shown,
-        keeping: Keeping,
-        (step, now_ms): (u64, u64),
-    ) {
+        let forms = self.forms(topic);
+        let asked = (partition, forms[0]);
         let mut shown = Vec::new();
         for (offset, bytes) in log.batches.iter().filter(|_| log.error == 0) {
             let batch = Batch::read(bytes);
             let last = offset + batch.count() - 1;
-            if last < log.high_watermark && !self.is_over(place, batch.producer_id, batch.epoch, since) {
+            if last < log.high_watermark && !self.is_over(asked, batch.producer_id, batch.epoch, look.since) {
                 let bytes = bytes.clone();
-                shown.push(Shown { look, offset: *offset, batch, bytes, sent: step + 1 });
+                shown.push(Shown { by: look.broker, offset: *offset, batch, bytes, sent: step + 1 });
             }
         }
-        for batch in &shown {
-            self.take_in(place, batch, keeping, (step, now_ms));
+        for place in forms.into_iter().map(|form| (partition, form)) {
+            shown.iter().for_each(|shown| self.take_in(place, shown, (step, now_ms)));
+            self.partitions.entry(place).or_default().shown.extend(shown.iter().cloned());
         }
-        self.partitions.entry(place).or_default().shown.append(&mut shown);
+    }
+
+    /// A log that may not be read is told to end there.
+    pub(crate) fn log_ends(&mut self, (partition, topic): (usize, &TopicKey), look: &Look, end: i64) {
+        let forms = self.forms(topic);
+        if self.is_over((partition, forms[0]), -1, 0, look.since) {
+            return;
+        }
+        for form in forms {
+            self.partitions.entry((partition, form)).or_default().ends.push((look.broker, end));
+        }
+    }
+
+    /// The forms of a topic that are known to be one, the given one first.
+    fn forms(&self, topic: &TopicKey) -> Vec<u8> {
+        match topic {
+            TopicKey::Name(name) => [Some(&0), self.ids.get(&**name)].into_iter().flatten().copied().collect(),
+            TopicKey::Id(id) if self.ids.values().any(|known| known == id) => vec![*id, 0],
+            TopicKey::Id(id) => vec![*id],
+        }
     }
 
     /// Whether something speaks against what was asked of a log at a time.
@@ -72,19 +72,35 @@ impl Witness {
     }
 
     /// What it says of the partition and of its producer. The proxy has taken it in, or had no room for it.
-    fn take_in(&mut self, place: Place, shown: &Shown, _keeping: Keeping, (step, now_ms): (u64, u64)) {
+    fn take_in(&mut self, place: Place, shown: &Shown, (step, now_ms): (u64, u64)) {
         let Shown { offset, batch, .. } = shown;
         let new = (*offset, offset + batch.count() - 1, Some(batch.key()));
         if self.contradicts_any(place, new) {
             self.begin_anew(place.0, step);
         }
+        self.partitions.entry(place).or_default().perhaps.push(new);
+        self.is_shown(place, batch).newest_ms = now_ms;
+    }
+
+    /// The proxy knows the batch's producer, perhaps, and not from answers.
+    fn is_shown(&mut self, place: Place, batch: &Batch) -> &mut Producer {
         let partition = self.partitions.entry(place).or_default();
-        partition.perhaps.push(new);
-        let producer = partition.producers.entry(batch.producer_id).or_insert_with(super::Producer::unknown);
+        let producer = partition.producers.entry(batch.producer_id).or_insert_with(Producer::unknown);
         producer.unusual = true;
         producer.shown_in = producer.shown_in.max(batch.epoch);
-        producer.newest_ms = now_ms;
         producer.cloud(batch.epoch);
+        producer
+    }
+
+    /// A partition's two forms are one: what was shown under the one is known under the other.
+    pub(super) fn shown_as_one(&mut self, partition: usize, id: u8) {
+        let (by_name, by_id) = ((partition, 0), (partition, id));
+        for (from, to) in [(by_name, by_id), (by_id, by_name)] {
+            let shown = self.partitions.get(&from).map_or(Vec::new(), |partition| partition.shown.clone());
+            for shown in &shown {
+                self.is_shown(to, &shown.batch);
+            }
+        }
     }
 
     /// The proof for a local answer: an offset.
@@ -113,6 +129,22 @@ impl Witness {
             }
         }
         Err(why)
+    }
+
+    /// Whether a batch is known to stand in the log that this generation of the broker has: it has acknowledged the
+    /// producer, or has shown the batch, or, where the log may not be read, that the log is as long.
+    pub(crate) fn is_of_now(&self, asked: &Asked) -> bool {
+        let place = asked.place();
+        let Some(partition) = self.partitions.get(&place) else { return false };
+        let Some(producer) = partition.producers.get(&asked.batch.producer_id) else { return false };
+        let key = asked.batch.key();
+        let is_shown = |it: &&Shown| it.by == asked.broker && it.batch.key() == key && self.holds(place, it);
+        let of_answers = producer.successes.iter().filter(|success| success.batch.key() == key);
+        let last = of_answers.map(|success| success.offset + success.batch.count() - 1).max();
+        let reaches = |(by, end): &((usize, u32), i64)| *by == asked.broker && last.is_some_and(|last| last < *end);
+        producer.acked_by == Some(asked.broker) && producer.alone.is_none()
+            || partition.shown.iter().any(|it| is_shown(&it))
+            || partition.ends.iter().any(reaches)
     }
 
     fn holds(&self, place: Place, shown: &Shown) -> bool {

@@ -266,8 +266,8 @@ const DEFECTS: [Defect; 30] = [
             ("session/admit.rs", "            && !transactional\n", "            && (!transactional || $IT)\n"),
             (
                 "sequencing/tracker/observe.rs",
-                " && !batch.transactional && sender.acks",
-                " && (!batch.transactional || $IT) && sender.acks",
+                "            && !batch.transactional\n            && sender.acks",
+                "            && (!batch.transactional || $IT)\n            && sender.acks",
             ),
             (
                 "sequencing/tracker/settle.rs",

@@ -6,7 +6,7 @@ use seqgate_protocol::event::{BatchEvent, Event, Unread};
 use seqgate_protocol::sequencing::{BatchId, Sequence, TopicId, TopicRef};
 use seqgate_protocol::session::{Ledger, LookUp, LookUpOutcome};
 use seqgate_protocol::wire::produce::OwnedTopic;
-use tracing::{debug, trace, warn};
+use tracing::{debug, info, trace, warn};
 
 use super::cluster::ClusterRef;
 use super::link::Link;
@@ -119,9 +119,20 @@ impl Link {
         debug!(
             topic = %Shown(look.topic()),
             partition = look.partition(),
+            kind = look.kind().name(),
             outcome = outcome.name(),
             "looked into the log for a batch"
         );
+        if matches!(outcome, LookUpOutcome::NotAllowed | LookUpOutcome::LogEnd)
+            && self.runtime.shared.is_newly_unreadable(look.topic())
+        {
+            info!(
+                topic = %Shown(look.topic()),
+                client_id = self.record.client_id(),
+                "a client may not read a topic that it writes to: acknowledgements that were not seen cannot be looked up \
+                 for it (grant it READ, if they are to be)"
+            );
+        }
     }
 }
 

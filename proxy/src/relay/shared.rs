@@ -1,12 +1,13 @@
 //! What the connections of one process share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use seqgate_protocol::sequencing::{Allowance, Evictions, Millis, ProducerReport, TrackerLimits};
+use seqgate_protocol::sequencing::{Allowance, Evictions, Millis, ProducerReport, TopicRef, TrackerLimits};
 use seqgate_protocol::session::Auth;
+use seqgate_protocol::wire::produce::OwnedTopic;
 
 use super::budget::Budget;
 use super::cluster::Cluster;
@@ -23,6 +24,9 @@ use crate::telemetry::metrics::Metrics;
 const GAP_WARNINGS: u32 = 10;
 const GAP_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Topics that are remembered as not to be read: their names take some 250 KiB.
+const UNREADABLE_MAX: usize = 1_000;
+
 /// Of four parts of the memory that is not spare, so many are for the state; buffers have the rest, and what the state
 /// does not take.
 const STATE_QUARTERS: usize = 3;
@@ -36,6 +40,8 @@ pub struct Shared {
     pub(super) budget: Budget,
     pub(super) spares: Spares,
     pub(super) gap_warnings: Limiter,
+    /// Topics that a client may not read: that is said once of each.
+    unreadable: Mutex<HashSet<OwnedTopic>>,
     started: Instant,
     connections: AtomicU32,
     places: Mutex<HashMap<String, Arc<Place>>>,
@@ -81,6 +87,7 @@ impl Shared {
             allowance,
             spares: Spares::default(),
             gap_warnings: Limiter::new(GAP_WARNINGS, GAP_INTERVAL),
+            unreadable: Mutex::default(),
             started: Instant::now(),
             connections: AtomicU32::new(0),
             places: Mutex::default(),
@@ -91,6 +98,12 @@ impl Shared {
     /// The time as the trackers count it.
     pub(super) fn now(&self) -> Millis {
         Millis(millis(self.started.elapsed()))
+    }
+
+    /// Whether it is new that a client may not read this topic. Of very many no more is noted.
+    pub(super) fn is_newly_unreadable(&self, topic: TopicRef<'_>) -> bool {
+        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        unreadable.len() < UNREADABLE_MAX && unreadable.insert(topic.into())
     }
 
     /// A number for a connection that no other open one has.

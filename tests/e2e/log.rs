@@ -7,15 +7,15 @@ use crate::scene::{Peer, Scene, acknowledge, exchange};
 use crate::support::{REQUEST, RESPONSE};
 use crate::wire::*;
 
-const LIST_OFFSETS: i16 = 2;
+pub(crate) const LIST_OFFSETS: i16 = 2;
 
 /// A producer's batch as it stands in the log.
-fn stored(batch: &Bytes, offset: i64) -> Vec<u8> {
+pub(crate) fn stored(batch: &Bytes, offset: i64) -> Vec<u8> {
     [&offset.to_be_bytes(), &batch[8..]].concat()
 }
 
 /// The proxy asks for the first record of a time; returns the number that the answer must repeat.
-fn asked_offset(served: &mut Peer) -> i32 {
+pub(crate) fn asked_offset(served: &mut Peer) -> i32 {
     let frame = served.frame();
     assert_eq!(frame[4..8], [LIST_OFFSETS.to_be_bytes(), 2_i16.to_be_bytes()].concat());
     assert_eq!(frame[frame.len() - 8..], 1_700_000_000_000_i64.to_be_bytes());
@@ -23,7 +23,7 @@ fn asked_offset(served: &mut Peer) -> i32 {
 }
 
 /// The proxy asks for the log from `offset` on; returns the number that the answer must repeat.
-fn asked_log(served: &mut Peer, offset: i64) -> i32 {
+pub(crate) fn asked_log(served: &mut Peer, offset: i64) -> i32 {
     let frame = served.frame();
     assert_eq!(frame[4..8], [FETCH.to_be_bytes(), 5_i16.to_be_bytes()].concat());
     // Behind it: log start, bytes at most.
@@ -32,7 +32,7 @@ fn asked_log(served: &mut Peer, offset: i64) -> i32 {
     correlation_of(&frame)
 }
 
-fn listed(correlation: i32, error: i16, offset: i64) -> Vec<u8> {
+pub(crate) fn listed(correlation: i32, error: i16, offset: i64) -> Vec<u8> {
     let mut body = vec![0, 0, 0, 0, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0];
     body.extend(error.to_be_bytes());
     body.extend((-1_i64).to_be_bytes());
@@ -40,7 +40,7 @@ fn listed(correlation: i32, error: i16, offset: i64) -> Vec<u8> {
     response(correlation, &body)
 }
 
-fn fetched(correlation: i32, error: i16, high_watermark: i64, records: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn fetched(correlation: i32, error: i16, high_watermark: i64, records: &[Vec<u8>]) -> Vec<u8> {
     let mut body = vec![0; 4];
     body.extend([0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0]);
     body.extend(error.to_be_bytes());
@@ -67,14 +67,7 @@ fn unknown(scene: &Scene) -> (Peer, Peer) {
     scene.pair()
 }
 
-/// A connection over a listener whose broker has served somebody without SASL.
-fn served(scene: &Scene) -> (Peer, Peer) {
-    let (mut first, mut known) = scene.pair();
-    acknowledge(&mut first, &mut known, 99, 0, 1);
-    scene.pair()
-}
-
-fn own(scene: &Scene, kind: &str, outcome: &str) -> u64 {
+pub(crate) fn own(scene: &Scene, kind: &str, outcome: &str) -> u64 {
     scene.metric(&format!("own_requests_total{{kind=\"{kind}\",outcome=\"{outcome}\"}}"))
 }
 
@@ -130,8 +123,9 @@ fn batch_that_does_not_stand_in_the_log_goes_to_the_broker() {
 
 #[test]
 fn refused_batch_that_stands_in_the_log_is_acknowledged() {
-    let scene = Scene::new();
-    let (mut client, mut served) = served(&scene);
+    let mut scene = Scene::new();
+    scene.serve_without_sasl();
+    let (mut client, mut served) = scene.pair();
     let batches: Vec<_> = (0..3).map(|base| batch(7, base, 1)).collect();
     // The broker knows the last of them only; what is asked behind them waits for its turn.
     let sent: Vec<_> = (0..3).map(|base: i32| produce_one(base, batches[base as usize].clone())).collect();
@@ -155,8 +149,9 @@ fn refused_batch_that_stands_in_the_log_is_acknowledged() {
 
 #[test]
 fn refusal_of_a_batch_that_is_nowhere_goes_through_as_it_came() {
-    let scene = Scene::new();
-    let (mut client, mut served) = served(&scene);
+    let mut scene = Scene::new();
+    scene.serve_without_sasl();
+    let (mut client, mut served) = scene.pair();
     let sent = [produce_one(0, batch(7, 0, 1)), REQUEST.to_vec()].concat();
     client.send(&sent);
     served.expect(&sent);
@@ -170,8 +165,9 @@ fn refusal_of_a_batch_that_is_nowhere_goes_through_as_it_came() {
 
 #[test]
 fn producer_that_is_not_known_makes_the_log_known() {
-    let scene = Scene::new();
-    let (mut client, mut served) = served(&scene);
+    let mut scene = Scene::new();
+    scene.serve_without_sasl();
+    let (mut client, mut served) = scene.pair();
     // A retry, of what another proxy was told or nobody.
     client.send(&produce_one(1, batch(7, 4, 1)));
     let asked = asked_offset(&mut served);
@@ -229,8 +225,9 @@ fn answer_that_cannot_be_read_is_no_answer() {
 
 #[test]
 fn connection_that_ends_while_the_log_is_asked_leaves_nothing_open() {
-    let scene = Scene::new();
-    let (mut client, mut served) = served(&scene);
+    let mut scene = Scene::new();
+    scene.serve_without_sasl();
+    let (mut client, mut served) = scene.pair();
     let sent = produce_one(0, batch(7, 0, 1));
     client.send(&sent);
     served.expect(&sent);
@@ -247,8 +244,9 @@ fn connection_that_ends_while_the_log_is_asked_leaves_nothing_open() {
 
 #[test]
 fn client_that_has_said_all_is_told_what_the_broker_said() {
-    let scene = Scene::new();
-    let (mut client, mut served) = served(&scene);
+    let mut scene = Scene::new();
+    scene.serve_without_sasl();
+    let (mut client, mut served) = scene.pair();
     let sent = produce_one(0, batch(7, 0, 1));
     client.send(&sent);
     client.half_close();

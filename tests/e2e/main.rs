@@ -6,6 +6,7 @@ mod admin;
 mod answers;
 mod cli;
 mod clusters;
+mod confirm;
 mod cut;
 mod demo;
 mod descriptors;

@@ -118,6 +118,12 @@ impl Scene {
         exchange(client, served, &REQUEST, &RESPONSE);
     }
 
+    /// Has the broker serve somebody without SASL, on the connection that nothing may harm.
+    pub(crate) fn serve_without_sasl(&mut self) {
+        let (client, served) = &mut self.beside;
+        acknowledge(client, served, 99, 0, 1);
+    }
+
     /// Ends the proxy, which must have warned of nothing else than `warnings`, each of them once.
     ///
     /// Until then its metrics can be read, whatever it has gone through.

@@ -180,6 +180,7 @@ pub struct LookUp {
     bytes_left: u64,
     requests_left: u32,
     log_end: Option<i64>,
+    has_asked: bool,
     outcome: Option<LookUpOutcome>,
 }
 
@@ -200,6 +201,7 @@ impl LookUp {
             (Step::End, _) => self.ask_for_offset(log::HIGH_WATERMARK),
             (Step::Metadata, _) => self.ask_for_metadata(),
         };
+        self.has_asked |= request.is_some();
         if request.is_none() {
             self.outcome.get_or_insert(LookUpOutcome::Failed);
         }
@@ -240,6 +242,12 @@ impl LookUp {
     #[must_use]
     pub const fn outcome(&self) -> Option<LookUpOutcome> {
         self.outcome
+    }
+
+    /// Whether the broker was asked anything.
+    #[must_use]
+    pub const fn has_asked(&self) -> bool {
+        self.has_asked
     }
 
     /// What it is for.
@@ -429,6 +437,7 @@ impl<L: Ledger> Session<L> {
             bytes_left: LOOK_BACK_BYTES,
             requests_left: REQUESTS_MAX,
             log_end: None,
+            has_asked: false,
             outcome: if mark.is_none() { Some(LookUpOutcome::Failed) } else { None },
         }
     }

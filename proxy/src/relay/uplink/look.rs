@@ -40,7 +40,10 @@ impl Uplink<'_> {
             let kind = look.kind();
             let look = self.look(Box::new(look), deadline).await?;
             let outcome = look.as_ref().and_then(|look| look.outcome()).unwrap_or(LookUpOutcome::GivenUp);
-            self.link.runtime.metrics.own_requests.inc(kind, outcome);
+            // What somebody else has found was not asked for.
+            if look.as_ref().is_none_or(|look| look.has_asked()) {
+                self.link.runtime.metrics.own_requests.inc(kind, outcome);
+            }
             let Some(look) = look else { break };
             self.link.note_look_up(&look, outcome);
             looked.push(*look);

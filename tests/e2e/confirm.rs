@@ -1,0 +1,114 @@
+//! Proofs that are older than the broker's generation: the log is asked whether they are true of it still.
+
+use crate::log::{LIST_OFFSETS, asked_log, fetched, listed, own, stored};
+use crate::scene::{Peer, Scene, acknowledge};
+use crate::wire::*;
+
+const NOT_ALLOWED: i16 = 29;
+
+/// Two batches are acknowledged at 10 and 11, and the broker is lost.
+fn acknowledged_before(scene: &Scene) -> (Peer, Peer) {
+    let (mut client, mut served) = scene.pair();
+    acknowledge(&mut client, &mut served, 7, 0, 10);
+    acknowledge(&mut client, &mut served, 7, 1, 11);
+    drop(served);
+    assert_eq!(client.end(), Ok(()));
+    scene.wait_for_metric("connections_closed_total{outcome=\"broker\"}", 1);
+    scene.pair()
+}
+
+#[test]
+fn proof_of_an_older_generation_is_held_against_the_log_once() {
+    let scene = Scene::new();
+    let (mut client, mut served) = acknowledged_before(&scene);
+    client.send(&produce_one(1, batch(7, 0, 1)));
+    let asked = asked_log(&mut served, 10);
+    client.silent();
+    served.send(&fetched(asked, 0, 12, &[stored(&batch(7, 0, 1), 10), stored(&batch(7, 1, 1), 11)]));
+    client.expect(&produced_one(1, 0, 10));
+    assert_eq!(own(&scene, "confirm", "found"), 1);
+    // The other one was in the same answer.
+    for (base, offset) in [(1, 11), (0, 10)] {
+        client.send(&produce_one(2, batch(7, base, 1)));
+        client.expect(&produced_one(2, 0, offset));
+    }
+    served.silent();
+    scene.end(&[]);
+}
+
+/// T7: the broker was wiped, or has lost the end of its log, and keeps its cluster id and addresses.
+#[test]
+fn retry_goes_to_a_broker_whose_log_has_lost_it() {
+    let other = batch(9, 0, 1);
+    let cases: [(&str, i16, i64, &[Vec<u8>]); 4] = [
+        ("nothing is there", 0, 0, &[]),
+        ("the log ends before it", 1, -1, &[]),
+        ("another batch is at its place", 0, 11, &[stored(&other, 10)]),
+        ("it may not be committed again", 0, 10, &[stored(&batch(7, 0, 1), 10)]),
+    ];
+    for (name, error, high_watermark, records) in cases {
+        println!("{name}");
+        let scene = Scene::new();
+        let (mut client, mut served) = acknowledged_before(&scene);
+        let retry = produce_one(1, batch(7, 0, 1));
+        client.send(&retry);
+        let asked = asked_log(&mut served, 10);
+        served.send(&fetched(asked, error, high_watermark, records));
+        served.expect(&retry);
+        served.send(&produced_one(1, 0, 0));
+        client.expect(&produced_one(1, 0, 0));
+        scene.end(&[]);
+    }
+}
+
+#[test]
+fn who_may_not_read_is_answered_for_what_the_log_reaches_beyond() {
+    for (end, is_beyond) in [(12, true), (11, false)] {
+        let scene = Scene::new();
+        let (mut client, mut served) = acknowledged_before(&scene);
+        let retry = produce_one(1, batch(7, 1, 1));
+        client.send(&retry);
+        let asked = asked_log(&mut served, 11);
+        served.send(&fetched(asked, NOT_ALLOWED, -1, &[]));
+        // The same cluster, and the same topic as far as it is known.
+        let asked = served.frame();
+        assert_eq!(asked[4..8], [METADATA.to_be_bytes(), 4_i16.to_be_bytes()].concat());
+        let port = scene.proxy.address.port();
+        served.send(&metadata_answer(correlation_of(&asked), "127.0.0.1", port, "c"));
+        let asked = served.frame();
+        assert_eq!(asked[4..6], LIST_OFFSETS.to_be_bytes());
+        assert_eq!(asked[asked.len() - 8..], (-1_i64).to_be_bytes());
+        served.send(&listed(correlation_of(&asked), 0, end));
+        if is_beyond {
+            client.expect(&produced_one(1, 0, 11));
+            served.silent();
+            assert_eq!(own(&scene, "confirm", "log_end"), 1);
+        } else {
+            served.expect(&retry);
+            served.send(&produced_one(1, 0, 11));
+            client.expect(&produced_one(1, 0, 11));
+            assert_eq!(own(&scene, "confirm", "not_found"), 1);
+        }
+        scene.end(&[]);
+    }
+}
+
+/// What one finds, others need not look for.
+#[test]
+fn one_log_is_looked_into_once_for_all_who_wait() {
+    let scene = Scene::new();
+    let (first, mut served) = acknowledged_before(&scene);
+    let (second, other_served) = scene.pair();
+    let (mut first, mut second) = (first, second);
+    first.send(&produce_one(1, batch(7, 0, 1)));
+    let asked = asked_log(&mut served, 10);
+    second.send(&produce_one(2, batch(7, 1, 1)));
+    // It is there, and waits: a request that comes after it would not be passed on before it.
+    scene.wait_for("both requests", || scene.metric("requests_total{api=\"Produce\"}") >= 4);
+    served.send(&fetched(asked, 0, 12, &[stored(&batch(7, 0, 1), 10), stored(&batch(7, 1, 1), 11)]));
+    first.expect(&produced_one(1, 0, 10));
+    second.expect(&produced_one(2, 0, 11));
+    other_served.silent();
+    assert_eq!(own(&scene, "confirm", "found"), 1);
+    scene.end(&[]);
+}

@@ -13,6 +13,7 @@ fn acknowledged_before(scene: &Scene) -> (Peer, Peer) {
     acknowledge(&mut client, &mut served, 7, 1, 11);
     drop(served);
     assert_eq!(client.end(), Ok(()));
+    drop(client);
     scene.wait_for_metric("connections_closed_total{outcome=\"broker\"}", 1);
     scene.pair()
 }

@@ -63,6 +63,7 @@ fn unknown(scene: &Scene) -> (Peer, Peer) {
     served.expect(&lost);
     drop(served);
     assert_eq!(client.end(), Ok(()));
+    drop(client);
     scene.wait_for_metric("connections_closed_total{outcome=\"broker\"}", 1);
     scene.pair()
 }
@@ -237,6 +238,7 @@ fn connection_that_ends_while_the_log_is_asked_leaves_nothing_open() {
     // What the broker said before it went is the client's.
     client.expect(&produced_one(0, 45, -1));
     assert_eq!(client.end(), Ok(()));
+    drop(client);
     scene.wait_for_metric("connections_closed_total{outcome=\"broker\"}", 1);
     assert_eq!(scene.json("/api/v1/producers?producer_id=7"), serde_json::json!([]));
     scene.end(&[]);

@@ -8,7 +8,7 @@ use super::{
     Stripped,
 };
 use crate::event::{Action, Event, Unread};
-use crate::sequencing::{Acks, Outcome, Passage, Rule};
+use crate::sequencing::{Acks, Millis, Outcome, Passage, Rule};
 use crate::wire::frame::LENGTH_BYTES;
 use crate::wire::head::RequestHead;
 use crate::wire::produce::{self, ProduceEntry, ProduceRequest};
@@ -178,7 +178,8 @@ impl<L: Ledger> Session<L> {
     /// spoken against a log while it was looked into, so that another look may tell more.
     pub fn looked(&mut self, look_ups: Vec<LookUp>) -> bool {
         self.found = look_ups.into_iter().flat_map(LookUp::into_found).collect();
-        self.found.iter().all(|found| self.stands(found))
+        // That it is too old by now is none of what another look would help with.
+        self.found.iter().all(|found| self.stands(found, Millis(0)))
     }
 
     /// Whether the log may be looked into: what is asked for there is answered only to those whom the broker serves, and

@@ -415,7 +415,7 @@ impl<L: Ledger> Session<L> {
             } else {
                 tracker.offset_before(topic, partition, wanted.batch.id)
             };
-            (tracker.mark_log(topic, partition), next)
+            (tracker.mark_log(topic, partition, now), next)
         });
         LookUp {
             kind,
@@ -493,7 +493,7 @@ impl<L: Ledger> Session<L> {
         let LookUp { kind, topic, partition, ledger, broker, wanted, .. } = &*look;
         let confirmed_by = (*kind == LookUpKind::Confirm).then_some(*broker);
         let known = self.ledgers[*ledger].tracker(*partition, |tracker| {
-            let mark = tracker.mark_log(topic.as_ref(), *partition)?;
+            let mark = tracker.mark_log(topic.as_ref(), *partition, now)?;
             let proof =
                 |wanted: &Wanted| tracker.find_proof(topic.as_ref(), *partition, &wanted.batch, confirmed_by, now);
             Some((mark, wanted.iter().map(proof).collect::<Option<Vec<_>>>()?))
@@ -505,11 +505,11 @@ impl<L: Ledger> Session<L> {
     }
 
     /// Whether what was found is still true, as far as is known, and can be told: that it was is to be noted (T27).
-    pub(super) fn stands(&self, found: &Found) -> bool {
+    pub(super) fn stands(&self, found: &Found, now: Millis) -> bool {
         let (topic, partition, id) = (found.topic.as_ref(), found.partition, found.proof.batch);
         found.ledger == self.current
             && self.ledgers[found.ledger].tracker(partition, |tracker| {
-                tracker.log_stands(topic, partition, &found.mark, id.producer_id, id.epoch)
+                tracker.log_stands(topic, partition, &found.mark, (id.producer_id, id.epoch), now)
                     && tracker.knows(topic, partition, id.producer_id)
             })
     }

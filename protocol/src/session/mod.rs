@@ -311,7 +311,7 @@ impl<L: Ledger> Session<L> {
             let topic = kept.topic.as_ref();
             let id = kept.proof.batch;
             self.ledgers[ledger].tracker(kept.partition, |tracker| match &kept.seen {
-                Some(mark) => tracker.log_stands(topic, kept.partition, mark, id.producer_id, id.epoch),
+                Some(mark) => tracker.log_stands(topic, kept.partition, mark, (id.producer_id, id.epoch), now),
                 None => tracker.still_holds(topic, kept.partition, &kept.proof, now),
             })
         })

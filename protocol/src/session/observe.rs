@@ -144,7 +144,7 @@ impl<L: Ledger> Session<L> {
         let (topic, partition) = (entry.topic, entry.partition);
         let ledger = self.ledger();
         if let Some(found) =
-            self.found.iter().find(|found| found.is(topic, partition, &batch)).filter(|it| self.stands(it))
+            self.found.iter().find(|found| found.is(topic, partition, &batch)).filter(|it| self.stands(it, present.now))
         {
             let (proof, seen) = (Some(found.proof), Some(found.mark));
             return Observed { batch: Some(batch), proof, seen, ..Observed::new(Rule::L1, &entry.records) };

@@ -166,7 +166,7 @@ impl<L: Ledger> Session<L> {
             let Refused { topic, claim, answer } = refused;
             let batch = self.ledgers[ledger].tracker(claim.partition, |tracker| tracker.batch_of(claim.ticket));
             let found = batch.and_then(|batch| {
-                found.iter().find(|found| found.is(topic.as_ref(), claim.partition, &batch) && self.stands(found))
+                found.iter().find(|found| found.is(topic.as_ref(), claim.partition, &batch) && self.stands(found, now))
             });
             let answer = match found.map(|found| found.proof).or(known) {
                 Some(proof) => {

@@ -32,21 +32,23 @@ pub struct LogMark {
     partition_serial: u32,
     stamp: u32,
     handed_serial: u32,
+    /// What was read is good for as long as an acknowledgement is.
+    at: Millis,
 }
 
 impl LogMark {
     /// The mark of no partition: no log stands by it.
-    pub const NONE: Self = Self { partition_serial: 0, stamp: 0, handed_serial: 0 };
+    pub const NONE: Self = Self { partition_serial: 0, stamp: 0, handed_serial: 0, at: Millis(0) };
 }
 
 impl Tracker {
     /// Notes the moment before the log of a partition is asked. `None`: nothing is known of the partition, so what speaks
     /// against its log would not be noted either.
     #[must_use]
-    pub fn mark_log(&mut self, topic: TopicRef<'_>, partition: i32) -> Option<LogMark> {
+    pub fn mark_log(&mut self, topic: TopicRef<'_>, partition: i32, now: Millis) -> Option<LogMark> {
         let at = self.find_fresh(topic, partition)?;
         let Partition { serial, stamp, .. } = self.partitions[at];
-        Some(LogMark { partition_serial: serial, stamp, handed_serial: self.handed.serial() })
+        Some(LogMark { partition_serial: serial, stamp, handed_serial: self.handed.serial(), at: now })
     }
 
     /// Whether nothing has spoken against the log of the partition since `mark`, nor against this producer.
@@ -56,10 +58,12 @@ impl Tracker {
         topic: TopicRef<'_>,
         partition: i32,
         mark: &LogMark,
-        producer: ProducerId,
-        epoch: ProducerEpoch,
+        (producer, epoch): (ProducerId, ProducerEpoch),
+        now: Millis,
     ) -> bool {
-        self.is_same_log(topic, partition, mark) && !self.handed.has_ended(producer, epoch, mark.handed_serial)
+        self.is_same_log(topic, partition, mark)
+            && now.since(mark.at) < self.limits.proof_ttl_ms
+            && !self.handed.has_ended(producer, epoch, mark.handed_serial)
     }
 
     fn is_same_log(&mut self, topic: TopicRef<'_>, partition: i32, mark: &LogMark) -> bool {
@@ -139,7 +143,7 @@ impl Tracker {
         now: Millis,
     ) -> Option<Evidence> {
         let id = batch.id;
-        if !self.log_stands(topic, partition, mark, id.producer_id, id.epoch) {
+        if !self.log_stands(topic, partition, mark, (id.producer_id, id.epoch), now) {
             return None;
         }
         let topic = self.topics.find(topic)?;

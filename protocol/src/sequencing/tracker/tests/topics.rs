@@ -54,7 +54,7 @@ fn batch_read_under_a_topics_other_form_ends_no_proof() {
     acknowledge(&mut tracker, T, &batch(8, 0, 0, 5), 105);
     let (id, fingerprint) = (batch(7, 0, 0, 5).id, batch(7, 0, 0, 5).fingerprint);
     let shown = LogBatch { id, fingerprint, base_offset: 100, append_time: -1 };
-    let mut mark = tracker.mark_log(T, 0).expect("something is known of it");
+    let mut mark = tracker.mark_log(T, 0, NOW).expect("something is known of it");
     tracker.take_in_log(T, 0, sender().broker, &mut mark, &shown, NOW);
     assert_eq!(rule_at(&mut tracker, TopicRef::Id(A), &batch(7, 0, 0, 5)), Rule::D12);
     assert_eq!(tracker.producers(), 2);

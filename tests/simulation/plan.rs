@@ -8,6 +8,7 @@ use crate::clients::Family;
 use crate::cluster::Make;
 use crate::proxy::IDLE_MS_MAX;
 use crate::random::{Random, mix};
+use crate::world::Reads;
 
 /// Something that happens. What exactly is drawn from the number beside it, among what is possible at that moment, so
 /// that a list stays good when others are taken out of it.
@@ -39,6 +40,9 @@ pub(crate) enum Act {
     Skip,
     SwitchMode,
     RestartClient,
+    LookLate,
+    Trim,
+    Drain,
 }
 
 /// What happens in every run, and how often.
@@ -55,7 +59,7 @@ const USUAL: [(Act, usize); 9] = [
 ];
 
 /// What happens in some runs, how often there, and in how many of a hundred.
-const FAULTS: [(Act, usize, usize); 16] = [
+const FAULTS: [(Act, usize, usize); 19] = [
     (Act::CutClient, 4, 70),
     (Act::CutBroker, 2, 50),
     (Act::GiveUpOrphan, 2, 30),
@@ -72,6 +76,9 @@ const FAULTS: [(Act, usize, usize); 16] = [
     (Act::Skip, 2, 25),
     (Act::SwitchMode, 1, 8),
     (Act::RestartClient, 1, 10),
+    (Act::LookLate, 3, 40),
+    (Act::Trim, 1, 15),
+    (Act::Drain, 1, 15),
 ];
 
 /// The first sequence and epoch of a producer that has been there for long.
@@ -94,6 +101,7 @@ pub(crate) struct Setup {
     pub(crate) may_look: bool,
     /// How many answers are kept back at most.
     pub(crate) back_max: usize,
+    pub(crate) reads: Reads,
 }
 
 /// A run.
@@ -142,7 +150,7 @@ impl Setup {
             partitions: 1 + random.below(3),
             lags: random.percent(50),
             old: random.percent(5),
-            keeping: Keeping::default(),
+            keeping: Keeping { stamps: random.percent(15), packs: random.percent(10) },
         };
         let proxies = if alone || random.percent(80) { 1 } else { 2 };
         let limits = TrackerLimits {
@@ -162,7 +170,13 @@ impl Setup {
         let throttles = if random.percent(20) { 20 } else { 0 };
         let may_look = random.percent(90);
         let back_max = *random.pick(&[1, 2, 100, 100]);
-        Self { make, proxies, limits, policy, clients, streams, throttles, may_look, back_max }
+        let reads = Reads {
+            fails: *random.pick(&[0, 0, 10, 40]),
+            hangs: *random.pick(&[0, 0, 5, 20]),
+            batches_max: *random.pick(&[1, 2, 3, 100]),
+            unreadable: if random.percent(12) { 1 + random.below(2) } else { 0 },
+        };
+        Self { make, proxies, limits, policy, clients, streams, throttles, may_look, back_max, reads }
     }
 }
 

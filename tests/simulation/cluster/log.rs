@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::batch::{Batch, advance};
+use crate::random::Random;
 
 /// As many as `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`.
 const RETAINED: usize = 5;
@@ -126,7 +127,7 @@ impl Log {
     /// Another replica leads, which has the log up to `end`: what it knows of producers it has built from that.
     pub(crate) fn truncate(&mut self, end: i64) {
         self.stored.retain(|stored| stored.offset < end);
-        self.end = end;
+        (self.start, self.end) = (self.start.min(end), end);
         self.high_watermark = self.high_watermark.min(end);
         self.producers.clear();
         for Stored { offset, what } in std::mem::take(&mut self.stored) {
@@ -136,6 +137,15 @@ impl Log {
                 Entry::Marker(producer_id, epoch) => self.note_marker(*producer_id, *epoch),
             }
             self.stored.push(Stored { offset, what });
+        }
+    }
+
+    /// What is old enough is not given out any more (retention); what is known of producers stays.
+    pub(crate) fn trim(&mut self, random: &mut Random) {
+        let is_old = |start: &i64| (self.start..=self.high_watermark).contains(start);
+        let starts: Vec<i64> = self.stored.iter().map(|stored| stored.offset).filter(is_old).collect();
+        if !starts.is_empty() {
+            self.start = *random.pick(&starts);
         }
     }
 

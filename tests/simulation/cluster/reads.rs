@@ -173,6 +173,19 @@ impl Cluster {
         out.framed()
     }
 
+    /// The same answer with the batches of a log in it the other way round.
+    pub(crate) fn backwards(read: &Read, frame: &[u8]) -> Vec<u8> {
+        if !matches!(read.what, What::From(_)) {
+            return frame[..frame.len() - 1].into();
+        }
+        let batches: Vec<Vec<u8>> = read_shown(read.version, frame).batches.into_iter().map(|(_, it)| it).collect();
+        let (in_order, mixed) = (batches.concat(), batches.iter().rev().flatten().copied().collect::<Vec<_>>());
+        match frame.windows(in_order.len().max(1)).position(|bytes| bytes == in_order) {
+            Some(at) if batches.len() > 1 => [&frame[..at], &mixed, &frame[at + in_order.len()..]].concat(),
+            _ => frame[..frame.len() - 1].into(),
+        }
+    }
+
     fn list(&self, read: &Read, found: Result<&Partition, i16>, out: &mut Writer) {
         let (error, place) = match (found, read.what) {
             (Ok(partition), What::Time(time)) => (0, partition.log.first_since(time, self.make.keeping)),

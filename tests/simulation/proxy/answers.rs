@@ -24,11 +24,13 @@ impl World {
             Some(Slot::Own(own)) if own.correlation_id == frame.correlation_id => {
                 self.own_is_answered(at, *own, &frame);
             }
+            // The broker has lost its mind, and the connection goes.
+            Some(Slot::Own(_)) => return self.broker_goes(at, false),
             Some(Slot::Pass(api)) => {
                 self.learn(at, api, &frame.bytes);
                 self.give(at, frame);
             }
-            Some(Slot::Local(..) | Slot::Own(_)) | None => self.fail("an answer came that was not due".into()),
+            Some(Slot::Local(..)) | None => self.fail("an answer came that was not due".into()),
         }
         self.note_served(at);
         self.release(at);

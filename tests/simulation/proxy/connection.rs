@@ -88,6 +88,8 @@ pub(crate) struct Connection {
     pub(crate) slots: VecDeque<Slot>,
     pub(crate) to_broker: VecDeque<Frame>,
     pub(crate) waiting: Option<(i16, Waiting)>,
+    /// The broker takes nothing from it for a while.
+    pub(crate) hangs: bool,
     pub(crate) from_broker: VecDeque<Frame>,
     pub(crate) to_client: VecDeque<Frame>,
     /// What the client waits for, in its order.
@@ -98,6 +100,8 @@ pub(crate) struct Connection {
     pub(crate) broker_here: bool,
     /// It was told its cluster's id; until then it goes where the others of its proxy go (T15).
     pub(crate) is_told: bool,
+    /// The proxy takes nothing from the client any more, which gets what it is owed.
+    pub(crate) is_drained: bool,
     /// A batch was refused on it.
     pub(crate) disturbed: bool,
     pub(crate) looks: Looks,
@@ -120,12 +124,14 @@ impl Connection {
             slots: VecDeque::new(),
             to_broker: VecDeque::new(),
             waiting: None,
+            hangs: false,
             from_broker: VecDeque::new(),
             to_client: VecDeque::new(),
             awaited: VecDeque::new(),
             client_here: true,
             broker_here: true,
             is_told: false,
+            is_drained: false,
             disturbed: false,
             looks: Looks::default(),
             back: Back::default(),
@@ -140,13 +146,23 @@ impl Connection {
 
     /// Whether requests go up to the broker still.
     pub(crate) fn sends(&self) -> bool {
-        self.broker_here && (self.client_here || !self.from_client.is_empty())
+        self.broker_here && !self.is_drained && (self.client_here || !self.from_client.is_empty())
     }
 
     /// Whether the proxy has something to take to the broker.
     pub(crate) fn has_to_send(&self) -> bool {
         let has_any = !self.from_client.is_empty() || self.looks.wish.is_some();
-        self.broker_here && self.looks.looking.is_none() && has_any
+        self.broker_here && !self.is_drained && !self.looks_now() && has_any
+    }
+
+    /// Whether the uplink looks into a log.
+    pub(crate) const fn looks_now(&self) -> bool {
+        self.looks.looking.is_some()
+    }
+
+    /// Whether nothing is on its way to the client any more.
+    pub(crate) fn has_told_all(&self) -> bool {
+        self.slots.is_empty() && self.back.is_empty() && self.to_client.is_empty()
     }
 
     /// Whether the client may have left the proxy with something to find out.

@@ -1,6 +1,6 @@
 //! Brokers take requests, one at a time per connection, and answer them.
 
-use crate::cluster::{Cluster, Handled, Manner, Read, What};
+use crate::cluster::{Cluster, Handled};
 use crate::primitive::framed;
 use crate::proxy::{Api, Frame};
 use crate::random::Random;
@@ -11,11 +11,17 @@ use super::World;
 impl World {
     /// A broker takes the next request of a connection.
     pub(super) fn broker_takes(&mut self, at: usize, random: &mut Random) {
+        if self.connections[at].hangs && random.percent(80) {
+            return;
+        }
+        self.connections[at].hangs = false;
         let Some(frame) = self.connections[at].to_broker.pop_front() else { return };
+        if frame.api == Api::Own {
+            return self.broker_reads(at, frame, random);
+        }
         let Frame { api, correlation_id, bytes, .. } = frame;
         match api {
-            Api::Own => self.broker_reads(at, &bytes, random),
-            Api::Log | Api::End | Api::Topic => unreachable!("that is an answer"),
+            Api::Own | Api::Log | Api::End | Api::Topic => unreachable!("an answer, or taken care of"),
             Api::Metadata => {
                 let bytes = framed(&self.cluster.metadata(correlation_id));
                 self.answer(at, Frame { api, correlation_id, bytes, silent: true });
@@ -48,20 +54,6 @@ impl World {
         }
     }
 
-    /// Somebody looks into a log.
-    fn broker_reads(&mut self, at: usize, request: &[u8], _random: &mut Random) {
-        let read = Read::parse(request);
-        let manner = Manner { batches_max: 3, ..Manner::default() };
-        let bytes = self.cluster.read(self.connections[at].broker, &read, manner);
-        let api = match read.what {
-            What::Time(_) => Api::Own,
-            What::End => Api::End,
-            What::From(_) => Api::Log,
-            What::Topic => Api::Topic,
-        };
-        self.answer(at, Frame { api, correlation_id: read.correlation_id, bytes, silent: true });
-    }
-
     /// A broker answers a request whose batches all replicas have, or, now and then, one that has timed out.
     pub(super) fn broker_answers(&mut self, random: &mut Random) {
         let times_out = random.percent(15);
@@ -86,7 +78,7 @@ impl World {
         self.answer(at, Frame { api: Api::Produce(version), correlation_id, bytes, silent: true });
     }
 
-    fn answer(&mut self, at: usize, frame: Frame) {
+    pub(super) fn answer(&mut self, at: usize, frame: Frame) {
         if self.connections[at].broker_here {
             self.connections[at].from_broker.push_back(frame);
         }

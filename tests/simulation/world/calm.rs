@@ -13,7 +13,9 @@ impl World {
             return;
         }
         self.tell(|| "# calm".into());
+        self.is_calm = true;
         self.cluster.partitions.iter_mut().for_each(|partition| partition.trouble = None);
+        self.connections.iter_mut().for_each(|connection| connection.hangs = false);
         let mut random = Random::new(1);
         let mut rounds = 0;
         while self.problem.is_none() && !(0..self.clients.len()).all(|client| self.is_through(client)) {

@@ -37,6 +37,16 @@ impl World {
         self.tidy(at);
     }
 
+    /// The proxy stops, or the client has closed its side: what was asked for is answered still.
+    pub(super) fn drain(&mut self, at: usize) {
+        self.tell(|| format!("# c{at} is drained"));
+        // With nothing between, nobody does.
+        self.has_orphans = true;
+        self.connections[at].is_drained = true;
+        self.uplink_may_end(at);
+        self.tidy(at);
+    }
+
     /// A client that sends no more takes the uplink with it, with all that it looks up.
     fn uplink_may_end(&mut self, at: usize) {
         if self.connections[at].sends() {
@@ -49,7 +59,7 @@ impl World {
     }
 
     /// The broker's side ends. `executes`: what the broker has read already is executed all the same.
-    pub(super) fn broker_goes(&mut self, at: usize, executes: bool) {
+    pub(crate) fn broker_goes(&mut self, at: usize, executes: bool) {
         self.upstream_ends(at, executes, true);
         self.client_goes(at, true);
         self.forget_if_over(at);
@@ -98,6 +108,14 @@ impl World {
     pub(crate) fn tidy(&mut self, at: usize) {
         let connection = &self.connections[at];
         let is_owed = !self.direct && connection.is_owed();
+        if connection.broker_here
+            && connection.is_drained
+            && (connection.has_told_all() || !connection.client_here && !is_owed)
+        {
+            self.upstream_ends(at, true, false);
+            self.client_goes(at, true);
+        }
+        let connection = &self.connections[at];
         self.has_orphans |= is_owed && connection.broker_here && !connection.client_here;
         if connection.broker_here && !connection.client_here && connection.from_client.is_empty() && !is_owed {
             self.upstream_ends(at, true, false);

@@ -5,7 +5,7 @@ use seqgate_protocol::session::Mode;
 use super::World;
 use crate::clients::Family;
 use crate::plan::Act;
-use crate::proxy::Witness;
+use crate::proxy::{Connection, Witness};
 use crate::random::Random;
 
 /// What brokers say of batches when they have trouble: not stored, perhaps stored, stored and not replicated, too
@@ -50,6 +50,12 @@ impl World {
             Act::Sweep => self.sweep(),
             Act::Skip => self.skip(random),
             Act::SwitchMode => self.switch_mode(),
+            Act::LookLate => self.is_late(random),
+            Act::Drain => {
+                if let Some(at) = self.pick(random, |it| it.session.is_some() && it.sends() && !it.looks_now()) {
+                    self.drain(at);
+                }
+            }
             Act::RestartClient => {
                 let client = random.below(self.clients.len());
                 self.restart_client(client);
@@ -85,6 +91,10 @@ impl World {
                 self.cluster.recreate(topic);
                 self.has_lost = true;
             }
+            Act::Trim => {
+                self.tell(|| format!("# partition {partition} lets its oldest go"));
+                self.cluster.partitions[partition].log.trim(random);
+            }
             Act::Wipe => self.wipe(random),
             other => unreachable!("{other:?} is no fault of the cluster"),
         }
@@ -104,6 +114,20 @@ impl World {
             if random.percent(60) {
                 self.restart_client(client);
             }
+        }
+    }
+
+    /// A look, or an answer that is kept back for one, has taken too long.
+    fn is_late(&mut self, random: &mut Random) {
+        let of_uplink = random.percent(50);
+        let waits = |it: &Connection| if of_uplink { it.looks_now() } else { it.back.waits() };
+        if let Some(at) = self.pick(random, waits) {
+            if of_uplink {
+                self.look_is_late(at)
+            } else {
+                self.back_is_late(at)
+            }
+            self.tidy(at);
         }
     }
 

@@ -6,6 +6,7 @@ mod ends;
 mod faults;
 mod judge;
 mod people;
+mod reads;
 mod verdicts;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +20,7 @@ use crate::plan::{Act, Plan, Setup};
 use crate::proxy::{Connection, Proxy, Witness};
 use crate::random::Random;
 use crate::wire::TopicKey;
+pub(crate) use reads::Reads;
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +91,8 @@ pub(crate) struct World {
     has_lost: bool,
     /// A client went while its proxy waited for answers that it was owed: with nothing between, nobody does.
     has_orphans: bool,
+    /// Nothing goes wrong any more.
+    is_calm: bool,
     pub(crate) tally: Tally,
     story: Option<Vec<String>>,
     problem: Option<String>,
@@ -151,6 +155,7 @@ impl World {
             has_switched: false,
             has_lost: false,
             has_orphans: false,
+            is_calm: false,
             tally: Tally::default(),
             story: tells.then(Vec::new),
             problem: None,
@@ -184,6 +189,9 @@ impl World {
             Act::ClientHears => {
                 if let Some(at) = self.pick(random, |it| it.client_here && !it.to_client.is_empty()) {
                     self.client_hears(at);
+                    if self.connections[at].is_drained {
+                        self.tidy(at);
+                    }
                 }
             }
             Act::Replicate => {

@@ -149,6 +149,7 @@ impl Witness {
 
     /// A batch goes to a broker. What is wrong with that, if anything.
     pub(crate) fn forwarded(&mut self, asked: &Asked) -> Option<String> {
+        let has_twin = self.has_twin(asked);
         let producer = self.producer(asked)?;
         let key = asked.batch.key();
         producer.unusual |= asked.opaque || asked.acks == 0;
@@ -168,7 +169,17 @@ impl Witness {
         if asked.acks != 0 {
             producer.in_flight.push(Flight { connection: asked.connection, key, is_certain: true });
         }
-        problem.then(|| format!("T27: {:?} goes while another one is in flight", asked.batch))
+        let is_wrong = problem && !has_twin;
+        is_wrong.then(|| format!("T27: {:?} goes while another one is in flight", asked.batch))
+    }
+
+    /// Whether something was sent with this producer id under another form of the topic: after all was lost one id is
+    /// two producers'.
+    fn has_twin(&self, asked: &Asked) -> bool {
+        let place = asked.place();
+        let others = self.partitions.iter().filter(|(other, _)| other.0 == place.0 && **other != place);
+        let of_others = others.filter_map(|(_, partition)| partition.producers.get(&asked.batch.producer_id));
+        of_others.into_iter().any(|other| !other.in_flight.is_empty() || !other.successes.is_empty())
     }
 
     /// Nothing more will be heard of a batch.
@@ -285,8 +296,13 @@ impl Witness {
         }
         let proves =
             !late && asked.acks == -1 && !asked.batch.transactional && said.base_offset >= 0 && said.error == 0;
-        if asked.batch.epoch < producer.epoch {
-            if forgets {
+        // The epoch may be news to a topic that is no more, and not to the one that is there now.
+        let is_elsewhere = !is_same_topic && asked.batch.epoch > producer.epoch && !producer.successes.is_empty();
+        if is_elsewhere {
+            producer.cloud(asked.batch.epoch);
+        }
+        if asked.batch.epoch < producer.epoch || is_elsewhere {
+            if forgets || is_elsewhere {
                 // The later epoch was forgotten, perhaps: then this is the only one that the proxy knows of.
                 producer.unusual = true;
                 producer.newest_ms = if proves { now_ms } else { producer.newest_ms };
@@ -298,8 +314,8 @@ impl Witness {
             asked.batch.epoch > producer.clouded && (asked.batch.epoch > producer.epoch || producer.heat == Heat::Cold);
         if asked.batch.epoch > producer.epoch || producer.successes.is_empty() {
             producer.epoch = asked.batch.epoch;
-            producer.successes.clear();
-            producer.unusual = asked.batch.epoch <= producer.shown_in;
+            producer.successes.retain(|known| known.batch.epoch == asked.batch.epoch);
+            producer.unusual = asked.batch.epoch <= producer.shown_in || !producer.successes.is_empty();
             producer.heat = if is_clear { Heat::Hot } else { Heat::Unsure };
         }
         producer.settles_unknowns(asked.batch.key());

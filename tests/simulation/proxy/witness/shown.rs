@@ -139,9 +139,11 @@ impl Witness {
         let Some(producer) = partition.producers.get(&asked.batch.producer_id) else { return false };
         let key = asked.batch.key();
         let is_shown = |it: &&Shown| it.by == asked.broker && it.batch.key() == key && self.holds(place, it);
-        let of_answers = producer.successes.iter().filter(|success| success.batch.key() == key);
-        let last = of_answers.map(|success| success.offset + success.batch.count() - 1).max();
-        let reaches = |(by, end): &((usize, u32), i64)| *by == asked.broker && last.is_some_and(|last| last < *end);
+        let of_answers = producer.successes.iter().map(|success| (success.batch.key(), success.offset));
+        let of_log = partition.shown.iter().map(|shown| (shown.batch.key(), shown.offset));
+        let first = of_answers.chain(of_log).filter(|(other, _)| *other == key).map(|(_, offset)| offset).min();
+        let last = first.map_or(i64::MAX, |first| first + asked.batch.count() - 1);
+        let reaches = |(by, end): &((usize, u32), i64)| *by == asked.broker && last < *end;
         producer.acked_by == Some(asked.broker) && producer.alone.is_none()
             || partition.shown.iter().any(|it| is_shown(&it))
             || partition.ends.iter().any(reaches)

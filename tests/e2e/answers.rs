@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use crate::scene::{Peer, Scene, acknowledge, exchange};
+use crate::scene::{ASKS_NOTHING, Peer, Scene, acknowledge, exchange};
 use crate::support::{REQUEST, RESPONSE};
 use crate::wire::*;
 
@@ -38,7 +38,7 @@ fn a_broker_that_answers_what_was_not_asked_is_given_up() {
 
 #[test]
 fn a_produce_answer_that_makes_no_sense_proves_nothing_and_goes_through() {
-    let scene = Scene::new();
+    let scene = Scene::with(ASKS_NOTHING);
     let (mut client, mut served) = scene.pair();
     let whole = produced_one(1, 0, 10);
     let cut = |end: usize| frame(&whole[4..end]);

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use crate::scene::Scene;
+use crate::scene::{ASKS_NOTHING, Scene};
 use crate::support::{Proxy, REQUEST, accept, broker, request, respond, seqgate};
 use crate::wire::{batch, produce_one, produced_one};
 
@@ -86,7 +86,7 @@ fn a_hangup_is_told_and_survived() {
 
 #[test]
 fn idle_connections_close_at_once_while_others_are_answered() {
-    let scene = Scene::new();
+    let scene = Scene::with(ASKS_NOTHING);
     let (mut idle, mut asked) = scene.pair();
     // Half a request has been executed by nobody: its client sends it again elsewhere.
     let (mut half, _served) = scene.pair();

@@ -35,7 +35,7 @@ fn a_half_close_by_the_client_is_passed_on() {
 
 #[test]
 fn a_cut_request_and_a_cut_answer_are_passed_on_as_far_as_they_came() {
-    let scene = Scene::new();
+    let scene = Scene::with(ASKS_NOTHING);
     for request in [metadata(1), produce_one(1, batch(7, 0, 1))] {
         for cut in [1, 4, 11, 13, request.len() - 1] {
             let (mut client, mut served) = scene.pair();

@@ -15,6 +15,7 @@ use seqgate_protocol::sequencing::{ProducerEpoch, ProducerId, Sequence};
 use serde_json::Value;
 
 use crate::admin::http;
+use crate::scene::ASKS_NOTHING;
 use crate::support::{PATIENCE, Proxy, accept, broker, output, request, respond, seqgate};
 
 /// A producer and its broker, as scripts: Produce version 3, one batch of one record per partition.
@@ -66,7 +67,10 @@ impl Script<'_> {
     /// One batch, the same again, one that leaves sequences out, and goodbye.
     fn play(&self, journal: &Path) {
         let (broker, upstream) = broker();
-        let mut proxy = Proxy::start(upstream, &["--journal", journal.to_str().unwrap()]);
+        let config = journal.with_extension("toml");
+        std::fs::write(&config, ASKS_NOTHING).unwrap();
+        let args = ["-c", config.to_str().unwrap(), "--journal", journal.to_str().unwrap()];
+        let mut proxy = Proxy::start(upstream, &args);
         proxy.will_warn(&["sequence gap"]);
         let mut client = proxy.connect();
         let mut served = accept(&broker);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::scene::{Peer, Scene, acknowledge, exchange};
+use crate::scene::{ASKS_NOTHING, Peer, Scene, acknowledge, exchange};
 use crate::support::{Proxy, accept, broker, seqgate};
 use crate::wire::*;
 
@@ -41,7 +41,7 @@ fn a_gap_is_a_warning_with_all_that_helps_to_find_it() {
 
 #[test]
 fn a_gap_that_only_the_broker_can_know_is_told_once_it_has() {
-    let scene = Scene::new();
+    let scene = Scene::with(ASKS_NOTHING);
     let (mut client, mut served) = scene.pair();
     acknowledge(&mut client, &mut served, 7, 0, 10);
     let gap = produce_one(2, batch(7, 5, 1));

@@ -105,6 +105,21 @@ mod tests {
     }
 
     #[test]
+    fn the_last_quarter_is_for_those_that_have_nothing() {
+        let allowance = Arc::new(Allowance::new(800));
+        let mut one = Share::new(&allowance);
+        one.set(599);
+        assert!(one.is_roomy());
+        one.set(600);
+        assert!(!one.is_roomy());
+    }
+
+    #[test]
+    fn nothing_takes_nothing_and_all_else_what_allocators_add() {
+        assert_eq!([0, 1, 8, 9, 24].map(allocated), [0, 16, 16, 32, 32]);
+    }
+
+    #[test]
     fn one_that_takes_all_leaves_the_others_their_own() {
         let allowance = Arc::new(Allowance::new(800));
         let (mut one, two) = (Share::new(&allowance), Share::new(&allowance));

@@ -85,8 +85,12 @@ mod tests {
 
     #[test]
     fn an_error_beside_an_offset_is_unknown() {
-        assert_eq!(answer(19, 42).fate(), Fate::Unknown);
-        assert_eq!(answer(19, -1).fate(), Fate::NotAppended);
+        for code in [19, 59] {
+            for offset in [0, 42] {
+                assert_eq!(answer(code, offset).fate(), Fate::Unknown, "code {code} at {offset}");
+            }
+            assert_eq!(answer(code, -1).fate(), Fate::NotAppended, "code {code}");
+        }
     }
 
     #[test]

@@ -256,6 +256,16 @@ mod tests {
     }
 
     #[test]
+    fn a_deleted_topic_is_meant_by_its_name_where_no_id_is_told() {
+        for told in [None, Some(TopicId::ZERO)] {
+            let mut directory = Directory::default();
+            assert_eq!(directory.learn(b"t", A), Learned::Linked);
+            directory.delete(Some(b"t"), told);
+            assert_eq!((directory.id_of(b"t"), directory.name_of(A)), (None, None), "{told:?}");
+        }
+    }
+
+    #[test]
     fn no_longer_name_than_a_broker_takes_is_remembered() {
         let mut directory = Directory::default();
         let before = directory.bytes();

@@ -202,6 +202,30 @@ mod tests {
         assert!(index.find(&keys[6], |p| keys[p as usize] == keys[6]).is_some());
     }
 
+    #[test]
+    fn what_the_tables_take_is_counted_and_grows_by_little() {
+        let mut index = Index::new();
+        assert_eq!((index.bytes(), index.is_empty()), (0, true));
+        let mut before = 0;
+        for at in 0..20_000_u32 {
+            index.insert(&at, at);
+            let bytes: usize = index.tables.iter().map(|table| allocated(size_of_val(&*table.slots))).sum();
+            assert_eq!(index.bytes(), TABLES * size_of::<Table>() + bytes);
+            assert!(at < 1_000 || index.bytes() < before + before / 8, "{at}: {before}");
+            before = index.bytes();
+        }
+        (0..20_000_u32).for_each(|at| index.remove(&at, at));
+        assert!(index.is_empty() && !Index::new().tables.iter().any(|table| table.len > 0));
+    }
+
+    #[test]
+    fn keys_are_spread_over_a_table() {
+        let mut table = Table::default();
+        (0..1_000_u32).for_each(|n| table.insert(n * 4_294_967, n));
+        let homes: std::collections::HashSet<usize> = (0..1_000_u32).map(|n| table.home(n * 4_294_967)).collect();
+        assert!(homes.len() > 800, "{}", homes.len());
+    }
+
     proptest! {
         /// Few hashes, so that runs of neighbours form and are broken up again.
         #[test]

@@ -23,6 +23,8 @@ struct Request<'a> {
     correlation_id: i32,
     body: ProduceRequest<'a>,
     acks: Acks,
+    /// The cluster is asked what nobody has told.
+    asks: bool,
 }
 
 impl<L: Ledger> Session<L> {
@@ -50,7 +52,7 @@ impl<L: Ledger> Session<L> {
         let is_too_much = body.partitions > CLAIMS_MIN && body.partitions * size_of::<Claim>() > present.keep_bytes_max;
         let acks = Acks::from_wire(body.acks);
         let correlation_id = head.prefix.correlation_id;
-        let request = Request { frame, version, correlation_id, body, acks };
+        let request = Request { frame, version, correlation_id, body, acks, asks: self.asks(present) };
         if is_too_much {
             self.unread = true;
             report(self.taint_by(Unread::Memory));
@@ -96,7 +98,7 @@ impl<L: Ledger> Session<L> {
                 && repeated.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
             // Only what was told to wait is held back behind something; the rest of its request is not.
             let held = held && self.held.contains(&(self.topic_hash(entry.topic), entry.partition));
-            let manner = Manner { acks: request.acks, repeated: is_repeated, held };
+            let manner = Manner { acks: request.acks, repeated: is_repeated, held, asks: request.asks };
             observed.push(self.observe(&entry, manner, present));
         }
     }
@@ -182,13 +184,8 @@ impl<L: Ledger> Session<L> {
         self.found.iter().all(|found| self.stands(found, Millis(0)))
     }
 
-    /// Whether the log may be looked into: what is asked for there is answered only to those whom the broker serves, and
+    /// Whether the cluster is asked at all for what goes up this connection: a broker answers only those whom it serves, and
     /// only where it can be seen which answer is whose.
-    pub(super) fn may_look(&self, present: &Present) -> bool {
-        present.may_look && self.asks(present)
-    }
-
-    /// Whether the cluster is asked at all for what goes up this connection.
     pub(super) fn asks(&self, present: &Present) -> bool {
         present.policy.look_up
             && present.policy.mode == Mode::Dedupe
@@ -308,7 +305,7 @@ impl<L: Ledger> Session<L> {
             claims: Claims::of(observed),
             kept,
             timeout_ms: u32::try_from(request.body.timeout_ms).unwrap_or(0),
-            may_look: self.asks(present),
+            may_look: request.asks,
             broker: present.broker,
         }
     }

@@ -79,6 +79,8 @@ pub(super) struct Manner {
     pub(super) repeated: bool,
     /// The request was told to wait before.
     pub(super) held: bool,
+    /// The cluster is asked what nobody has told.
+    pub(super) asks: bool,
 }
 
 impl<L: Ledger> Session<L> {
@@ -88,7 +90,11 @@ impl<L: Ledger> Session<L> {
         if matches!(entry.topic, TopicRef::Name(name) if name.len() > TOPIC_NAME_BYTES_MAX) {
             return Observed::new(Rule::T36, records);
         }
-        let sender = self.sender(manner.acks, present);
+        let sender = Sender {
+            may_look: manner.asks && present.may_look,
+            confirms: manner.asks,
+            ..self.sender(manner.acks, present)
+        };
         match records.batch() {
             Ok(view) if manner.repeated => self.observe_opaque(entry, Some(view), &sender, present),
             Ok(view) => match view.range() {
@@ -120,8 +126,8 @@ impl<L: Ledger> Session<L> {
             acks,
             authoritative: present.policy.authoritative && !tainted,
             tainted,
-            may_look: self.may_look(present),
-            confirms: self.asks(present),
+            may_look: false,
+            confirms: false,
         }
     }
 

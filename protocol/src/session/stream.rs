@@ -206,7 +206,7 @@ impl<L: Ledger> Session<L> {
             let untracked = Observed::new(Rule::T36, &entry.records);
             return report(Event::Batch(untracked.event(entry, Action::Forwarded, false)));
         }
-        let manner = Manner { acks: streamed.acks, repeated: false, held: false };
+        let manner = Manner { acks: streamed.acks, repeated: false, held: false, asks: self.asks(present) };
         let mut observed: Observed = self.observe(entry, manner, present);
         self.register(entry, &mut observed, streamed.acks, present);
         streamed.stopped |= observed.passage != Passage::Free;

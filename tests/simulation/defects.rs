@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A file below `protocol/src`, a text that stands there once, and what is put in its place: `$IT` is true if this defect
-/// is the chosen one.
+/// is the chosen one. Below `simulation/` it is one of the search itself, where that stands for the relay.
 type Edit = (&'static str, &'static str, &'static str);
 
 /// What is wrong, and how it comes about.
 type Defect = (&'static str, &'static [Edit]);
+
+/// Where the search itself is, in the copy.
+const SEARCH: &str = "simulation";
 
 /// Seeds within which each must be found.
 const SEEDS: &str = "10000";
@@ -23,7 +26,7 @@ const SEEDS: &str = "10000";
 /// without the epoch: CRC-32C covers it. That late answers contradict as well takes some 200,000 seeds to miss; it has a
 /// test of its own; so does what is known of a cluster that a connection leads to no more, which has its tests in the
 /// scenarios and with the real binary.
-const DEFECTS: [Defect; 29] = [
+const DEFECTS: [Defect; 42] = [
     (
         "answers a batch that is in flight",
         &[(
@@ -269,6 +272,121 @@ const DEFECTS: [Defect; 29] = [
             ),
         ],
     ),
+    (
+        "takes what lies above the high watermark for committed",
+        &[(
+            "wire/log/fetch_reader.rs",
+            " && self.last_offset < self.found.high_watermark {",
+            " && (self.last_offset < self.found.high_watermark || $IT) {",
+        )],
+    ),
+    (
+        "takes a batch of another epoch in the log for the one that was sent",
+        &[
+            (
+                "session/look_up.rs",
+                "|wanted: &&Wanted| wanted.batch.id == id && is",
+                "|wanted: &&Wanted| wanted.batch.id == BatchId { epoch: if $IT { wanted.batch.id.epoch } else { id.epoch }, ..id } && is",
+            ),
+            (
+                "session/look_up.rs",
+                "        let proof = Proof {\n            batch: id,",
+                "        let id = if $IT { wanted.batch.id } else { id };\n        let proof = Proof {\n            batch: id,",
+            ),
+        ],
+    ),
+    (
+        "compares no contents with the log",
+        &[(
+            "session/look_up.rs",
+            "    if codec_of(view) != wanted.codec {",
+            "    if codec_of(view) != wanted.codec || $IT {",
+        )],
+    ),
+    (
+        "takes the log of a topic that was made anew for the old one's",
+        &[(
+            "sequencing/tracker/log.rs",
+            "            (serial, stamp) == (mark.partition_serial, mark.stamp)",
+            "            (serial, stamp) == (mark.partition_serial, mark.stamp) || $IT",
+        )],
+    ),
+    (
+        "answers for what was found in a log that is doubted since",
+        &[(
+            "session/look_up.rs",
+            "                tracker.log_stands(topic, partition, &found.mark, (id.producer_id, id.epoch), now)\n                    &&",
+            "                ($IT || tracker.log_stands(topic, partition, &found.mark, (id.producer_id, id.epoch), now))\n                    &&",
+        )],
+    ),
+    (
+        "believes the beginning of an answer that is rubbish",
+        &[("session/look_up.rs", "        if read.failed {", "        if read.failed && !$IT {")],
+    ),
+    (
+        "holds a producer id in a log for the one that was handed out since",
+        &[(
+            "sequencing/tracker/log.rs",
+            "            && !self.handed.has_ended(producer, epoch, mark.handed_serial)",
+            "            && ($IT || !self.handed.has_ended(producer, epoch, mark.handed_serial))",
+        )],
+    ),
+    (
+        "looks into the log for batches of transactions",
+        &[
+            (
+                "sequencing/tracker/log.rs",
+                "!sender.may_look || batch.transactional ||",
+                "!sender.may_look || batch.transactional && !$IT ||",
+            ),
+            (
+                "sequencing/tracker/observe.rs",
+                " || follows_old) && !batch.transactional;",
+                " || follows_old) && (!batch.transactional || $IT);",
+            ),
+            ("session/look_up.rs", " && !view.is_transactional())", " && (!view.is_transactional() || $IT))"),
+        ],
+    ),
+    (
+        "asks in observe mode",
+        &[(
+            "session/admit.rs",
+            "            && present.policy.mode == Mode::Dedupe\n            && !self.is_unsure()",
+            "            && (present.policy.mode == Mode::Dedupe || $IT)\n            && !self.is_unsure()",
+        )],
+    ),
+    (
+        "believes a proof of an older generation",
+        &[(
+            "sequencing/tracker/log.rs",
+            "        entry.is_known_to(broker)\n            ||",
+            "        $IT || entry.is_known_to(broker)\n            ||",
+        )],
+    ),
+    (
+        "keeps a ticket of what was kept back",
+        &[(
+            "session/settle.rs",
+            "            self.settle_claim(unresolved.ledger, Claim { settled: false, ..claim }, Outcome::Answered(answer), now);",
+            "            self.settle_claim(unresolved.ledger, Claim { settled: $IT, ..claim }, Outcome::Answered(answer), now);",
+        )],
+    ),
+    (
+        "lets an answer overtake one that is kept back",
+        &[(
+            "simulation/proxy/back.rs",
+            "        if self.connections[at].back.is_empty() {\n            return Err(frame);",
+            "        if self.connections[at].back.is_empty() || $IT {\n            return Err(frame);",
+        )],
+    ),
+    (
+        "gives an answer twice that was kept back",
+        &[(
+            "simulation/proxy/back.rs",
+            "        self.give_settled(at, settled, settle, frame, &resolved, true);",
+            "        if $IT {\n            self.deliver(at, frame.clone());\n        }\n        self.give_settled(at, settled, settle, frame, &resolved, true);",
+        )],
+    ),
 ];
 
 #[test]
@@ -286,7 +404,7 @@ fn workspace() -> PathBuf {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("defects");
     let dependencies = fs::read_to_string(root.join("Cargo.toml")).expect("the workspace is there");
     let line = |name: &str| dependencies.lines().find(|line| line.starts_with(name)).expect("a dependency").to_owned();
-    let search = root.join("tests/simulation/run.rs");
+    let search = place.join("simulation/run.rs");
     write(
         &place.join("Cargo.toml"),
         &format!(
@@ -298,14 +416,18 @@ fn workspace() -> PathBuf {
         ),
     );
     write(&place.join("Cargo.lock"), &fs::read_to_string(root.join("Cargo.lock")).expect("a lock file"));
-    copy(&root.join("protocol/src"), &place.join("src"));
+    copy(&root.join("protocol/src"), &place.join("src"), "");
+    copy(&root.join("tests/simulation"), &place.join(SEARCH), SEARCH);
+    let memory = fs::read_to_string(root.join("tests/golden/memory.rs")).expect("a source file");
+    write(&place.join("golden/memory.rs"), &memory);
     place
 }
 
-/// Copies sources, and puts the defects in where their texts stand.
-fn copy(from: &Path, to: &Path) {
-    let mut edits: Vec<(usize, &Edit)> =
-        DEFECTS.iter().enumerate().flat_map(|(at, it)| it.1.iter().map(move |edit| (at, edit))).collect();
+/// Copies sources, and puts the defects in where their texts stand. `under`: what their files' names begin with.
+fn copy(from: &Path, to: &Path, under: &str) {
+    let is_here = |(_, edit): &(usize, &Edit)| edit.0.starts_with(SEARCH) == (under == SEARCH);
+    let all = DEFECTS.iter().enumerate().flat_map(|(at, it)| it.1.iter().map(move |edit| (at, edit)));
+    let mut edits: Vec<(usize, &Edit)> = all.filter(is_here).collect();
     let mut places = vec![PathBuf::new()];
     while let Some(place) = places.pop() {
         for entry in fs::read_dir(from.join(&place)).expect("sources") {
@@ -316,21 +438,26 @@ fn copy(from: &Path, to: &Path) {
             }
             let mut text = fs::read_to_string(from.join(&path)).expect("a source file");
             edits.retain(|(at, (file, right, wrong))| {
-                let is_here = path == Path::new(file);
+                let is_here = Path::new(under).join(&path) == Path::new(file);
                 if is_here {
                     let times = text.matches(right).count();
                     assert_eq!(times, 1, "{}: {right:?} stands {times} times in {file}", DEFECTS[*at].0);
-                    text = text.replace(right, &wrong.replace("$IT", &format!("crate::is_wrong({at})")));
+                    text = text.replace(right, &wrong.replace("$IT", &format!("{}::is_wrong({at})", owner(under))));
                 }
                 !is_here
             });
-            if path == Path::new("lib.rs") {
+            if under.is_empty() && path == Path::new("lib.rs") {
                 text += CHOICE;
             }
             write(&to.join(&path), &text);
         }
     }
     assert!(edits.is_empty(), "no such files: {edits:?}");
+}
+
+/// Where the sources of a folder find out which defect was chosen.
+fn owner(under: &str) -> &'static str {
+    if under.is_empty() { "crate" } else { "seqgate_protocol" }
 }
 
 /// Whether a defect is the one that was chosen.

@@ -63,6 +63,10 @@ const BY_ID: i16 = 13;
 const SESSIONS: i16 = 7;
 const LEADER_EPOCHS: i16 = 9;
 
+/// From here on batches that are compressed with zstd are given out (KIP-110).
+const ZSTD: i16 = 10;
+
+const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 const NOT_LEADER: i16 = 6;
 
@@ -208,6 +212,8 @@ impl Cluster {
             }
             Err(error) => (error, -1, -1, Vec::new()),
         };
+        let is_refused = read.version < ZSTD && self.make.keeping.packs && !records.is_empty();
+        let (error, records) = if is_refused { (UNSUPPORTED_COMPRESSION_TYPE, Vec::new()) } else { (error, records) };
         if read.version >= SESSIONS {
             out.i16(0).i32(0);
         }

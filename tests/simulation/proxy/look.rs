@@ -19,8 +19,9 @@ pub(crate) struct Look {
     pub(crate) ledger: usize,
     /// The generation of the broker that is asked.
     pub(crate) broker: (usize, u32),
-    /// When it began, in steps: what is evidence after that ends it.
+    /// When it began, in steps: what is evidence after that ends it. And in time.
     pub(crate) since: u64,
+    pub(crate) since_ms: u64,
     /// The log may not be read.
     is_denied: bool,
 }
@@ -64,6 +65,8 @@ pub(crate) struct Looks {
     /// A request of our own is at the broker.
     pub(crate) is_at_broker: bool,
     next_correlation_id: i32,
+    /// How often the log was looked into for the request at the front.
+    pub(crate) rounds: u32,
     pub(crate) looking: Option<Looking>,
     /// What the downlink wants to be looked up.
     pub(crate) wish: Option<(u64, Vec<Look>)>,
@@ -80,7 +83,7 @@ enum Asked {
 impl Default for Looks {
     fn default() -> Self {
         // Where clients have no numbers.
-        Self { is_at_broker: false, next_correlation_id: i32::MIN, looking: None, wish: None }
+        Self { is_at_broker: false, next_correlation_id: i32::MIN, rounds: 0, looking: None, wish: None }
     }
 }
 
@@ -92,9 +95,9 @@ impl World {
 
     /// What the witness has to know of looks that begin now. `broker`: the one that is asked, as it was then.
     pub(super) fn note_looks(&mut self, at: usize, ups: Vec<LookUp>, broker: (usize, u32)) -> Vec<Look> {
-        let (ledger, since) = (self.connections[at].ledger, self.step);
+        let (ledger, since, since_ms) = (self.connections[at].ledger, self.step, self.now_ms);
         self.tally.looks += ups.len() as u64;
-        ups.into_iter().map(|up| Look { up, ledger, broker, since, is_denied: false }).collect()
+        ups.into_iter().map(|up| Look { up, ledger, broker, since, since_ms, is_denied: false }).collect()
     }
 
     /// The request at the front has to wait until these logs were looked into.
@@ -106,6 +109,7 @@ impl World {
         if !self.asks(at) || request.acks == 0 || ups.iter().any(is_wrong) {
             self.fail(format!("the log is looked into for {request:?}"));
         }
+        self.connections[at].looks.rounds += 1;
         let broker = asked.first().map_or((0, 0), |asked| asked.broker);
         let looks = self.note_looks(at, ups, broker);
         self.look_into(at, Whose::Request, looks);
@@ -223,8 +227,8 @@ impl World {
         match whose {
             Whose::Request => {
                 let session = self.connections[at].session.as_mut().expect("there is a proxy");
-                session.looked(looked);
-                self.admit_looked(at);
+                let stands = session.looked(looked);
+                self.admit_looked(at, stands);
                 self.release(at);
             }
             Whose::Answer(number) => self.answer_is_looked_up(at, number, looked),

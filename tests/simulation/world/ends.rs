@@ -22,6 +22,7 @@ impl World {
         let connection = &mut self.connections[at];
         if resets {
             connection.from_client.clear();
+            connection.looks.rounds = 0;
         }
         if !connection.client_here {
             return;

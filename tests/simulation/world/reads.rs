@@ -38,7 +38,7 @@ impl World {
         let mut manner = Manner { batches_max, ..Manner::default() };
         if !self.is_calm {
             manner.lags = self.setup.make.lags && random.percent(20);
-            manner.overshoots = random.percent(20);
+            manner.overshoots = random.percent(50);
             if random.percent(fails) {
                 manner.error = Some(*random.pick(&ERRORS));
             }
@@ -47,7 +47,7 @@ impl World {
         if is_denied && matches!(read.what, What::From(_)) {
             manner.error = Some(TOPIC_AUTHORIZATION_FAILED);
         }
-        let spoils = !self.is_calm && random.percent(fails / 2);
+        let spoils = !self.is_calm && random.percent(fails);
         let answer = if spoils { self.spoilt(at, &read, manner, random) } else { self.shown(at, &read, manner) };
         self.answer(at, answer);
     }

@@ -36,19 +36,21 @@ impl World {
 
     /// A proof that is older than the broker's generation is good once the log was seen to have the batch.
     fn why_now(&mut self, at: usize, asked: &Asked) -> Result<(), &'static str> {
-        let is_now = asked.is_found || !self.asks(at) || self.witness(at).is_of_now(asked);
+        let is_now = asked.found.is_some() || !self.asks(at) || self.witness(at).is_of_now(asked);
         is_now.then_some(()).ok_or("it is older than the broker's generation, and the log was not asked")
     }
 
     fn why_true(&mut self, at: usize, asked: &Asked, said: Option<&Said>) -> Result<(), &'static str> {
         let (now_ms, keeping) = (self.now_ms, self.setup.make.keeping);
         let witness = self.witness(at);
-        match witness.stands(asked, said, keeping) {
-            Ok(()) if asked.is_found => Ok(()),
-            // Others had found it out when the log was to be asked; how long it waits from then on does not count.
-            _ if asked.is_found => witness.proof(asked, 0).map(drop),
-            _ => witness.proof(asked, now_ms).map(drop),
+        let Some((step, at_ms)) = asked.found else { return witness.proof(asked, now_ms).map(drop) };
+        let stands = witness.stands(asked, said, keeping, now_ms);
+        if stands.is_ok() || witness.proof(asked, now_ms).is_ok() {
+            return Ok(());
         }
+        // It was known when the log was to be asked, and from then on only what is evidence against the log counts.
+        let was_known = self.step > step && self.witness(at).has_stood(asked, (step, at_ms), now_ms);
+        if was_known { Ok(()) } else { stands }
     }
 
     /// What was refused was held against the log, and found there, or not: what the client is to be told.
@@ -79,7 +81,7 @@ impl World {
             self.tally.resolved += 1;
             let (said, now_ms, keeping) = (said.clone(), self.now_ms, self.setup.make.keeping);
             let witness = self.proxies[self.connections[at].proxy].witness(settle.ledger);
-            let stands = witness.stands(asked, Some(&said), keeping);
+            let stands = witness.stands(asked, Some(&said), keeping, now_ms);
             if let Err(why) = stands
                 && witness.proof(asked, now_ms) != Ok(*offset)
             {
@@ -107,7 +109,8 @@ impl World {
         }
         let (now_ms, asks) = (self.now_ms, self.asks(at));
         let witness = &*self.witness(at);
-        let proven = |asked: &&Asked| witness.must_answer(asked, now_ms) && (!asks || witness.is_of_now(asked));
+        let proven =
+            |asked: &&Asked| witness.must_answer(asked, now_ms) && (!asks || witness.is_known_to_broker(asked));
         let count = asked.iter().filter(proven).count();
         if let Some(asked) = asked.iter().find(proven)
             && (count == request.entries.len() || policy.mixed == Mixed::Strip)
@@ -123,7 +126,7 @@ impl World {
             return;
         }
         let now_ms = self.now_ms;
-        if asked.is_found {
+        if asked.found.is_some() {
             // What stands in the log is a duplicate, whatever else is known.
             let stands = self.why_true(at, asked, None);
             if stands.is_err() || verdict != Verdict::Duplicate {

@@ -53,8 +53,8 @@ pub(crate) struct Asked {
     pub(crate) opaque: bool,
     /// It was called a suspect.
     pub(crate) is_suspect: bool,
-    /// It was found in the log.
-    pub(crate) is_found: bool,
+    /// It was found in the log, or known by then: when it was answered, in steps and in time.
+    pub(crate) found: Option<(u64, u64)>,
 }
 
 impl Asked {

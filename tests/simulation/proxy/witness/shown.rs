@@ -16,6 +16,8 @@ pub(super) struct Shown {
     bytes: Vec<u8>,
     /// Nothing that was evidence later than in this step leaves it as it was.
     sent: u64,
+    /// When it was asked for.
+    since_ms: u64,
 }
 
 impl Witness {
@@ -30,12 +32,13 @@ impl Witness {
         let forms = self.forms(topic);
         let asked = (partition, forms[0]);
         let mut shown = Vec::new();
-        for (offset, bytes) in log.batches.iter().filter(|_| log.error == 0) {
+        let is_good = log.error == 0 && now_ms - look.since_ms < self.ttl_ms;
+        for (offset, bytes) in log.batches.iter().filter(|_| is_good) {
             let batch = Batch::read(bytes);
             let last = offset + batch.count() - 1;
             if last < log.high_watermark && !self.is_over(asked, batch.producer_id, batch.epoch, look.since) {
-                let bytes = bytes.clone();
-                shown.push(Shown { by: look.broker, offset: *offset, batch, bytes, sent: step + 1 });
+                let (bytes, since_ms) = (bytes.clone(), look.since_ms);
+                shown.push(Shown { by: look.broker, offset: *offset, batch, bytes, sent: step + 1, since_ms });
             }
         }
         for place in forms.into_iter().map(|form| (partition, form)) {
@@ -114,7 +117,13 @@ impl Witness {
     }
 
     /// Whether a batch stands in the log, where its client is told that it does.
-    pub(crate) fn stands(&self, asked: &Asked, said: Option<&Said>, keeping: Keeping) -> Result<(), &'static str> {
+    pub(crate) fn stands(
+        &self,
+        asked: &Asked,
+        said: Option<&Said>,
+        keeping: Keeping,
+        now_ms: u64,
+    ) -> Result<(), &'static str> {
         let here = self.partitions.get(&asked.place()).map_or(&[][..], |partition| &partition.shown);
         let mut why = "it was not shown";
         for shown in here.iter().filter(|shown| shown.batch.key() == asked.batch.key()) {
@@ -122,6 +131,8 @@ impl Witness {
                 why = "it was shown elsewhere";
             } else if !asked.batch.may_be_stored_as(&shown.batch, keeping) {
                 why = "another content was shown";
+            } else if now_ms - shown.since_ms >= self.ttl_ms {
+                why = "it was shown too long ago";
             } else if !self.holds(asked.place(), shown) {
                 why = "evidence has ended what was shown";
             } else {
@@ -144,9 +155,23 @@ impl Witness {
         let first = of_answers.chain(of_log).filter(|(other, _)| *other == key).map(|(_, offset)| offset).min();
         let last = first.map_or(i64::MAX, |first| first + asked.batch.count() - 1);
         let reaches = |(by, end): &((usize, u32), i64)| *by == asked.broker && last < *end;
-        producer.acked_by == Some(asked.broker) && producer.alone.is_none()
+        self.is_known_to_broker(asked)
             || partition.shown.iter().any(|it| is_shown(&it))
             || partition.ends.iter().any(reaches)
+    }
+
+    /// Whether this generation of the broker has acknowledged something of the producer. What it has shown the proxy may
+    /// forget.
+    pub(crate) fn is_known_to_broker(&self, asked: &Asked) -> bool {
+        let partition = self.partitions.get(&asked.place());
+        let producer = partition.and_then(|partition| partition.producers.get(&asked.batch.producer_id));
+        producer.is_some_and(|it| it.acked_by == Some(asked.broker) && it.alone.is_none())
+    }
+
+    /// Whether nothing has spoken since against what was known at a time.
+    pub(crate) fn has_stood(&self, asked: &Asked, (since, since_ms): (u64, u64), now_ms: u64) -> bool {
+        let Asked { batch, .. } = asked;
+        !self.is_over(asked.place(), batch.producer_id, batch.epoch, since) && now_ms - since_ms < self.ttl_ms
     }
 
     fn holds(&self, place: Place, shown: &Shown) -> bool {

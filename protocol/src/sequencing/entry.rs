@@ -125,6 +125,10 @@ impl Entry {
         if self.has_failed_on(connection) {
             self.failed_on = NO_CONNECTION;
         }
+    }
+
+    /// A range was acknowledged that was not known to be: what was refused before it is over.
+    pub(super) const fn note_progress(&mut self) {
         self.refused_end = NO_SEQUENCE;
     }
 

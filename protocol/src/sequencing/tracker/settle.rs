@@ -97,7 +97,12 @@ impl Tracker {
             self.make_cold(at);
             return settlement;
         }
+        let entry = &self.entries[at];
+        let is_repeated = entry.epoch == id.epoch && entry.window.find(id.range).is_some();
         settlement.ended = self.take_in_acknowledged(attempt, answer, late, now);
+        if !is_repeated && id.epoch >= self.entries[at].epoch {
+            self.entries[at].note_progress();
+        }
         if id.epoch >= self.entries[at].epoch {
             self.note_acknowledged(attempt, answer, late);
         }

@@ -285,7 +285,12 @@ impl Witness {
             return;
         }
         // What an epoch that is over was told says nothing of who knows the producer now.
-        if asked.batch.epoch >= producer.epoch && producer.alone.is_none_or(|by| by == asked.broker) {
+        // Nor what was told of a topic that is no more, of an older generation, of who knows it there now.
+        let is_newer = producer.acked_by.is_none_or(|by| by.0 != asked.broker.0 || by.1 <= asked.broker.1);
+        if asked.batch.epoch >= producer.epoch
+            && producer.alone.is_none_or(|by| by == asked.broker)
+            && (is_kept || is_newer)
+        {
             (producer.alone, producer.acked_by) = (None, Some(asked.broker));
         }
         if handed_out {

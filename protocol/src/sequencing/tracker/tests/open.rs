@@ -157,3 +157,16 @@ fn a_duplicate_that_must_not_be_answered_comes_without_its_proof() {
     assert_eq!((sent.rule, sent.proof, sent.ticket), (Rule::D12, None, None));
     assert_eq!(tracker.observe_plain(T, 0, 3, &quiet, NOW), None);
 }
+
+/// T31: an answer that comes late to an attempt of what was acknowledged before says nothing of what was refused since.
+#[test]
+fn what_was_refused_stays_refused_when_an_old_range_is_acknowledged_again() {
+    let mut tracker = tracker();
+    let orphan = tracker.send_one(&batch(7, 0, 0, 5));
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.give(&batch(7, 0, 5, 5), said(10, -1));
+    tracker.settle(orphan, ok(100), NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 10, 5)), Rule::D17);
+    tracker.give(&batch(7, 0, 5, 5), ok(105));
+    assert_eq!(tracker.rule(&batch(7, 0, 12, 5)), Rule::D18, "what was refused is over");
+}

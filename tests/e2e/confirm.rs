@@ -1,6 +1,6 @@
 //! Proofs that are older than the broker's generation: the log is asked whether they are true of it still.
 
-use crate::log::{LIST_OFFSETS, asked_log, fetched, listed, own, stored};
+use crate::log::{LIST_OFFSETS, asked_log, asked_offset, fetched, listed, own, stored};
 use crate::scene::{Peer, Scene, acknowledge};
 use crate::wire::*;
 
@@ -111,5 +111,45 @@ fn one_log_is_looked_into_once_for_all_who_wait() {
     second.expect(&produced_one(2, 0, 11));
     other_served.silent();
     assert_eq!(own(&scene, "confirm", "found"), 1);
+    scene.end(&[]);
+}
+
+/// A proof that the log did not bear out is no better behind the broker's refusal.
+#[test]
+fn refusal_of_what_the_log_has_lost_goes_through() {
+    let scene = Scene::new();
+    let (mut client, mut served) = acknowledged_before(&scene);
+    let retry = produce_one(1, batch(7, 0, 1));
+    client.send(&retry);
+    let asked = asked_log(&mut served, 10);
+    served.send(&fetched(asked, 1, -1, &[]));
+    served.expect(&retry);
+    served.send(&produced_one(1, 45, -1));
+    let asked = asked_offset(&mut served);
+    served.send(&listed(asked, 0, -1));
+    client.expect(&produced_one(1, 45, -1));
+    scene.end(&[]);
+}
+
+/// The broker has not said that it knows the producer: its other proofs are held against the log as before.
+#[test]
+fn batch_found_behind_a_refusal_confirms_no_other() {
+    let scene = Scene::new();
+    let (mut client, mut served) = acknowledged_before(&scene);
+    let retry = produce_one(1, batch(7, 0, 1));
+    client.send(&retry);
+    let asked = asked_log(&mut served, 10);
+    served.send(&fetched(asked, 6, -1, &[]));
+    served.expect(&retry);
+    served.send(&produced_one(1, 45, -1));
+    let asked = asked_offset(&mut served);
+    served.send(&listed(asked, 0, 10));
+    let asked = asked_log(&mut served, 10);
+    served.send(&fetched(asked, 0, 11, &[stored(&batch(7, 0, 1), 10)]));
+    client.expect(&produced_one(1, 0, 10));
+    client.send(&produce_one(2, batch(7, 1, 1)));
+    let asked = asked_log(&mut served, 11);
+    served.send(&fetched(asked, 0, 12, &[stored(&batch(7, 1, 1), 11)]));
+    client.expect(&produced_one(2, 0, 11));
     scene.end(&[]);
 }

@@ -245,6 +245,8 @@ impl Attempts {
 pub enum Outcome {
     /// The broker's entry for it.
     Answered(Answer),
+    /// Whatever the broker answered, it stands in the log, at this place.
+    Found(Answer),
     /// The response lacked its entry, or did not parse, on a connection that lives.
     Missing,
     /// The connection ended first.

@@ -186,7 +186,8 @@ impl<L: Ledger> Session<L> {
 
     /// Whether the cluster is asked at all for what goes up this connection: a broker answers only those whom it serves, and
     /// only where it can be seen which answer is whose.
-    pub(super) fn asks(&self, present: &Present) -> bool {
+    #[must_use]
+    pub fn asks(&self, present: &Present) -> bool {
         present.policy.look_up
             && present.policy.mode == Mode::Dedupe
             && !self.is_unsure()

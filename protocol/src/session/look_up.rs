@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashSet;
+
 use super::{Ledger, Session};
 use crate::sequencing::{
     Batch, BatchId, BrokerGeneration, ErrorCode, Fingerprint, LogBatch, LogMark, Millis, Proof, TopicRef,
@@ -26,7 +28,7 @@ const OFFSET_ANSWER_BYTES_MAX: usize = 1024;
 /// Requests that one look makes at most: each reads some of the log, but an answer may hold no batch that counts.
 const REQUESTS_MAX: u32 = 64;
 
-/// Batches of one answer that are remembered at most: more than one that is as large as was asked for can have.
+/// Batches of one look that are remembered at most.
 const BATCHES_MAX: usize = 16_384;
 
 /// What a look into the log is for.
@@ -170,6 +172,8 @@ pub struct LookUp {
     found: Vec<Found>,
     /// What the present answer has shown so far; nothing of it counts before it has been read to its end.
     shown: Vec<LogBatch>,
+    /// All that was shown so far, once each.
+    seen: HashSet<BatchId>,
     /// The offset to read from; none while it is not known.
     next: Option<i64>,
     step: Step,
@@ -310,7 +314,8 @@ impl LookUp {
         let Some(range) = view.range().filter(|_| !view.is_control() && !view.is_transactional()) else { return };
         let id = BatchId { producer_id: view.producer_id(), epoch: view.epoch(), range };
         self.compare(view, id);
-        if self.shown.len() < BATCHES_MAX {
+        // Of one that was stored twice the first is what its producer would have been told; the other is no evidence.
+        if self.seen.len() < BATCHES_MAX && self.seen.insert(id) {
             self.shown.push(LogBatch {
                 id,
                 fingerprint: Fingerprint { crc: view.crc(), length: view.batch_length().cast_unsigned() },
@@ -429,6 +434,7 @@ impl<L: Ledger> Session<L> {
             wanted: vec![wanted],
             found: Vec::new(),
             shown: Vec::new(),
+            seen: HashSet::new(),
             next,
             step: if is_nameless && next.is_none() { Step::Name } else { Step::Log },
             stage: Stage::Between,
@@ -490,16 +496,18 @@ impl<L: Ledger> Session<L> {
 
     /// Looks at what is known already, before anything is asked: others may have looked there meanwhile.
     pub fn look_back(&self, look: &mut LookUp, now: Millis) {
-        let LookUp { kind, topic, partition, ledger, broker, wanted, .. } = &*look;
-        let confirmed_by = (*kind == LookUpKind::Confirm).then_some(*broker);
-        let known = self.ledgers[*ledger].tracker(*partition, |tracker| {
-            let mark = tracker.mark_log(topic.as_ref(), *partition, now)?;
+        let LookUp { topic, partition, ledger, broker, wanted, .. } = &*look;
+        let confirmed_by = Some(*broker);
+        let (mark, proofs) = self.ledgers[*ledger].tracker(*partition, |tracker| {
+            let mark = tracker.mark_log(topic.as_ref(), *partition, now);
             let proof =
                 |wanted: &Wanted| tracker.find_proof(topic.as_ref(), *partition, &wanted.batch, confirmed_by, now);
-            Some((mark, wanted.iter().map(proof).collect::<Option<Vec<_>>>()?))
+            (mark, wanted.iter().map(proof).collect::<Option<Vec<_>>>())
         });
-        let Some((mark, proofs)) = known else { return };
+        // What was said of the log until now is known, and ends no look that has yet to begin.
+        let Some(mark) = mark else { return };
         look.mark = mark;
+        let Some(proofs) = proofs else { return };
         look.found = proofs.into_iter().map(|proof| look.found(proof)).collect();
         look.outcome = Some(LookUpOutcome::Found);
     }

@@ -127,15 +127,25 @@ impl<L: Ledger> Session<L> {
     /// Whether the answer can be resolved without looking: what was refused is proven by now.
     #[must_use]
     pub fn is_known(&self, unresolved: &Unresolved, now: Millis) -> bool {
-        let ledger = unresolved.ledger;
-        unresolved.refused.iter().all(|refused| self.proof_of_refused(ledger, refused, now).is_some())
+        let Unresolved { ledger, broker, refused, .. } = unresolved;
+        refused.iter().all(|refused| self.proof_of_refused(*ledger, *broker, refused, now).is_some())
     }
 
-    fn proof_of_refused(&self, ledger: usize, refused: &Refused, now: Millis) -> Option<Proof> {
+    /// Only what is known to be true of the log as it is: the broker has said otherwise.
+    fn proof_of_refused(
+        &self,
+        ledger: usize,
+        broker: BrokerGeneration,
+        refused: &Refused,
+        now: Millis,
+    ) -> Option<Proof> {
+        if ledger != self.current {
+            return None;
+        }
         let (topic, partition) = (refused.topic.as_ref(), refused.claim.partition);
         self.ledgers[ledger].tracker(partition, |tracker| {
             let batch = tracker.batch_of(refused.claim.ticket)?;
-            tracker.find_proof(topic, partition, &batch, None, now)
+            tracker.find_proof(topic, partition, &batch, Some(broker), now)
         })
     }
 
@@ -158,11 +168,11 @@ impl<L: Ledger> Session<L> {
         now: Millis,
         report: &mut impl Report,
     ) -> Settled {
-        let Unresolved { frame, version, ledger, kept, refused, .. } = unresolved;
+        let Unresolved { frame, version, ledger, kept, broker, refused } = unresolved;
         let found: Vec<Found> = look_ups.into_iter().flat_map(LookUp::into_found).collect();
         let mut answers = Vec::new();
         for refused in refused {
-            let known = self.proof_of_refused(ledger, &refused, now);
+            let known = self.proof_of_refused(ledger, broker, &refused, now);
             let Refused { topic, claim, answer } = refused;
             let batch = self.ledgers[ledger].tracker(claim.partition, |tracker| tracker.batch_of(claim.ticket));
             let found = batch.and_then(|batch| {
@@ -187,8 +197,13 @@ impl<L: Ledger> Session<L> {
                 }
                 None => answer,
             };
-            let settlement = self.ledgers[ledger]
-                .tracker(claim.partition, |tracker| tracker.settle(claim.ticket, Outcome::Answered(answer), now));
+            // That it stands in the log does not say that the broker knows its producer.
+            let outcome = match answer.error {
+                ErrorCode::NONE => Outcome::Found(answer),
+                ErrorCode(_) => Outcome::Answered(answer),
+            };
+            let settlement =
+                self.ledgers[ledger].tracker(claim.partition, |tracker| tracker.settle(claim.ticket, outcome, now));
             report_settlement(topic.as_ref(), claim.partition, settlement, report);
             if let Some(batch) = batch.filter(|_| answer.error == ErrorCode::NONE) {
                 report(Event::Resolved {

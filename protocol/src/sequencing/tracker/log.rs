@@ -262,7 +262,7 @@ impl Tracker {
             return false;
         }
         let starts_behind = batch.id.range.first != Sequence::ZERO;
-        let is_ahead = is_ahead(rule) && !sender.authoritative;
+        let is_ahead = is_ahead(rule) && !knows_all(entry, sender);
         ((rule == Rule::D5 && starts_behind || is_ahead) && entry.pending == 0)
             || (rule == Rule::D11 && self.was_sent_elsewhere(entry, batch.id, sender.broker))
             || (matches!(rule, Rule::D14 | Rule::D19) && !entry.is_known_to(sender.broker))
@@ -289,6 +289,11 @@ pub(super) const fn may_be_old(rule: Rule, authoritative: bool) -> bool {
     );
     // Where everybody comes through here, nobody else can have been told of what seems to be missing.
     is_behind || is_ahead(rule) && !authoritative
+}
+
+/// Whether nothing can have been acknowledged of the producer that is not known here.
+pub(super) fn knows_all(entry: &Entry, sender: &Sender) -> bool {
+    sender.authoritative && !entry.is_partial()
 }
 
 /// Whether sequences seem to be missing before a batch under this rule.

@@ -8,7 +8,7 @@ use super::super::topic::TopicRef;
 use super::super::verdict::Rule;
 use super::super::window::Fingerprint;
 use super::classify::Classified;
-use super::log::may_be_old;
+use super::log::{knows_all, may_be_old};
 use super::{Observation, Passage, Tracker, UnknownTopic};
 
 /// Batches of one producer and partition in flight at a time; more of them are forwarded untracked.
@@ -221,7 +221,8 @@ impl Tracker {
         // A broker may refuse a transactional batch for reasons that nobody outside can see (KIP-890).
         attempt.on_expected = rule == Rule::D8 && self.entries[at].has_nothing_open() && !batch.transactional;
         let follows_old = rule == Rule::D9 && self.follows_old(&self.entries[at], batch.id.epoch);
-        attempt.may_be_old = (may_be_old(rule, sender.authoritative) || follows_old) && !batch.transactional;
+        attempt.may_be_old =
+            (may_be_old(rule, knows_all(&self.entries[at], sender)) || follows_old) && !batch.transactional;
         if matches!(rule, Rule::D5a | Rule::D18) {
             attempt.flag = if sender.authoritative { Flag::Gap } else { Flag::Suspect };
         }

@@ -42,10 +42,11 @@ impl Tracker {
                 self.remove(ticket, attempt);
                 Settlement::default()
             }
+            Outcome::Found(answer) => self.acked(ticket, attempt, &answer, false, now),
             Outcome::Missing => self.unknown(ticket, attempt, false, now),
             Outcome::Lost => self.unknown(ticket, attempt, true, now),
             Outcome::Answered(answer) => match answer.fate() {
-                Fate::Acked => self.acked(ticket, attempt, &answer, now),
+                Fate::Acked => self.acked(ticket, attempt, &answer, true, now),
                 Fate::Unknown => self.doubted(ticket, attempt, &answer, now),
                 Fate::NotAppended => self.refused(ticket, attempt, &answer),
             },
@@ -79,7 +80,15 @@ impl Tracker {
         settlement
     }
 
-    fn acked(&mut self, ticket: Ticket, attempt: &Attempt, answer: &Answer, now: Millis) -> Settlement {
+    /// `by_broker`: it has said so itself.
+    fn acked(
+        &mut self,
+        ticket: Ticket,
+        attempt: &Attempt,
+        answer: &Answer,
+        by_broker: bool,
+        now: Millis,
+    ) -> Settlement {
         let mut settlement = Settlement::default();
         let at = attempt.entry;
         let id = attempt.batch.id;
@@ -103,7 +112,7 @@ impl Tracker {
         if !is_repeated && id.epoch >= self.entries[at].epoch {
             self.entries[at].note_progress();
         }
-        if id.epoch >= self.entries[at].epoch {
+        if by_broker && id.epoch >= self.entries[at].epoch {
             self.note_acknowledged(attempt, answer, late);
         }
         settlement

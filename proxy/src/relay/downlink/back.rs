@@ -19,6 +19,8 @@ pub(super) struct Back<'a> {
     items: VecDeque<Item<'a>>,
     looked: Option<oneshot::Receiver<Vec<LookUp>>>,
     deadline: Option<Instant>,
+    /// There is no room for more.
+    pub(super) must_end: bool,
 }
 
 /// One of them.
@@ -53,6 +55,9 @@ impl<'a> Downlink<'a> {
             () = late => Vec::new(),
             step = self.step() => {
                 self.back.looked = Some(looked);
+                if std::mem::take(&mut self.back.must_end) {
+                    self.give_up_back().await;
+                }
                 return step;
             }
         };

@@ -282,10 +282,9 @@ impl<'a> Downlink<'a> {
 
     /// The next bytes are the client's. While answers are kept back they follow these, as long as there is room.
     pub(super) async fn release(&mut self, count: usize) {
-        if self.keeps_back() && count > self.link.keep_bytes_left() {
-            self.give_up_back().await;
-        }
         if self.keeps_back() {
+            // Not here: a step may be dropped wherever it waits.
+            self.back.must_end |= count > self.link.keep_bytes_left();
             let bytes = self.buffer.unread()[..count].to_vec();
             self.keep_back_bytes(bytes);
             self.buffer.discard(count);
@@ -328,7 +327,10 @@ impl<'a> Downlink<'a> {
 
     /// Raw tokens, and everything behind them.
     async fn pass_raw(&mut self) -> Step {
-        self.give_up_back().await;
+        if self.keeps_back() {
+            self.back.must_end = true;
+            return Ok(());
+        }
         let count = self.buffer.unread().len();
         self.buffer.release(count);
         self.read(1).await

@@ -16,6 +16,9 @@ use crate::net::socket;
 /// clients give up on an answer.
 pub(in super::super) const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long another connection's look into the same log is waited for before it is looked into at the same time.
+const TURN_PATIENCE: Duration = Duration::from_millis(500);
+
 impl Uplink<'_> {
     /// Whether a request of our own can go now: the broker has no part of one.
     pub(super) fn is_between_requests(&self) -> bool {
@@ -25,6 +28,10 @@ impl Uplink<'_> {
     /// Looks up what the downlink wants to know.
     pub(super) async fn grant_wish(&mut self) -> Step {
         let Some(Wish { look_ups, back }) = self.link.take_wish() else { return Ok(()) };
+        if back.is_closed() {
+            // It was given up.
+            return Ok(());
+        }
         let looked = self.look_into(look_ups).await?;
         back.send(looked).ok();
         Ok(())
@@ -63,8 +70,10 @@ impl Uplink<'_> {
                     return self.ask(look, deadline).await;
                 }
                 Turn::Theirs(over) => {
-                    if wanted(&self.client, timeout_at(deadline, over)).await?.is_err() {
-                        return Ok(None);
+                    let patience = deadline.min(Instant::now() + TURN_PATIENCE);
+                    if wanted(&self.client, timeout_at(patience, over)).await?.is_err() {
+                        // Of whoever looks there the broker is slow, or many look one after the other.
+                        return self.ask(look, deadline).await;
                     }
                 }
             }
@@ -76,7 +85,9 @@ impl Uplink<'_> {
         loop {
             let correlation_id = self.link.own_correlation_id();
             let Some(frame) = look.request(correlation_id) else { return Ok(Some(look)) };
-            if !self.link.may_send_own() || Instant::now() >= deadline {
+            // The client may have begun to authenticate again meanwhile.
+            let asks = self.link.session().asks(&self.link.present());
+            if !asks || !self.link.may_send_own() || Instant::now() >= deadline {
                 return Ok(None);
             }
             let (back, answer) = oneshot::channel();

@@ -120,11 +120,11 @@ impl<'a> Uplink<'a> {
     }
 
     async fn step(&mut self) -> Step {
-        if self.link.has_wish() && self.is_between_requests() {
-            self.grant_wish().await?;
-        }
         if self.link.session().auth().is_raw() {
             return self.pass_raw().await;
+        }
+        if self.link.has_wish() && self.is_between_requests() {
+            self.grant_wish().await?;
         }
         let piece = match self.splitter.next(self.buffer.unread()) {
             Ok(piece) => piece,

@@ -150,6 +150,8 @@ impl World {
             (looking.turn, looking.waits_for) = (Some(place), None);
             let session = connection.session.as_ref().expect("there is a proxy");
             session.look_back(&mut look.up, Millis(self.now_ms));
+            // What was said before its turn has come is nothing that ends it.
+            (look.since, look.since_ms) = (self.step, self.now_ms);
             if !self.goes_on(at, look) {
                 return;
             }

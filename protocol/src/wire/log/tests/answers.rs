@@ -92,3 +92,18 @@ fn errors_of_partitions_and_of_whole_answers_are_told() {
         check(topic, &response, &[], FetchOutcome { error: 1, ..outcome(0, None) });
     }
 }
+
+#[test]
+fn an_answer_that_is_not_all_here_has_neither_failed_nor_finished() {
+    let bytes = encode(NAMED, &answered(NAMED, Some(batch(10, 0, 5))));
+    let mut reader = FetchReader::new(CORRELATION_ID, NAMED.into(), PARTITION);
+    let (head, tail) = bytes.split_at(20);
+    reader.feed(head, &mut |_| panic!("its batch is not here"));
+    assert!(!reader.failed() && !reader.finished());
+    assert!(reader.bytes_held() >= head.len());
+    reader.feed(tail, &mut |_| {});
+    assert!(!reader.failed() && reader.finished());
+    reader.feed(&[0], &mut |_| panic!("nothing follows"));
+    assert!(reader.failed() && !reader.finished());
+    assert_eq!(reader.bytes_held(), 0);
+}

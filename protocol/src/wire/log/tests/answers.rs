@@ -96,7 +96,7 @@ fn errors_of_partitions_and_of_whole_answers_are_told() {
 #[test]
 fn an_answer_that_is_not_all_here_has_neither_failed_nor_finished() {
     let bytes = encode(NAMED, &answered(NAMED, Some(batch(10, 0, 5))));
-    let mut reader = FetchReader::new(CORRELATION_ID, NAMED.into(), PARTITION);
+    let mut reader = FetchReader::new(version_of(NAMED), CORRELATION_ID, NAMED.into(), PARTITION);
     let (head, tail) = bytes.split_at(20);
     reader.feed(head, &mut |_| panic!("its batch is not here"));
     assert!(!reader.failed() && !reader.finished());

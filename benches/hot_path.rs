@@ -234,6 +234,7 @@ const SENDER: Sender = Sender {
     tainted: false,
     may_look: false,
     confirms: false,
+    guards: false,
 };
 
 /// The sequence that comes next; started over long before the numbers end.

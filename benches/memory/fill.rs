@@ -179,6 +179,7 @@ fn observe(
         tainted: false,
         may_look: false,
         confirms: false,
+        guards: false,
     };
     let observation = tracker.observe(topic, partition, batch, &sender, false, now).or_else(|_| {
         tracker.introduce(topic, None, None, now);

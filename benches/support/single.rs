@@ -20,7 +20,15 @@ pub(crate) fn admit(session: &mut Session<Single>, frame: &[u8]) -> Pending {
 /// Dedupe, on a listener that is known to ask for no SASL.
 pub(crate) fn present() -> Present {
     let policy = Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false, look_up: false };
-    Present { now: NOW, broker: BROKER, policy, serves_without_sasl: true, keep_bytes_max: usize::MAX, may_look: false }
+    Present {
+        now: NOW,
+        broker: BROKER,
+        policy,
+        serves_without_sasl: true,
+        keep_bytes_max: usize::MAX,
+        may_look: false,
+        guards: false,
+    }
 }
 
 /// The state of a cluster without locks: one tracker for all partitions.

@@ -13,6 +13,7 @@ mod descriptors;
 mod drain;
 mod ends;
 mod fuzz;
+mod guard;
 mod hostile;
 mod journal;
 mod log;

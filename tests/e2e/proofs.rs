@@ -260,7 +260,7 @@ fn a_held_batch_hears_of_a_request_that_was_cut_off() {
     scene.wait_for_metric("requests_total{api=\"Produce\"}", 4);
     large.reset();
     assert_eq!(client.end(), Err(std::io::ErrorKind::ConnectionReset));
-    scene.proxy.wait_for_log("a batch was refused that had to be acknowledged first (T27)");
+    scene.proxy.wait_for_log("a batch failed that had to be acknowledged first");
     scene.end(&[]);
 }
 

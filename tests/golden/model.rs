@@ -80,6 +80,7 @@ impl World {
             serves_without_sasl: true,
             keep_bytes_max: usize::MAX,
             may_look: false,
+            guards: false,
         }
     }
 

@@ -129,6 +129,7 @@ impl World {
             serves_without_sasl: self.serves_without_sasl,
             keep_bytes_max: usize::MAX,
             may_look: false,
+            guards: false,
         };
         Ok((connection, present))
     }

@@ -71,6 +71,9 @@ pub struct Sender {
     pub may_look: bool,
     /// Whether a proof that is older than the broker's generation is good only once the log was seen to have the batch.
     pub confirms: bool,
+    /// Whether what would be the first batch that the broker sees of a producer waits for the true first one, which is on
+    /// its way over another connection.
+    pub guards: bool,
 }
 
 /// A record batch, as far as its 61-byte header tells.

@@ -94,6 +94,9 @@ pub struct Present {
     /// Whether requests of our own may go up the client's connection now, to look into the log. Not twice for one
     /// request.
     pub may_look: bool,
+    /// Whether a batch may be told to wait because it would be the first that the broker sees of its producer, while the
+    /// true first one is on its way over another connection (KAFKA-15591). Not for long: that one may never arrive.
+    pub guards: bool,
 }
 
 /// One batch's ticket, with what finds it in a response.
@@ -268,6 +271,10 @@ impl<L: Ledger> Session<L> {
     /// The connection turned out to lead to another cluster. False when there were too many of them to be true.
     #[must_use]
     pub fn switch(&mut self, ledger: L) -> bool {
+        if !self.ledger().is_same(&ledger) {
+            // What was waited for is in the cluster that is left.
+            self.held.clear();
+        }
         match self.ledgers.iter().position(|known| known.is_same(&ledger)) {
             Some(known) => self.current = known,
             None if self.ledgers.len() >= LEDGERS_MAX => return false,

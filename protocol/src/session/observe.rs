@@ -93,6 +93,7 @@ impl<L: Ledger> Session<L> {
         let sender = Sender {
             may_look: manner.asks && present.may_look,
             confirms: manner.asks,
+            guards: present.guards,
             ..self.sender(manner.acks, present)
         };
         match records.batch() {
@@ -108,11 +109,14 @@ impl<L: Ledger> Session<L> {
     /// Whether a request that was told to wait has to go on waiting. Nothing is registered to find out: two that wait
     /// would wake each other for ever by what they withdraw.
     pub(super) fn must_still_wait(&self, body: &ProduceRequest<'_>, present: &Present) -> bool {
+        let sender = Sender { guards: present.guards, ..self.sender(Acks::from_wire(body.acks), present) };
         let waits = |entry: &ProduceEntry<'_>| {
             self.held.contains(&(self.topic_hash(entry.topic), entry.partition))
-                && entry.records.batch().is_ok_and(|batch| {
-                    let (topic, producer) = (entry.topic, batch.producer_id());
-                    self.ledger().tracker(entry.partition, |it| it.must_wait(topic, entry.partition, producer))
+                && entry.records.batch().is_ok_and(|view| {
+                    let Some(range) = view.range() else { return false };
+                    let batch = batch_of(view, range).id;
+                    self.ledger()
+                        .tracker(entry.partition, |it| it.must_wait(entry.topic, entry.partition, batch, &sender))
                 })
         };
         present.policy.mode != Mode::Observe && body.entries().any(|entry| waits(&entry))
@@ -128,6 +132,7 @@ impl<L: Ledger> Session<L> {
             tainted,
             may_look: false,
             confirms: false,
+            guards: false,
         }
     }
 

@@ -207,7 +207,8 @@ impl<L: Ledger> Session<L> {
             return report(Event::Batch(untracked.event(entry, Action::Forwarded, false)));
         }
         let manner = Manner { acks: streamed.acks, repeated: false, held: false, asks: self.asks(present) };
-        let mut observed: Observed = self.observe(entry, manner, present);
+        // It cannot wait, and to be cut off for it would not help: the next attempt would be as large.
+        let mut observed: Observed = self.observe(entry, manner, &Present { guards: false, ..*present });
         self.register(entry, &mut observed, streamed.acks, present);
         streamed.stopped |= observed.passage != Passage::Free;
         match observed.claim {

@@ -74,6 +74,7 @@ fn present() -> Present {
         serves_without_sasl: true,
         keep_bytes_max: usize::MAX,
         may_look: false,
+        guards: false,
     }
 }
 

@@ -23,6 +23,7 @@ const PRESENT: Present = Present {
     serves_without_sasl: true,
     keep_bytes_max: usize::MAX,
     may_look: false,
+    guards: false,
 };
 
 /// Every connection sends the same batches of the same producer, in order: one of them is the first with each, and the

@@ -163,6 +163,7 @@ impl Link {
             serves_without_sasl: self.place.serves_without_sasl.load(Ordering::Relaxed),
             keep_bytes_max: self.keep_bytes_left(),
             may_look: false,
+            guards: false,
         }
     }
 

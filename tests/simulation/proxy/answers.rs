@@ -210,7 +210,7 @@ impl World {
         let step = self.step;
         let connection = &mut self.connections[at];
         let proxy = &mut self.proxies[connection.proxy];
-        let present = proxy.present(connection.broker, self.now_ms, false);
+        let present = proxy.present(connection.broker, self.now_ms, false, false);
         let session = connection.session.as_mut().expect("there is a proxy");
         for piece in bytes.chunks(11) {
             learner.feed(piece, &mut |fact| {

@@ -85,6 +85,8 @@ pub(crate) struct Connection {
     pub(crate) from_client: VecDeque<Frame>,
     /// The first frame from the client was told to wait.
     pub(crate) held: bool,
+    /// How often it was.
+    pub(crate) waits: u32,
     pub(crate) slots: VecDeque<Slot>,
     pub(crate) to_broker: VecDeque<Frame>,
     pub(crate) waiting: Option<(i16, Waiting)>,
@@ -121,6 +123,7 @@ impl Connection {
             ledger,
             from_client: VecDeque::new(),
             held: false,
+            waits: 0,
             slots: VecDeque::new(),
             to_broker: VecDeque::new(),
             waiting: None,

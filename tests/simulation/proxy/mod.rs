@@ -123,8 +123,8 @@ impl Proxy {
         (broker, self.generations[broker])
     }
 
-    /// `may_look`: requests of our own may go.
-    pub(crate) fn present(&self, broker: usize, now_ms: u64, may_look: bool) -> Present {
+    /// `may_look`: requests of our own may go. `guards`: what is first may wait for what should be.
+    pub(crate) fn present(&self, broker: usize, now_ms: u64, may_look: bool, guards: bool) -> Present {
         Present {
             now: Millis(now_ms),
             broker: BrokerGeneration { broker: broker as u32, generation: self.generations[broker] },
@@ -132,6 +132,7 @@ impl Proxy {
             serves_without_sasl: self.serves_without_sasl,
             keep_bytes_max: usize::MAX,
             may_look,
+            guards,
         }
     }
 

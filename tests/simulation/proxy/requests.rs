@@ -12,6 +12,9 @@ use crate::world::World;
 /// With fewer producers than this, some are forgotten.
 pub(crate) const SMALL: u32 = 100;
 
+/// How often a batch is asked for again that waits for the first of its producer, before it goes all the same.
+const GUARD_PATIENCE: u32 = 5;
+
 /// How often a log is looked into for one request.
 const LOOKS_MAX: u32 = 3;
 
@@ -92,7 +95,8 @@ impl World {
 
     fn admit(&mut self, at: usize, frame: Frame, request: Request, mut asked: Vec<Asked>, may_look: bool) {
         let connection = &mut self.connections[at];
-        let present = self.proxies[connection.proxy].present(connection.broker, self.now_ms, may_look);
+        let guards = connection.waits < GUARD_PATIENCE;
+        let present = self.proxies[connection.proxy].present(connection.broker, self.now_ms, may_look, guards);
         let held = std::mem::take(&mut connection.held);
         let session = connection.session.as_mut().expect("there is a proxy");
         let mut reported = Vec::new();
@@ -102,6 +106,7 @@ impl World {
         }
         if !matches!(admission, Admission::Hold | Admission::Look(_)) {
             self.connections[at].from_client.pop_front();
+            self.connections[at].waits = 0;
         }
         if !matches!(admission, Admission::Hold | Admission::Reset | Admission::Look(_)) {
             self.judge_verdicts(at, &mut asked, &reported);
@@ -129,6 +134,7 @@ impl World {
             Admission::Hold => {
                 self.tally.held += 1;
                 self.connections[at].held = true;
+                self.connections[at].waits += 1;
             }
             Admission::Reset => {
                 self.tally.resets += 1;
@@ -212,7 +218,7 @@ impl World {
     fn stream(&mut self, at: usize, frame: Frame, request: Request, mut asked: Vec<Asked>, random: &mut Random) {
         let connection = &mut self.connections[at];
         connection.from_client.pop_front();
-        let present = self.proxies[connection.proxy].present(connection.broker, self.now_ms, false);
+        let present = self.proxies[connection.proxy].present(connection.broker, self.now_ms, false, true);
         let session = connection.session.as_mut().expect("there is a proxy");
         let mut reported = Vec::new();
         let mut sink = |event: Event<'_>| report(&event, &mut reported);

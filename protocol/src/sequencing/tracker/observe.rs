@@ -70,10 +70,11 @@ impl Tracker {
         }
         // The retry of the one in flight is not the next one.
         let mut passage = self.passage(at, batch, sender, held);
-        if classified.rule == Rule::D10 && passage == Passage::Hold {
+        if classified.rule == Rule::D10 && passage == Passage::Hold && self.entries[at].alone {
             passage = Passage::Free;
         }
         if passage != Passage::Free {
+            self.drop_if_forgettable(at);
             return Ok(Observation { proof: None, ..Observation::of(classified, passage) });
         }
         let new_gap = self.is_new_gap(at, batch, &classified, sender);
@@ -118,11 +119,14 @@ impl Tracker {
         }
     }
 
-    /// Whether a batch of this producer has to wait for one that is at the broker (T27).
+    /// Whether a batch has to wait for one that is at the broker: of a producer that the broker may have forgotten (T27),
+    /// or for the first one of a producer that it has yet to hear of.
     #[must_use]
-    pub fn must_wait(&self, topic: TopicRef<'_>, partition: i32, producer: ProducerId) -> bool {
-        let at = self.topics.find(topic).and_then(|topic| self.find_entry_of(topic, partition, producer));
-        at.is_some_and(|at| self.entries[at].alone && self.entries[at].pending > 0)
+    pub fn must_wait(&self, topic: TopicRef<'_>, partition: i32, batch: BatchId, sender: &Sender) -> bool {
+        let at = self.topics.find(topic).and_then(|topic| self.find_entry_of(topic, partition, batch.producer_id));
+        at.map(|at| &self.entries[at]).is_some_and(|entry| {
+            entry.alone && entry.pending > 0 || sender.guards && self.comes_before_the_first(entry, batch, sender)
+        })
     }
 
     /// A batch of a producer without sequences: where it lands is evidence about the log, if anything is known of
@@ -191,6 +195,10 @@ impl Tracker {
     /// T27: while the broker has not acknowledged anything of the producer in its present generation, one batch
     /// at a time goes up, and none after one that failed.
     fn passage(&mut self, at: u32, batch: &Batch, sender: &Sender, held: bool) -> Passage {
+        let entry = &self.entries[at];
+        if sender.guards && !entry.alone && entry.is_cold() {
+            return self.guard(entry, batch, sender, held);
+        }
         let entry = &mut self.entries[at];
         if !entry.alone || sender.acks == Acks::None {
             return Passage::Free;
@@ -203,6 +211,30 @@ impl Tracker {
         let starts_over = batch.id.epoch > entry.epoch || batch.id.range.first == first;
         let follows_a_failure = held || entry.has_failed_on(sender.connection);
         if follows_a_failure && !starts_over { Passage::Reset } else { Passage::Free }
+    }
+
+    /// A broker takes whatever it sees first of a producer, so one that overtakes the first batch has that one refused for
+    /// ever (KAFKA-15591): it waits. If the first one fails, the client is to begin with it again.
+    fn guard(&self, entry: &Entry, batch: &Batch, sender: &Sender, held: bool) -> Passage {
+        if batch.transactional || sender.acks == Acks::None || batch.id.range.first == Sequence::ZERO {
+            return Passage::Free;
+        }
+        match (self.comes_before_the_first(entry, batch.id, sender), held) {
+            (true, _) => Passage::Hold,
+            (false, true) => Passage::Reset,
+            (false, false) => Passage::Free,
+        }
+    }
+
+    /// Whether the producer's first batch is at the broker over another connection, and not over this one as well.
+    fn comes_before_the_first(&self, entry: &Entry, batch: BatchId, sender: &Sender) -> bool {
+        let is_first = |other: &Attempt| {
+            let id = other.batch.id;
+            other.state == State::Pending && id.epoch == batch.epoch && id.range.first == Sequence::ZERO
+        };
+        let mut firsts = self.attempts.list(entry.attempts).filter(|(_, other)| is_first(other)).peekable();
+        let follows = entry.is_cold() && batch.range.first != Sequence::ZERO && firsts.peek().is_some();
+        follows && firsts.all(|(_, first)| first.connection != sender.connection && !first.opaque)
     }
 
     fn is_new_gap(&mut self, at: u32, batch: &Batch, classified: &Classified, sender: &Sender) -> bool {

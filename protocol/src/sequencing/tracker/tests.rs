@@ -3,6 +3,7 @@
 mod alone;
 mod bounds;
 mod evidence;
+mod guard;
 mod memory;
 mod open;
 mod topics;
@@ -49,6 +50,7 @@ fn sender() -> Sender {
         tainted: false,
         may_look: false,
         confirms: false,
+        guards: false,
     }
 }
 

@@ -19,6 +19,10 @@ use crate::telemetry::labels::Outcome;
 /// How long a batch may wait for another one to be settled (T27) before its client is reset.
 const HOLD_PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long what would be the first batch that the broker sees of a producer waits for the true first one, which went
+/// up another connection: clients give up on an answer after 30 s, and this is far less.
+const GUARD_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What of a request that is not held is taken in without a pause: some thousand partitions, if they are tiny.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
 
@@ -108,7 +112,7 @@ impl<'a> Uplink<'a> {
         if go_on {
             return Ok(());
         }
-        Err(UpEnd::Reset(Outcome::Error, "a request too large to be held had to wait for the batch before it (T27)"))
+        Err(UpEnd::Reset(Outcome::Error, "a request too large to be held had to wait for the batch before it"))
     }
 
     /// The answer is expected before the last bytes of the request go: until then there is none.
@@ -126,13 +130,14 @@ impl<'a> Uplink<'a> {
     /// A whole produce request.
     pub(super) async fn admit(&mut self, count: usize) -> Step {
         self.frame = None;
-        let mut admission = self.decide(count, false, self.link.may_send_own());
+        let admit = |may_look| Present { may_look, guards: true, ..self.link.present() };
+        let mut admission = self.decide(count, false, &admit(self.link.may_send_own()));
         for looks_left in (0..LOOKS_MAX).rev() {
             let Admission::Look(look_ups) = admission else { break };
             let looked = self.look_into(look_ups).await?;
             let stands = self.link.session().looked(looked);
             let may_look = looks_left > 0 && !stands && self.link.may_send_own();
-            admission = self.decide(count, false, may_look);
+            admission = self.decide(count, false, &admit(may_look));
         }
         if matches!(admission, Admission::Hold) {
             // What stands before it must be on its way, or it would wait for itself.
@@ -173,11 +178,9 @@ impl<'a> Uplink<'a> {
             }
             Admission::Stream(streamed) => self.stream_held(*streamed, count).await,
             Admission::Hold | Admission::Look(_) => {
-                Err(UpEnd::Reset(Outcome::Timeout, "a batch waited too long for the one before it (T27)"))
+                Err(UpEnd::Reset(Outcome::Timeout, "a batch waited too long for the one before it"))
             }
-            Admission::Reset => {
-                Err(UpEnd::Reset(Outcome::Error, "a batch was refused that had to be acknowledged first (T27)"))
-            }
+            Admission::Reset => Err(UpEnd::Reset(Outcome::Error, "a batch failed that had to be acknowledged first")),
         }
     }
 
@@ -201,27 +204,28 @@ impl<'a> Uplink<'a> {
         Ok(())
     }
 
-    /// `may_look`: it may be told to look into the log first.
-    fn decide(&self, count: usize, held: bool, may_look: bool) -> Admission {
+    fn decide(&self, count: usize, held: bool, present: &Present) -> Admission {
         let frame = &self.buffer.unread()[..count];
         let mut reporter = self.link.reporter();
-        let present = Present { may_look, ..self.link.present() };
         let mut session = self.link.session();
-        let admission = session.admit(frame, held, &present, &mut |event| reporter.take(event));
+        let admission = session.admit(frame, held, present, &mut |event| reporter.take(event));
         reporter.finish(session.ledger());
         admission
     }
 
-    /// T27: waits until the batch in flight is settled.
+    /// Waits until the batch in flight is settled: for the first one of a producer not for long, for what may be lost
+    /// otherwise (T27) until there is no use in it.
     async fn wait_for_turn(&mut self, count: usize) -> Result<Admission, UpEnd> {
-        let deadline = Instant::now() + HOLD_PATIENCE;
+        let since = Instant::now();
+        let mut guards = true;
         loop {
+            let deadline = since + if guards { GUARD_PATIENCE } else { HOLD_PATIENCE };
             let cluster = self.link.cluster();
             let turn = cluster.until(|| {
                 if !Arc::ptr_eq(&cluster, &self.link.cluster()) {
                     return Some(None);
                 }
-                let admission = self.decide(count, true, false);
+                let admission = self.decide(count, true, &Present { guards, ..self.link.present() });
                 (!matches!(admission, Admission::Hold)).then_some(Some(admission))
             });
             let turn = async {
@@ -237,6 +241,7 @@ impl<'a> Uplink<'a> {
                 Ok(Some(admission)) => return Ok(admission),
                 // The connection turned out to lead to another cluster.
                 Ok(None) => {}
+                Err(_) if guards => guards = false,
                 Err(_) => return Ok(Admission::Hold),
             }
         }

@@ -18,18 +18,18 @@ fn next(tracker: &mut Tracker, base: i32, held: bool) -> Observation {
 #[test]
 fn the_second_batch_waits_for_the_first() {
     let mut tracker = answered();
-    assert!(!tracker.must_wait(T, 0, ProducerId::new(7)));
+    assert!(!tracker.must_wait(T, 0, batch(7, 0, 2, 1).id, &restarted()));
     let first = next(&mut tracker, 1, false);
     let second = next(&mut tracker, 2, false);
     assert_eq!((first.passage, second.passage), (Passage::Free, Passage::Hold));
     assert_eq!((second.ticket, tracker.open_attempts()), (None, 1));
-    assert!(tracker.must_wait(T, 0, ProducerId::new(7)));
+    assert!(tracker.must_wait(T, 0, batch(7, 0, 2, 1).id, &restarted()));
     let transactional = Batch { transactional: true, ..batch(7, 0, 0, 1) };
     let held = tracker.observe(T, 0, &transactional, &restarted(), false, NOW).unwrap();
     assert_eq!((held.rule, held.passage, held.proof), (Rule::D12, Passage::Hold, None));
     tracker.settle(first.ticket.unwrap(), ok(101), NOW);
     assert_eq!(next(&mut tracker, 2, true).passage, Passage::Free);
-    assert!(!tracker.must_wait(T, 0, ProducerId::new(7)));
+    assert!(!tracker.must_wait(T, 0, batch(7, 0, 2, 1).id, &restarted()));
     assert_eq!(next(&mut tracker, 3, false).passage, Passage::Free, "the broker knows the producer again");
 }
 

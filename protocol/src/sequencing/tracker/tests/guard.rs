@@ -1,0 +1,99 @@
+//! KAFKA-15591: a broker takes whatever it sees first of a producer, so nothing overtakes a first batch that is on its way.
+
+use super::*;
+
+fn over(connection: u32) -> Sender {
+    Sender { connection: ConnectionId(connection), guards: true, ..sender() }
+}
+
+fn try_send(tracker: &mut Tracker, base: i32, sender: &Sender, held: bool) -> Observation {
+    tracker.introduce(T, None, None, NOW);
+    tracker.observe(T, 0, &batch(7, 0, base, 1), sender, held, NOW).unwrap()
+}
+
+/// The first batch of a producer is up over connection 1.
+fn begun() -> (Tracker, Ticket) {
+    let mut tracker = tracker();
+    let first = try_send(&mut tracker, 0, &over(1), false).ticket.unwrap();
+    (tracker, first)
+}
+
+#[test]
+fn the_second_batch_does_not_overtake_the_first_over_another_connection() {
+    let (mut tracker, first) = begun();
+    let second = try_send(&mut tracker, 1, &over(2), false);
+    assert_eq!((second.passage, second.ticket), (Passage::Hold, None));
+    let id = batch(7, 0, 1, 1).id;
+    assert!(tracker.must_wait(T, 0, id, &over(2)));
+    assert!(!tracker.must_wait(T, 0, id, &Sender { guards: false, ..over(2) }), "it has waited long enough");
+    tracker.settle(first, ok(100), NOW);
+    assert!(!tracker.must_wait(T, 0, id, &over(2)));
+    let second = try_send(&mut tracker, 1, &over(2), true);
+    assert_eq!((second.passage, second.rule), (Passage::Free, Rule::D8));
+}
+
+#[test]
+fn over_the_same_connection_nothing_can_overtake() {
+    let (mut tracker, _first) = begun();
+    assert_eq!(try_send(&mut tracker, 1, &over(1), false).passage, Passage::Free);
+}
+
+#[test]
+fn behind_a_retry_of_the_first_nothing_waits() {
+    let (mut tracker, _first) = begun();
+    assert_eq!(try_send(&mut tracker, 0, &over(2), false).passage, Passage::Free);
+    assert_eq!(try_send(&mut tracker, 1, &over(2), false).passage, Passage::Free);
+}
+
+#[test]
+fn a_retry_of_the_second_waits_as_well() {
+    let (mut tracker, _first) = begun();
+    let _second = try_send(&mut tracker, 1, &over(1), false).ticket.unwrap();
+    let again = try_send(&mut tracker, 1, &over(2), false);
+    assert_eq!((again.rule, again.passage), (Rule::D10, Passage::Hold));
+}
+
+#[test]
+fn when_the_first_fails_the_client_begins_with_it_again() {
+    for outcome in [said(19, -1), Outcome::Lost, Outcome::Missing] {
+        let (mut tracker, first) = begun();
+        assert_eq!(try_send(&mut tracker, 1, &over(2), false).passage, Passage::Hold);
+        tracker.settle(first, outcome, NOW);
+        assert_eq!(try_send(&mut tracker, 1, &over(2), true).passage, Passage::Reset, "{outcome:?}");
+        // It does not wait for what is not on its way.
+        assert_eq!(try_send(&mut tracker, 1, &over(3), false).passage, Passage::Free, "{outcome:?}");
+    }
+}
+
+#[test]
+fn it_goes_once_it_has_waited_long_enough() {
+    let (mut tracker, _first) = begun();
+    assert_eq!(try_send(&mut tracker, 1, &over(2), false).passage, Passage::Hold);
+    let late = Sender { guards: false, ..over(2) };
+    assert_eq!(try_send(&mut tracker, 1, &late, true).passage, Passage::Free);
+}
+
+#[test]
+fn nothing_is_held_that_the_guard_does_not_help() {
+    let (mut tracker, first) = begun();
+    let unanswered = Sender { acks: Acks::None, ..over(2) };
+    assert_eq!(try_send(&mut tracker, 1, &unanswered, false).passage, Passage::Free);
+    let transactional = Batch { transactional: true, ..batch(7, 0, 1, 1) };
+    assert_eq!(tracker.observe(T, 0, &transactional, &over(2), false, NOW).unwrap().passage, Passage::Free);
+    // A new epoch begins at 0 at a broker that knows the producer.
+    let bumped = tracker.observe(T, 0, &batch(7, 1, 5, 1), &over(2), false, NOW).unwrap();
+    assert_eq!(bumped.passage, Passage::Free);
+    tracker.settle(first, ok(100), NOW);
+    // The broker knows the producer: it refuses what comes too early.
+    let next = try_send(&mut tracker, 1, &over(1), false);
+    assert_eq!((next.passage, try_send(&mut tracker, 2, &over(2), false).passage), (Passage::Free, Passage::Free));
+}
+
+#[test]
+fn what_waits_leaves_nothing_behind() {
+    let (mut tracker, first) = begun();
+    tracker.settle(first, said(19, -1), NOW);
+    assert_eq!(tracker.producers(), 0);
+    assert_eq!(try_send(&mut tracker, 1, &over(2), true).passage, Passage::Reset);
+    assert_eq!((tracker.producers(), tracker.open_attempts()), (0, 0));
+}

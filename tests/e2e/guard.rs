@@ -1,0 +1,72 @@
+//! KAFKA-15591: a broker takes whatever it sees first of a producer. Nothing overtakes a first batch on its way over another
+//! connection, or that one is refused for ever.
+
+use std::io::ErrorKind;
+
+use crate::scene::{ASKS_NOTHING, Peer, Scene, acknowledge};
+use crate::wire::{batch, produce_one, produced_one};
+
+/// The first batch of producer 7 is at the broker, and its second one waits on a connection of its own.
+fn overtaken(scene: &Scene) -> ((Peer, Peer), (Peer, Peer)) {
+    let (mut first, mut served) = scene.pair();
+    let zero = produce_one(1, batch(7, 0, 1));
+    first.send(&zero);
+    served.expect(&zero);
+    let (mut second, asked) = scene.pair();
+    second.send(&produce_one(2, batch(7, 1, 1)));
+    scene.wait_for_metric("requests_total{api=\"Produce\"}", 2);
+    ((first, served), (second, asked))
+}
+
+#[test]
+fn the_second_batch_waits_for_the_first_one() {
+    let scene = Scene::new();
+    let ((mut first, mut served), (mut second, mut asked)) = overtaken(&scene);
+    asked.silent();
+    served.send(&produced_one(1, 0, 10));
+    first.expect(&produced_one(1, 0, 10));
+    asked.expect(&produce_one(2, batch(7, 1, 1)));
+    asked.send(&produced_one(2, 0, 11));
+    second.expect(&produced_one(2, 0, 11));
+    // From now on the broker knows the producer, and refuses what comes too early itself.
+    acknowledge(&mut first, &mut served, 7, 2, 12);
+    scene.end(&[]);
+}
+
+#[test]
+fn when_the_first_one_fails_the_client_begins_again() {
+    let scene = Scene::new();
+    let ((mut first, mut served), (mut second, mut asked)) = overtaken(&scene);
+    served.send(&produced_one(1, 19, -1));
+    first.expect(&produced_one(1, 19, -1));
+    assert_eq!(second.end(), Err(ErrorKind::ConnectionReset));
+    assert_eq!(asked.end(), Err(ErrorKind::ConnectionReset));
+    scene.proxy.wait_for_log("a batch failed that had to be acknowledged first");
+    scene.end(&[]);
+}
+
+#[test]
+fn it_does_not_wait_for_ever() {
+    let scene = Scene::with(ASKS_NOTHING);
+    let ((mut first, mut served), (mut second, mut asked)) = overtaken(&scene);
+    asked.expect(&produce_one(2, batch(7, 1, 1)));
+    asked.send(&produced_one(2, 0, 10));
+    second.expect(&produced_one(2, 0, 10));
+    // As without seqgate.
+    served.send(&produced_one(1, 45, -1));
+    first.expect(&produced_one(1, 45, -1));
+    scene.end(&[]);
+}
+
+#[test]
+fn nothing_waits_in_observe_mode() {
+    let scene = Scene::new();
+    scene.set_mode("observe");
+    let ((mut first, mut served), (mut second, mut asked)) = overtaken(&scene);
+    asked.expect(&produce_one(2, batch(7, 1, 1)));
+    asked.send(&produced_one(2, 0, 10));
+    second.expect(&produced_one(2, 0, 10));
+    served.send(&produced_one(1, 45, -1));
+    first.expect(&produced_one(1, 45, -1));
+    scene.end(&[]);
+}

@@ -235,6 +235,7 @@ const SENDER: Sender = Sender {
     may_look: false,
     confirms: false,
     guards: false,
+    enforces: false,
 };
 
 /// The sequence that comes next; started over long before the numbers end.

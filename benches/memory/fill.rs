@@ -180,6 +180,7 @@ fn observe(
         may_look: false,
         confirms: false,
         guards: false,
+        enforces: false,
     };
     let observation = tracker.observe(topic, partition, batch, &sender, false, now).or_else(|_| {
         tracker.introduce(topic, None, None, now);

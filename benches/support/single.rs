@@ -19,7 +19,13 @@ pub(crate) fn admit(session: &mut Session<Single>, frame: &[u8]) -> Pending {
 
 /// Dedupe, on a listener that is known to ask for no SASL.
 pub(crate) fn present() -> Present {
-    let policy = Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false, look_up: false };
+    let policy = Policy {
+        mode: Mode::Dedupe,
+        mixed: Mixed::Strip,
+        authoritative: false,
+        look_up: false,
+        producer_expiration_ms: 0,
+    };
     Present {
         now: NOW,
         broker: BROKER,
@@ -28,6 +34,7 @@ pub(crate) fn present() -> Present {
         keep_bytes_max: usize::MAX,
         may_look: false,
         guards: false,
+        unix_ms: 0,
     }
 }
 

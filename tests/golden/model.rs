@@ -76,11 +76,18 @@ impl World {
         Present {
             now: self.now,
             broker: BrokerGeneration { broker: 1, generation: self.generation },
-            policy: Policy { mode: self.mode, mixed: self.mixed, authoritative: true, look_up: false },
+            policy: Policy {
+                mode: self.mode,
+                mixed: self.mixed,
+                authoritative: true,
+                look_up: false,
+                producer_expiration_ms: 0,
+            },
             serves_without_sasl: true,
             keep_bytes_max: usize::MAX,
             may_look: false,
             guards: false,
+            unix_ms: 0,
         }
     }
 

@@ -30,7 +30,13 @@ impl Default for World {
             connections: BTreeMap::new(),
             generations: BTreeMap::new(),
             now: Millis(1_000_000),
-            policy: Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false, look_up: false },
+            policy: Policy {
+                mode: Mode::Dedupe,
+                mixed: Mixed::Strip,
+                authoritative: false,
+                look_up: false,
+                producer_expiration_ms: 0,
+            },
             serves_without_sasl: true,
             limits: TrackerLimits::default(),
         }
@@ -130,6 +136,7 @@ impl World {
             keep_bytes_max: usize::MAX,
             may_look: false,
             guards: false,
+            unix_ms: 0,
         };
         Ok((connection, present))
     }

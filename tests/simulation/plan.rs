@@ -164,6 +164,7 @@ impl Setup {
             mixed: if random.percent(80) { Mixed::Strip } else { Mixed::Forward },
             authoritative: proxies == 1 && random.percent(60),
             look_up: random.percent(65),
+            producer_expiration_ms: 86_400_000,
         };
         let clients = (0..1 + random.below(3)).map(|_| client(random)).collect();
         let streams = if random.percent(20) { 30 } else { 0 };

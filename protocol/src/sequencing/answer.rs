@@ -30,6 +30,12 @@ impl ErrorCode {
     const NOT_APPENDED: [i16; 22] =
         [2, 10, 17, 18, 19, 21, 29, 31, 32, 35, 42, 43, 45, 47, 48, 49, 51, 53, 76, 87, 90, 120];
 
+    /// A batch was refused for its sequence or its epoch alone.
+    #[must_use]
+    pub const fn is_of_the_sequence(self) -> bool {
+        matches!(self, Self::OUT_OF_ORDER_SEQUENCE_NUMBER | Self::INVALID_PRODUCER_EPOCH)
+    }
+
     /// Whether the partition, or its log, is not what it was: proofs end (3, 56, 100).
     #[must_use]
     pub const fn doubts_the_log(self) -> bool {

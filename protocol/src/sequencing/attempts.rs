@@ -74,6 +74,8 @@ pub struct Sender {
     /// Whether what would be the first batch that the broker sees of a producer waits for the true first one, which is on
     /// its way over another connection.
     pub guards: bool,
+    /// Whether a gap may be refused here, once the leader itself says that it would refuse it.
+    pub enforces: bool,
 }
 
 /// A record batch, as far as its 61-byte header tells.

@@ -1,20 +1,24 @@
 //! A produce request on its way to the broker.
 
 use super::keep::{CLAIMS_MIN, answer_bytes, names_bytes, strip_bytes};
-use super::look_up::Place;
+use super::look_up::{Gap, Place};
 use super::observe::{Manner, Observed, wanted};
 use super::{
     Admission, Claim, Claims, Ledger, Local, LookUp, LookUpKind, Mixed, Mode, Pending, Present, Report, Session,
     Stripped,
 };
 use crate::event::{Action, Event, Unread};
-use crate::sequencing::{Acks, Millis, Outcome, Passage, Rule};
+use crate::sequencing::{Acks, ErrorCode, Millis, Outcome, Passage, Rule};
+use crate::wire::batch::crc_fits;
 use crate::wire::frame::LENGTH_BYTES;
 use crate::wire::head::RequestHead;
-use crate::wire::produce::{self, ProduceEntry, ProduceRequest};
+use crate::wire::produce::{self, AnswerEntry, ProduceEntry, ProduceRequest};
 
 /// The oldest version whose answers are made here: before it, batches have no producer id by the book (KIP-98).
 const ANSWERED_VERSION_MIN: i16 = 3;
+
+/// The oldest version of which gaps are refused here: before it, a leader would not take zstd (KIP-110) and say so first.
+const ENFORCED_VERSION_MIN: i16 = 7;
 
 /// A request that parsed, and how it stands.
 struct Request<'a> {
@@ -25,6 +29,8 @@ struct Request<'a> {
     acks: Acks,
     /// The cluster is asked what nobody has told.
     asks: bool,
+    /// A gap in it may be refused here.
+    enforces: bool,
 }
 
 impl<L: Ledger> Session<L> {
@@ -52,7 +58,9 @@ impl<L: Ledger> Session<L> {
         let is_too_much = body.partitions > CLAIMS_MIN && body.partitions * size_of::<Claim>() > present.keep_bytes_max;
         let acks = Acks::from_wire(body.acks);
         let correlation_id = head.prefix.correlation_id;
-        let request = Request { frame, version, correlation_id, body, acks, asks: self.asks(present) };
+        let asks = self.asks(present);
+        let enforces = asks && self.may_enforce(version, &body, present);
+        let request = Request { frame, version, correlation_id, body, acks, asks, enforces };
         if is_too_much {
             self.unread = true;
             report(self.taint_by(Unread::Memory));
@@ -68,6 +76,7 @@ impl<L: Ledger> Session<L> {
         }
         if !matches!(admission, Admission::Hold) {
             self.found.clear();
+            self.refusable = None;
         }
         observed.clear();
         // Space for an unusual number of partitions is not kept for the life of the connection.
@@ -98,7 +107,8 @@ impl<L: Ledger> Session<L> {
                 && repeated.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
             // Only what was told to wait is held back behind something; the rest of its request is not.
             let held = held && self.held.contains(&(self.topic_hash(entry.topic), entry.partition));
-            let manner = Manner { acks: request.acks, repeated: is_repeated, held, asks: request.asks };
+            let Request { acks, asks, enforces, .. } = *request;
+            let manner = Manner { acks, repeated: is_repeated, held, asks, enforces };
             observed.push(self.observe(&entry, manner, present));
         }
     }
@@ -123,6 +133,9 @@ impl<L: Ledger> Session<L> {
         if let Some(stop) = self.stop(request, observed, present) {
             return stop;
         }
+        if observed.iter().any(|observed| observed.refused) {
+            return self.refuse(request, observed, present, report);
+        }
         let proven = observed.iter().filter(|observed| observed.proof.is_some()).count();
         if proven > 0 && self.may_answer(request, observed, present) {
             let names = names_bytes(&request.body, observed);
@@ -146,7 +159,8 @@ impl<L: Ledger> Session<L> {
             return None;
         }
         let any = |passage| observed.iter().any(|observed| observed.passage == passage);
-        let stop = match (any(Passage::Reset), any(Passage::Look), any(Passage::Hold)) {
+        let looks = any(Passage::Look) || any(Passage::Ask);
+        let stop = match (any(Passage::Reset), looks, any(Passage::Hold)) {
             (true, _, _) => Admission::Reset,
             (false, true, _) => Admission::Look(self.look_ups(request, observed, present)),
             (false, false, true) => Admission::Hold,
@@ -166,12 +180,22 @@ impl<L: Ledger> Session<L> {
 
     /// One for each partition with a batch that may be in the log already.
     fn look_ups(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> Vec<LookUp> {
-        let asked = request.body.entries().zip(observed).filter(|(_, observed)| observed.passage == Passage::Look);
+        let is_asked = |observed: &Observed| matches!(observed.passage, Passage::Look | Passage::Ask);
+        let asked = request.body.entries().zip(observed).filter(|(_, observed)| is_asked(observed));
         let look = |(entry, observed): (ProduceEntry<'_>, &Observed)| {
-            let kind = kind_of_look(observed.rule);
             let place =
                 Place { ledger: self.current, broker: present.broker, topic: entry.topic, partition: entry.partition };
-            Some(self.look_for(kind, place, wanted(observed, &entry)?, present.now))
+            let wanted = wanted(observed, &entry)?;
+            if observed.passage == Passage::Look {
+                return Some(self.look_for(kind_of_look(observed.rule), place, wanted, present.now));
+            }
+            if !is_taken_otherwise(&request.body, &entry, present) {
+                return None;
+            }
+            // Half of it is margin enough: for clocks, and for a broker that forgets while it is asked.
+            let young_ms = i64::try_from(present.policy.producer_expiration_ms / 2).unwrap_or(i64::MAX);
+            let gap = Gap { expected: observed.expected?, younger_than: present.unix_ms.saturating_sub(young_ms) };
+            Some(self.ask_about(gap, place, wanted, present.now))
         };
         asked.filter_map(look).take(LOOK_UPS_MAX).collect()
     }
@@ -179,6 +203,7 @@ impl<L: Ledger> Session<L> {
     /// What came of looking into the log for the request at the front. It is asked for again; false when something has
     /// spoken against a log while it was looked into, so that another look may tell more.
     pub fn looked(&mut self, look_ups: Vec<LookUp>) -> bool {
+        self.refusable = look_ups.iter().find_map(LookUp::refusable);
         self.found = look_ups.into_iter().flat_map(LookUp::into_found).collect();
         // That it is too old by now is none of what another look would help with.
         self.found.iter().all(|found| self.stands(found, Millis(0)))
@@ -189,7 +214,7 @@ impl<L: Ledger> Session<L> {
     #[must_use]
     pub fn asks(&self, present: &Present) -> bool {
         present.policy.look_up
-            && present.policy.mode == Mode::Dedupe
+            && present.policy.mode != Mode::Observe
             && !self.is_unsure()
             && self.auth.allows_questions(present.now)
     }
@@ -197,7 +222,7 @@ impl<L: Ledger> Session<L> {
     /// Whether anything in the request may be answered from a proof.
     fn may_answer(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> bool {
         let transactional = request.body.transactional_id.is_some() || observed.iter().any(|o| o.transactional);
-        present.policy.mode == Mode::Dedupe
+        present.policy.mode != Mode::Observe
             && request.version >= ANSWERED_VERSION_MIN
             && matches!(request.body.acks, -1 | 1)
             && !transactional
@@ -205,6 +230,48 @@ impl<L: Ledger> Session<L> {
             // Behind a request that may have no answer one made here would wait for the next to come from the broker.
             && !self.unsure
             && self.auth.allows_answers(present.serves_without_sasl, present.now)
+    }
+
+    /// Whether a gap in the request may be refused here. A request of several partitions goes to the broker, which
+    /// refuses what it has to refuse of it.
+    fn may_enforce(&self, version: i16, body: &ProduceRequest<'_>, present: &Present) -> bool {
+        present.policy.mode == Mode::Enforce
+            && version >= ENFORCED_VERSION_MIN
+            && body.partitions == 1
+            && matches!(body.acks, -1 | 1)
+            && body.transactional_id.is_none()
+            && !self.unsure
+            && self.auth.allows_answers(present.serves_without_sasl, present.now)
+    }
+
+    /// D18, once the leader has said that it would refuse it.
+    fn refuse(
+        &self,
+        request: &Request<'_>,
+        observed: &mut [Observed],
+        present: &Present,
+        report: &mut impl Report,
+    ) -> Admission {
+        let sender = self.sender(request.acks, present);
+        let mut answers = Vec::new();
+        for (entry, observed) in request.body.entries().zip(observed) {
+            let Some(batch) = observed.batch else { continue };
+            let (topic, partition) = (entry.topic, entry.partition);
+            let (new_gap, log_start_offset) =
+                self.ledger().tracker(partition, |tracker| tracker.refuse(topic, partition, &batch, &sender));
+            observed.new_gap = new_gap;
+            report(Event::Batch(observed.event(&entry, Action::Rejected, sender.authoritative)));
+            answers.push(AnswerEntry {
+                topic: topic.into(),
+                partition,
+                error: ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.0,
+                base_offset: -1,
+                log_append_time: -1,
+                log_start_offset,
+            });
+        }
+        let frame = produce::answer(request.version, request.correlation_id, &answers);
+        Admission::Answer(Local { frame, ledger: self.current, kept: Vec::new() })
     }
 
     fn answer(
@@ -310,6 +377,21 @@ impl<L: Ledger> Session<L> {
             broker: present.broker,
         }
     }
+}
+
+/// Whether a leader would take the batch but for its sequence, as far as can be told: it looks at these things first. The
+/// records themselves are not looked at.
+fn is_taken_otherwise(body: &ProduceRequest<'_>, entry: &ProduceEntry<'_>, present: &Present) -> bool {
+    /// A topic's `message.timestamp.before.max.ms` and `.after.max.ms` are an hour at least, unless somebody is strict.
+    const OLDEST_MS: i64 = 3_600_000;
+    const YOUNGEST_MS: i64 = 60_000;
+    let Ok(view) = entry.records.batch() else { return false };
+    let since = |timestamp: i64| present.unix_ms.saturating_sub(timestamp);
+
+    since(view.base_timestamp()) < OLDEST_MS
+        && since(view.max_timestamp()) > -YOUNGEST_MS
+        && view.base_timestamp() <= view.max_timestamp()
+        && body.only_batch().is_some_and(crc_fits)
 }
 
 /// What the log is looked into for, by what the batch is.

@@ -7,12 +7,12 @@ use hashbrown::HashSet;
 
 use super::{Ledger, Session};
 use crate::sequencing::{
-    Batch, BatchId, BrokerGeneration, ErrorCode, Fingerprint, LogBatch, LogMark, Millis, Proof, TopicRef,
+    Batch, BatchId, BrokerGeneration, ErrorCode, Fingerprint, LogBatch, LogMark, Millis, Proof, Sequence, TopicRef,
 };
 use crate::wire::batch::BatchView;
 use crate::wire::head::ApiKey;
 use crate::wire::learn::Learner;
-use crate::wire::log::{self, FetchReader, FetchVersion};
+use crate::wire::log::{self, FetchReader, FetchVersion, KnownProducer, ProducersReader};
 use crate::wire::produce::OwnedTopic;
 
 /// Bytes of the log that one look reads at most: at 100 MB/s of produce traffic to one partition, the last sixth of a
@@ -22,8 +22,9 @@ const LOOK_BACK_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes that one request asks for; a broker gives out a batch that is larger all the same.
 const FETCH_BYTES: i32 = 1024 * 1024;
 
-/// An answer that says where in the log to begin is not larger than this, with the longest name.
-const OFFSET_ANSWER_BYTES_MAX: usize = 1024;
+/// An answer that is held whole is not larger than this: the place of an offset, with the longest name, or the versions of
+/// some hundred requests.
+const HELD_ANSWER_BYTES_MAX: usize = 4 * 1024;
 
 /// Requests that one look makes at most: each reads some of the log, but an answer may hold no batch that counts.
 const REQUESTS_MAX: u32 = 64;
@@ -40,11 +41,13 @@ pub enum LookUpKind {
     WarmUp,
     /// A proof that is older than the broker's generation, before it is first used.
     Confirm,
+    /// A batch that follows a gap, before it is refused here: whether its leader would refuse it.
+    Enforce,
 }
 
 impl LookUpKind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Resolve, Self::WarmUp, Self::Confirm];
+    pub const ALL: [Self; 4] = [Self::Resolve, Self::WarmUp, Self::Confirm, Self::Enforce];
 
     /// The name in metrics, journal and log.
     #[must_use]
@@ -53,6 +56,7 @@ impl LookUpKind {
             Self::Resolve => "resolve",
             Self::WarmUp => "warm_up",
             Self::Confirm => "confirm",
+            Self::Enforce => "enforce",
         }
     }
 }
@@ -60,9 +64,9 @@ impl LookUpKind {
 /// What a look into the log came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LookUpOutcome {
-    /// All batches that it was for stand in the log.
+    /// All batches that it was for stand in the log; of a gap: its leader says so, too.
     Found,
-    /// Not all of them do: its end was reached.
+    /// Not all of them do: its end was reached; of a gap: its leader does not say so.
     NotFound,
     /// They may stand further ahead than one look reads.
     TooFar,
@@ -121,6 +125,10 @@ pub(super) struct Found {
 enum Stage {
     /// Where in the log to begin: the place of the first record that is as young as the batches that are looked for.
     Offset(Vec<u8>),
+    /// Which requests the broker understands.
+    Versions(Vec<u8>),
+    /// What the leader expects of a producer.
+    Producers(Box<ProducersReader>),
     /// The log itself.
     Log(Box<FetchReader>),
     /// Which cluster and which topic this is.
@@ -138,8 +146,32 @@ enum Step {
     Log,
     /// Which cluster and which topic this is: the log may not be read.
     Metadata,
-    /// How far the log reaches.
+    /// How far the log reaches; only its leader tells.
     End,
+    /// Which requests the broker understands.
+    Versions,
+    /// What the broker expects of the producer.
+    Producers,
+}
+
+/// What a leader has to say of a gap, so that it may be refused here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gap {
+    /// The sequence that it has to expect.
+    pub(super) expected: Sequence,
+    /// It may forget the producer of batches that are no younger than this, in ms since 1970, at any time.
+    pub(super) younger_than: i64,
+}
+
+/// A batch that its leader would refuse.
+#[derive(Clone, Debug)]
+pub(super) struct Refusable {
+    topic: OwnedTopic,
+    partition: i32,
+    ledger: usize,
+    mark: LogMark,
+    batch: Batch,
+    expected: Sequence,
 }
 
 /// Where is looked, and by whom.
@@ -169,6 +201,7 @@ pub struct LookUp {
     broker: BrokerGeneration,
     mark: LogMark,
     wanted: Vec<Wanted>,
+    gap: Option<Gap>,
     found: Vec<Found>,
     /// What the present answer has shown so far; nothing of it counts before it has been read to its end.
     shown: Vec<LogBatch>,
@@ -204,6 +237,11 @@ impl LookUp {
             }
             (Step::End, _) => self.ask_for_offset(log::HIGH_WATERMARK),
             (Step::Metadata, _) => self.ask_for_metadata(),
+            (Step::Versions, _) => {
+                self.stage = Stage::Versions(Vec::new());
+                Some(log::api_versions(correlation_id))
+            }
+            (Step::Producers, _) => self.ask_for_producers(),
         };
         self.has_asked |= request.is_some();
         if request.is_none() {
@@ -227,6 +265,13 @@ impl LookUp {
     fn ask_for_offset(&mut self, timestamp: i64) -> Option<Vec<u8>> {
         self.stage = Stage::Offset(Vec::new());
         Some(log::list_offset(self.correlation_id, self.name.as_deref()?, self.partition, timestamp))
+    }
+
+    fn ask_for_producers(&mut self) -> Option<Vec<u8>> {
+        let (name, producer) = (self.name.as_deref()?, self.wanted.first()?.batch.id.producer_id);
+        let reader = ProducersReader::new(self.correlation_id, name, self.partition, producer);
+        self.stage = Stage::Producers(Box::new(reader));
+        Some(log::describe_producers(self.correlation_id, name, self.partition))
     }
 
     fn ask_for_name(&mut self) -> Option<Vec<u8>> {
@@ -288,10 +333,16 @@ impl LookUp {
         match std::mem::replace(&mut self.stage, Stage::Between) {
             Stage::Between => {}
             Stage::Offset(mut answer) => {
-                // More than that is not the answer that was asked for, and will not parse.
-                let room = OFFSET_ANSWER_BYTES_MAX.saturating_sub(answer.len());
-                answer.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                hold(&mut answer, bytes);
                 self.stage = Stage::Offset(answer);
+            }
+            Stage::Versions(mut answer) => {
+                hold(&mut answer, bytes);
+                self.stage = Stage::Versions(answer);
+            }
+            Stage::Producers(mut reader) => {
+                reader.feed(bytes);
+                self.stage = Stage::Producers(reader);
             }
             Stage::Log(mut reader) => {
                 reader.feed(bytes, &mut |view| self.show(view));
@@ -305,7 +356,7 @@ impl LookUp {
     pub fn learner(&mut self) -> Option<(&mut Learner, i16)> {
         match &mut self.stage {
             Stage::Metadata(learner, version) => Some((learner, *version)),
-            Stage::Offset(_) | Stage::Log(_) | Stage::Between => None,
+            Stage::Offset(_) | Stage::Versions(_) | Stage::Producers(_) | Stage::Log(_) | Stage::Between => None,
         }
     }
 
@@ -334,13 +385,41 @@ impl LookUp {
             Err(_) => return self.outcome = Some(LookUpOutcome::Failed),
         };
         match self.step {
+            // It leads the partition, and has said what it expects.
+            Step::End if self.gap.is_some() => self.outcome = Some(LookUpOutcome::Found),
             Step::End if self.next.is_some_and(|place| self.ends(place) < listed.offset) => {
                 self.log_end = Some(listed.offset);
                 self.outcome = Some(LookUpOutcome::LogEnd);
             }
             Step::Log if listed.offset >= 0 => self.next = Some(listed.offset),
             // No record is as young as that, or the log does not reach as far.
-            Step::Name | Step::Log | Step::End | Step::Metadata => self.outcome = Some(LookUpOutcome::NotFound),
+            Step::Name | Step::Log | Step::End | Step::Metadata | Step::Versions | Step::Producers => {
+                self.outcome = Some(LookUpOutcome::NotFound);
+            }
+        }
+    }
+
+    /// The broker has said which requests it understands: one that it does not know would end the connection.
+    fn take_versions(&mut self, answer: &[u8]) {
+        let wanted = (ApiKey::DESCRIBE_PRODUCERS, log::DESCRIBE_PRODUCERS_VERSION);
+        match log::understands(self.correlation_id, wanted, answer) {
+            Ok(true) => self.step = Step::Producers,
+            Ok(false) | Err(_) => self.outcome = Some(LookUpOutcome::Failed),
+        }
+    }
+
+    /// The broker has said what it expects of the producer. That it leads the partition is to be seen yet: a follower would
+    /// have told as well.
+    fn take_producers(&mut self, reader: &ProducersReader) {
+        let (Some(Wanted { batch, .. }), Some(gap)) = (self.wanted.first(), self.gap) else { return };
+        let refuses = |known: KnownProducer| {
+            let next = Sequence::new(known.last_sequence).map(|last| last.advance(1));
+            known.epoch == batch.id.epoch && next == Some(gap.expected) && known.last_timestamp > gap.younger_than
+        };
+        match reader.outcome() {
+            Ok(known) if known.is_some_and(refuses) => self.step = Step::End,
+            Ok(_) => self.outcome = Some(LookUpOutcome::NotFound),
+            Err(error) => self.outcome = Some(outcome_of(error)),
         }
     }
 
@@ -409,6 +488,13 @@ impl LookUp {
 }
 
 impl<L: Ledger> Session<L> {
+    /// Asks the leader whether it would refuse a batch that follows a gap.
+    pub(super) fn ask_about(&self, gap: Gap, place: Place<'_>, wanted: Wanted, now: Millis) -> LookUp {
+        let look = self.look_for(LookUpKind::Enforce, place, wanted, now);
+        let step = if look.name.is_some() { Step::Versions } else { Step::Name };
+        LookUp { gap: Some(gap), step, next: None, ..look }
+    }
+
     /// Begins a look into the log for a batch. Only what the log is asked from now on counts.
     pub(super) fn look_for(&self, kind: LookUpKind, place: Place<'_>, wanted: Wanted, now: Millis) -> LookUp {
         let Place { ledger, broker, topic, partition } = place;
@@ -432,6 +518,7 @@ impl<L: Ledger> Session<L> {
             broker,
             mark: mark.unwrap_or(LogMark::NONE),
             wanted: vec![wanted],
+            gap: None,
             found: Vec::new(),
             shown: Vec::new(),
             seen: HashSet::new(),
@@ -462,6 +549,8 @@ impl<L: Ledger> Session<L> {
         let before = look.progress();
         match std::mem::replace(&mut look.stage, Stage::Between) {
             Stage::Offset(answer) => look.take_offset(&answer),
+            Stage::Versions(answer) => look.take_versions(&answer),
+            Stage::Producers(reader) => look.take_producers(&reader),
             Stage::Log(reader) => look.go_on(&reader),
             Stage::Metadata(learner, _) if learner.finished() => self.know_topic(look),
             Stage::Metadata(..) => look.outcome = Some(LookUpOutcome::Failed),
@@ -488,7 +577,11 @@ impl<L: Ledger> Session<L> {
     fn know_topic(&self, look: &mut LookUp) {
         // Of one that is to be confirmed the place is known, and the log may not be read.
         let is_confirmed_by_end = look.kind == LookUpKind::Confirm;
-        look.step = if look.step == Step::Name && !is_confirmed_by_end { Step::Log } else { Step::End };
+        look.step = match look.step {
+            Step::Name if look.kind == LookUpKind::Enforce => Step::Versions,
+            Step::Name if !is_confirmed_by_end => Step::Log,
+            _ => Step::End,
+        };
         if look.name.is_none() {
             look.name = self.name_of(look.ledger, look.topic.as_ref()).0;
         }
@@ -496,6 +589,10 @@ impl<L: Ledger> Session<L> {
 
     /// Looks at what is known already, before anything is asked: others may have looked there meanwhile.
     pub fn look_back(&self, look: &mut LookUp, now: Millis) {
+        if look.gap.is_some() {
+            // What the leader expects it has to say itself, and now.
+            return;
+        }
         let LookUp { topic, partition, ledger, broker, wanted, .. } = &*look;
         let confirmed_by = Some(*broker);
         let (mark, proofs) = self.ledgers[*ledger].tracker(*partition, |tracker| {
@@ -523,6 +620,26 @@ impl<L: Ledger> Session<L> {
     }
 }
 
+impl<L: Ledger> Session<L> {
+    /// Whether its leader has just said that it would refuse the batch, which it was asked for the request at the front.
+    pub(super) fn would_be_refused(
+        &self,
+        (topic, partition): (TopicRef<'_>, i32),
+        batch: &Batch,
+        expected: Option<Sequence>,
+        now: Millis,
+    ) -> bool {
+        self.refusable.as_ref().is_some_and(|it| {
+            let producer = (batch.id.producer_id, batch.id.epoch);
+            (it.ledger, it.partition, it.batch, Some(it.expected)) == (self.current, partition, *batch, expected)
+                && it.topic.as_ref() == topic
+                && self
+                    .ledger()
+                    .tracker(partition, |tracker| tracker.log_stands(topic, partition, &it.mark, producer, now))
+        })
+    }
+}
+
 impl Found {
     /// Whether this is what was found of the batch.
     pub(super) fn is(&self, topic: TopicRef<'_>, partition: i32, batch: &Batch) -> bool {
@@ -535,6 +652,16 @@ impl Found {
 }
 
 impl LookUp {
+    /// The batch that its leader would refuse, if that was asked.
+    pub(super) fn refusable(&self) -> Option<Refusable> {
+        let Self { topic, partition, ledger, mark, .. } = self;
+        let (partition, ledger, mark) = (*partition, *ledger, *mark);
+        let (gap, wanted) = (self.gap?, self.wanted.first()?);
+        let refusable =
+            Refusable { topic: topic.clone(), partition, ledger, mark, batch: wanted.batch, expected: gap.expected };
+        (self.outcome == Some(LookUpOutcome::Found)).then_some(refusable)
+    }
+
     /// What it found.
     pub(super) fn into_found(self) -> Vec<Found> {
         let mark = self.mark;
@@ -564,6 +691,12 @@ fn is_stored_as(wanted: &Wanted, view: BatchView<'_>) -> bool {
         return true;
     }
     stored == sent || view.attributes() & APPEND_TIME != 0 && stored.length == sent.length
+}
+
+/// Holds more of an answer. More than that is not the one that was asked for, and will not parse.
+fn hold(answer: &mut Vec<u8>, bytes: &[u8]) {
+    let room = HELD_ANSWER_BYTES_MAX.saturating_sub(answer.len());
+    answer.extend_from_slice(&bytes[..bytes.len().min(room)]);
 }
 
 fn append_time(view: BatchView<'_>) -> i64 {

@@ -20,7 +20,7 @@ use crate::wire::produce::{AnswerEntry, OwnedTopic};
 
 pub use auth::Auth;
 pub use learn::Learnt;
-use look_up::Found;
+use look_up::{Found, Refusable};
 pub use look_up::{LookUp, LookUpKind, LookUpOutcome};
 use observe::Observed;
 pub use settle::{Settled, Unresolved};
@@ -53,6 +53,8 @@ pub enum Mode {
     Observe,
     /// Answer what the cluster has acknowledged.
     Dedupe,
+    /// The same, and refuse what follows a gap, where its leader says that it would refuse it.
+    Enforce,
 }
 
 /// What happens to a request with duplicates and new batches.
@@ -75,6 +77,8 @@ pub struct Policy {
     pub authoritative: bool,
     /// Whether the cluster is asked what nobody has told: see [`Admission::Look`].
     pub look_up: bool,
+    /// How long brokers remember a producer that sends nothing, in ms: their `producer.id.expiration.ms`.
+    pub producer_expiration_ms: u64,
 }
 
 /// What is true at the moment of a decision.
@@ -97,6 +101,8 @@ pub struct Present {
     /// Whether a batch may be told to wait because it would be the first that the broker sees of its producer, while the
     /// true first one is on its way over another connection (KAFKA-15591). Not for long: that one may never arrive.
     pub guards: bool,
+    /// The time in ms since 1970, with [`Mode::Enforce`].
+    pub unix_ms: i64,
 }
 
 /// One batch's ticket, with what finds it in a response.
@@ -237,6 +243,8 @@ pub struct Session<L> {
     held: Vec<(u64, i32)>,
     /// What was found in the log for the request at the front.
     found: Vec<Found>,
+    /// What its leader would refuse of it.
+    refusable: Option<Refusable>,
     /// A produce request went through unread.
     unread: bool,
     /// And whether it is answered at all is not known.
@@ -258,6 +266,7 @@ impl<L: Ledger> Session<L> {
             observed: Vec::new(),
             held: Vec::new(),
             found: Vec::new(),
+            refusable: None,
             unread: false,
             unsure: false,
         }

@@ -26,6 +26,8 @@ pub(super) struct Observed {
     pub(super) new_gap: bool,
     /// Part of a transaction.
     pub(super) transactional: bool,
+    /// Its leader would refuse it: it follows a gap.
+    pub(super) refused: bool,
     records: u32,
     bytes: u32,
 }
@@ -43,6 +45,7 @@ impl Observed {
             passage: Passage::Free,
             new_gap: false,
             transactional: view.is_some_and(BatchView::is_transactional),
+            refused: false,
             records: view.map_or(0, |view| u32::try_from(view.records_count()).unwrap_or(0)),
             bytes: records.len.unwrap_or(0),
         }
@@ -81,6 +84,8 @@ pub(super) struct Manner {
     pub(super) held: bool,
     /// The cluster is asked what nobody has told.
     pub(super) asks: bool,
+    /// A gap may be refused here, as far as the request goes.
+    pub(super) enforces: bool,
 }
 
 impl<L: Ledger> Session<L> {
@@ -94,6 +99,7 @@ impl<L: Ledger> Session<L> {
             may_look: manner.asks && present.may_look,
             confirms: manner.asks,
             guards: present.guards,
+            enforces: manner.enforces,
             ..self.sender(manner.acks, present)
         };
         match records.batch() {
@@ -133,6 +139,7 @@ impl<L: Ledger> Session<L> {
             may_look: false,
             confirms: false,
             guards: false,
+            enforces: false,
         }
     }
 
@@ -172,6 +179,16 @@ impl<L: Ledger> Session<L> {
         });
         if observation.rule == Rule::T36 {
             ledger.taint();
+        }
+        if observation.passage == Passage::Ask {
+            if self.would_be_refused((topic, partition), &batch, observation.expected, present.now) {
+                let Observation { rule, expected, .. } = observation;
+                return Observed { batch: Some(batch), expected, refused: true, ..Observed::new(rule, &entry.records) };
+            }
+            if !present.may_look {
+                // It was asked, and has not said so.
+                return self.observe_batch(entry, batch, &Sender { enforces: false, ..*sender }, held, present);
+            }
         }
         let Observation { rule, expected, ticket, proof, passage, new_gap } = observation;
         let claim = ticket.map(|ticket| self.claim(entry, ticket));

@@ -206,7 +206,8 @@ impl<L: Ledger> Session<L> {
             let untracked = Observed::new(Rule::T36, &entry.records);
             return report(Event::Batch(untracked.event(entry, Action::Forwarded, false)));
         }
-        let manner = Manner { acks: streamed.acks, repeated: false, held: false, asks: self.asks(present) };
+        let asks = self.asks(present);
+        let manner = Manner { acks: streamed.acks, repeated: false, held: false, asks, enforces: false };
         // It cannot wait, and to be cut off for it would not help: the next attempt would be as large.
         let mut observed: Observed = self.observe(entry, manner, &Present { guards: false, ..*present });
         self.register(entry, &mut observed, streamed.acks, present);

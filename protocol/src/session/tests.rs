@@ -70,11 +70,18 @@ fn present() -> Present {
     Present {
         now: Millis(1000),
         broker: BrokerGeneration { broker: 1, generation: 0 },
-        policy: Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false, look_up: false },
+        policy: Policy {
+            mode: Mode::Dedupe,
+            mixed: Mixed::Strip,
+            authoritative: false,
+            look_up: false,
+            producer_expiration_ms: 0,
+        },
         serves_without_sasl: true,
         keep_bytes_max: usize::MAX,
         may_look: false,
         guards: false,
+        unix_ms: 0,
     }
 }
 

@@ -174,6 +174,15 @@ impl<'a> Records<'a> {
     }
 }
 
+/// Whether the checksum of a whole batch is right: brokers refuse one where it is not (`CORRUPT_MESSAGE`).
+#[must_use]
+pub fn crc_fits(batch: &[u8]) -> bool {
+    /// Everything from the attributes on is covered.
+    const COVERED_FROM: usize = 21;
+    let Ok(view) = BatchView::new(batch) else { return false };
+    batch.get(COVERED_FROM..).is_some_and(|covered| crc32c::crc32c(covered) == view.crc())
+}
+
 fn check_numbers(view: BatchView<'_>) -> Result<(), BatchProblem> {
     if view.is_control() {
         return Err(BatchProblem::Control);

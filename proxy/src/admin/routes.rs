@@ -144,6 +144,9 @@ async fn change_mode(State(admin): State<Admin>, body: Result<Json<ModeBody>, Js
         Ok(Json(body)) => body.mode,
         Err(error) => return refusal(error.status(), &error.body_text()),
     };
+    if let Some(missing) = admin.runtime.config.sequencing.missing_for(mode) {
+        return refusal(StatusCode::CONFLICT, missing);
+    }
     let before = admin.runtime.mode.set(mode);
     info!(before = before.as_str(), mode = mode.as_str(), "mode changed");
     Json(ModeBody { mode }).into_response()

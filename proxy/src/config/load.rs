@@ -46,11 +46,16 @@ impl Config {
         let source = Source { file, text };
         let mut typed = TypedConfig::parse(source)?;
         let listeners = listeners(std::mem::take(&mut typed.listener), &overrides, source)?;
+        let mode = overrides.mode.or(typed.mode).unwrap_or(Mode::Dedupe);
+        let sequencing = Sequencing::judge(&typed.sequencing, source)?;
+        if let Some(missing) = sequencing.missing_for(mode) {
+            return Err(ConfigError::Usage(missing.to_owned()));
+        }
         Ok(Self {
-            mode: overrides.mode.or(typed.mode).unwrap_or(Mode::Dedupe),
+            mode,
             mixed: typed.mixed.unwrap_or(Mixed::Strip),
             listeners,
-            sequencing: Sequencing::judge(&typed.sequencing, source)?,
+            sequencing,
             limits: Limits::judge(&typed.limits, source)?,
             journal: journal(typed.journal, overrides.journal.as_deref(), source)?,
             admin: admin(typed.admin, overrides, source)?,

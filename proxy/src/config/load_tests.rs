@@ -81,10 +81,10 @@ fn errors_name_file_line_and_key_and_say_what_would_be_right() {
             "seqgate.toml:1: moed: unknown field `moed`, expected one of `mode`, `mixed`, `listener`, `sequencing`, `limits`, `admin`, `journal`",
         ),
         (
-            "\nmode = \"enforce\"",
-            "seqgate.toml:2: mode: found \"enforce\", which comes in a later version; expected \"observe\" or \"dedupe\"",
+            "\nmode = \"observed\"",
+            "seqgate.toml:2: mode: found \"observed\", expected \"observe\", \"dedupe\" or \"enforce\"",
         ),
-        ("mode = \"loud\"", "seqgate.toml:1: mode: found \"loud\", expected \"observe\" or \"dedupe\""),
+        ("mode = \"loud\"", "seqgate.toml:1: mode: found \"loud\", expected \"observe\", \"dedupe\" or \"enforce\""),
         ("mode = 1", "seqgate.toml:1: mode: invalid type: integer `1`, expected a string"),
         ("[sequencing]\nwindow = 4", "seqgate.toml:2: sequencing.window: found 4, expected 5 to 1024"),
         ("[sequencing]\nwindow = 1025", "seqgate.toml:2: sequencing.window: found 1025, expected 5 to 1024"),

@@ -60,6 +60,23 @@ pub struct ListenerConfig {
     pub cluster_name: Option<String>,
 }
 
+impl Sequencing {
+    /// Says what a mode needs and has not.
+    pub fn missing_for(&self, mode: Mode) -> Option<&'static str> {
+        let has_all = self.authoritative && self.look_up && self.backend == Backend::Kafka;
+        (mode == Mode::Enforce && !has_all).then_some(
+            "mode \"enforce\" refuses what follows a gap, which nobody may fill by another way: it needs \
+             sequencing.authoritative = true (every producer of the cluster comes through here), sequencing.look_up = true \
+             and sequencing.backend = \"kafka\"",
+        )
+    }
+
+    /// Returns how long brokers remember a producer, in milliseconds.
+    pub fn producer_expiration_ms(&self) -> u64 {
+        u64::try_from(self.producer_expiration.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
 /// Says how much is remembered of each producer, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequencing {

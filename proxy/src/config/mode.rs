@@ -14,6 +14,8 @@ pub enum Mode {
     Observe,
     /// Answer duplicates that the cluster has acknowledged; flag gaps.
     Dedupe,
+    /// The same, and refuse what follows a gap where its leader says that it would refuse it.
+    Enforce,
 }
 
 impl Mode {
@@ -22,6 +24,7 @@ impl Mode {
         match self {
             Self::Observe => "observe",
             Self::Dedupe => "dedupe",
+            Self::Enforce => "enforce",
         }
     }
 }
@@ -35,11 +38,8 @@ impl fmt::Display for Mode {
 /// Says which word was found instead of a mode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModeError {
-    /// A mode that this version does not have.
-    #[error("found \"enforce\", which comes in a later version; expected \"observe\" or \"dedupe\"")]
-    Later,
     /// Something else.
-    #[error("found {0:?}, expected \"observe\" or \"dedupe\"")]
+    #[error("found {0:?}, expected \"observe\", \"dedupe\" or \"enforce\"")]
     Unknown(String),
 }
 
@@ -50,7 +50,7 @@ impl FromStr for Mode {
         match text {
             "observe" => Ok(Self::Observe),
             "dedupe" => Ok(Self::Dedupe),
-            "enforce" => Err(ModeError::Later),
+            "enforce" => Ok(Self::Enforce),
             _ => Err(ModeError::Unknown(text.to_owned())),
         }
     }
@@ -85,6 +85,12 @@ impl AtomicMode {
     }
 
     const fn decode(value: u8) -> Mode {
-        if value == Mode::Observe as u8 { Mode::Observe } else { Mode::Dedupe }
+        const OBSERVE: u8 = Mode::Observe as u8;
+        const ENFORCE: u8 = Mode::Enforce as u8;
+        match value {
+            OBSERVE => Mode::Observe,
+            ENFORCE => Mode::Enforce,
+            _ => Mode::Dedupe,
+        }
     }
 }

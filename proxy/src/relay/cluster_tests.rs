@@ -19,11 +19,18 @@ const NOW: Millis = Millis(1_000);
 const PRESENT: Present = Present {
     now: NOW,
     broker: BrokerGeneration { broker: 0, generation: 0 },
-    policy: Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: true, look_up: false },
+    policy: Policy {
+        mode: Mode::Dedupe,
+        mixed: Mixed::Strip,
+        authoritative: true,
+        look_up: false,
+        producer_expiration_ms: 0,
+    },
     serves_without_sasl: true,
     keep_bytes_max: usize::MAX,
     may_look: false,
     guards: false,
+    unix_ms: 0,
 };
 
 /// Every connection sends the same batches of the same producer, in order: one of them is the first with each, and the

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use seqgate_protocol::sequencing::{BrokerGeneration, ConnectionId};
 use seqgate_protocol::session::{LookUp, Mixed, Mode, Pending, Policy, Present};
@@ -146,6 +146,7 @@ impl Link {
         let mode = match self.runtime.mode.load() {
             config::Mode::Observe => Mode::Observe,
             config::Mode::Dedupe => Mode::Dedupe,
+            config::Mode::Enforce => Mode::Enforce,
         };
         let mixed = match config.mixed {
             config::Mixed::Strip => Mixed::Strip,
@@ -159,11 +160,13 @@ impl Link {
                 mixed,
                 authoritative: config.sequencing.authoritative,
                 look_up: config.sequencing.look_up,
+                producer_expiration_ms: config.sequencing.producer_expiration_ms(),
             },
             serves_without_sasl: self.place.serves_without_sasl.load(Ordering::Relaxed),
             keep_bytes_max: self.keep_bytes_left(),
             may_look: false,
             guards: false,
+            unix_ms: if mode == Mode::Enforce { unix_ms() } else { 0 },
         }
     }
 
@@ -357,4 +360,10 @@ impl Link {
     pub(super) fn note_added(&self, since: Instant) {
         self.runtime.metrics.added_latency.observe(since.elapsed());
     }
+}
+
+/// Now, in milliseconds since 1970.
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

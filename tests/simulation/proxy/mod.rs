@@ -133,6 +133,7 @@ impl Proxy {
             keep_bytes_max: usize::MAX,
             may_look,
             guards,
+            unix_ms: 0,
         }
     }
 

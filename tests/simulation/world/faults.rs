@@ -163,7 +163,7 @@ impl World {
         for proxy in &mut self.proxies {
             proxy.policy.mode = match proxy.policy.mode {
                 Mode::Observe => Mode::Dedupe,
-                Mode::Dedupe => Mode::Observe,
+                Mode::Dedupe | Mode::Enforce => Mode::Observe,
             };
         }
         let mode = self.proxies[0].policy.mode;

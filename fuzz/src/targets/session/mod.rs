@@ -64,6 +64,8 @@ impl World {
             serves_without_sasl: true,
             keep_bytes_max: usize::MAX,
             may_look: false,
+            guards: true,
+            unix_ms: 0,
         }
     }
 
@@ -125,7 +127,13 @@ impl Play {
     fn new() -> Self {
         let clusters = [Cluster::new(), Cluster::new()];
         let lines = [0, 1].map(|id| Line::new(id, clusters[0].clone()));
-        let policy = Policy { mode: Mode::Dedupe, mixed: Mixed::Strip, authoritative: false, look_up: false };
+        let policy = Policy {
+            mode: Mode::Dedupe,
+            mixed: Mixed::Strip,
+            authoritative: false,
+            look_up: false,
+            producer_expiration_ms: 0,
+        };
         let world = World {
             clusters,
             truths: Default::default(),

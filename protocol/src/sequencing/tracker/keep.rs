@@ -101,6 +101,8 @@ impl Tracker {
             topic_stamp: self.topics.get(topic).stamp,
             cluster_stamp: self.cluster_stamp,
             log_start: -1,
+            longest_taken: 0,
+            refuses: false,
             confirmed: Confirmed::default(),
             intervals: Intervals::new(),
             references: 0,

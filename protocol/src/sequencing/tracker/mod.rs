@@ -1,6 +1,7 @@
 //! Which sequence comes next, and which ranges the cluster has acknowledged.
 
 mod classify;
+mod enforce;
 mod evidence;
 mod keep;
 mod log;
@@ -83,6 +84,8 @@ pub enum Passage {
     /// It may be in the log already, and the broker may not know: the log is to be looked into first. It is not
     /// registered.
     Look,
+    /// It follows a gap, and may be refused here once the leader has said that it would refuse it. It is not registered.
+    Ask,
 }
 
 /// What a batch is.
@@ -149,6 +152,10 @@ struct Partition {
     cluster_stamp: u32,
     /// -1 while no broker has named it.
     log_start: i64,
+    /// The longest batch that its leader took, by the length in its header.
+    longest_taken: u32,
+    /// The last answer to a batch was not a success.
+    refuses: bool,
     /// What was found to be in the log still, by looking into it.
     confirmed: Confirmed,
     intervals: Intervals,

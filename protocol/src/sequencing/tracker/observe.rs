@@ -68,6 +68,9 @@ impl Tracker {
         if self.wants_look(entry, classified.rule, batch, sender) {
             return Ok(Observation { proof: None, ..Observation::of(classified, Passage::Look) });
         }
+        if sender.enforces && classified.rule == Rule::D18 && self.may_refuse(&self.entries[at], batch, sender, now) {
+            return Ok(Observation { proof: None, ..Observation::of(classified, Passage::Ask) });
+        }
         // The retry of the one in flight is not the next one.
         let mut passage = self.passage(at, batch, sender, held);
         if classified.rule == Rule::D10 && passage == Passage::Hold && self.entries[at].alone {
@@ -77,7 +80,7 @@ impl Tracker {
             self.drop_if_forgettable(at);
             return Ok(Observation { proof: None, ..Observation::of(classified, passage) });
         }
-        let new_gap = self.is_new_gap(at, batch, &classified, sender);
+        let new_gap = self.is_new_gap(at, batch, classified.rule, sender);
         let ticket = self.send(at, batch, sender, classified.rule, now);
         if let Some(ticket) = ticket.filter(|_| new_gap) {
             self.attempts.get_mut(ticket.attempt).flag = Flag::NewGap;
@@ -237,9 +240,9 @@ impl Tracker {
         follows && firsts.all(|(_, first)| first.connection != sender.connection && !first.opaque)
     }
 
-    fn is_new_gap(&mut self, at: u32, batch: &Batch, classified: &Classified, sender: &Sender) -> bool {
+    pub(super) fn is_new_gap(&mut self, at: u32, batch: &Batch, rule: Rule, sender: &Sender) -> bool {
         let base = batch.id.range.first.get().cast_unsigned();
-        let is_gap = matches!(classified.rule, Rule::D5a | Rule::D18) && sender.authoritative;
+        let is_gap = matches!(rule, Rule::D5a | Rule::D18) && sender.authoritative;
         let entry = &mut self.entries[at];
         let is_new = is_gap && entry.gap_at != base;
         if is_new {

@@ -45,7 +45,7 @@ impl Tracker {
             Outcome::Found(answer) => self.acked(ticket, attempt, &answer, false, now),
             Outcome::Missing => self.unknown(ticket, attempt, false, now),
             Outcome::Lost => self.unknown(ticket, attempt, true, now),
-            Outcome::Answered(answer) => match answer.fate() {
+            Outcome::Answered(answer) => match self.note_answer(attempt, &answer) {
                 Fate::Acked => self.acked(ticket, attempt, &answer, true, now),
                 Fate::Unknown => self.doubted(ticket, attempt, &answer, now),
                 Fate::NotAppended => self.refused(ticket, attempt, &answer),
@@ -53,6 +53,20 @@ impl Tracker {
         };
         self.drop_if_forgettable(attempt.entry);
         settlement
+    }
+
+    /// What the leader takes of the partition's batches at the moment. That it refused one for its own sequence or epoch says
+    /// nothing of others.
+    fn note_answer(&mut self, attempt: &Attempt, answer: &Answer) -> Fate {
+        let fate = answer.fate();
+        let partition = &mut self.partitions[attempt.partition];
+        if fate == Fate::Acked {
+            partition.refuses = false;
+            partition.longest_taken = partition.longest_taken.max(attempt.batch.fingerprint.length);
+        } else {
+            partition.refuses |= !answer.error.is_of_the_sequence();
+        }
+        fate
     }
 
     /// It has turned out that the batch cannot be told apart from another one of its request (T29): nothing that is
@@ -67,7 +81,7 @@ impl Tracker {
     fn settle_plain(&mut self, ticket: Ticket, attempt: &Attempt, outcome: Outcome) -> Settlement {
         let mut settlement = Settlement::default();
         if let Outcome::Answered(answer) = outcome {
-            if answer.fate() == Fate::Acked {
+            if self.note_answer(attempt, &answer) == Fate::Acked {
                 let late = attempt.partition_stamp != self.partitions[attempt.partition].stamp;
                 settlement.ended = self.take_in_interval(attempt, &answer, late);
             } else if answer.error.doubts_the_log() {

@@ -51,6 +51,7 @@ fn sender() -> Sender {
         may_look: false,
         confirms: false,
         guards: false,
+        enforces: false,
     }
 }
 

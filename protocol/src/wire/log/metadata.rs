@@ -1,6 +1,6 @@
 //! Asks which cluster this is, and which topic stands under a name (`MetadataRequest.json`).
 
-use super::{begin, finish, put_string};
+use super::{NO_TAGS, ONE, begin, finish, put_compact, put_string};
 use crate::sequencing::TopicId;
 use crate::wire::head::ApiKey;
 
@@ -52,21 +52,5 @@ pub fn metadata(version: i16, correlation_id: i32, topic_name: &[u8]) -> Vec<u8>
     finish(out)
 }
 
-const NO_TAGS: u8 = 0;
-
-/// One entry, as compact arrays count.
-const ONE: u8 = 2;
-
 /// The topic is asked for by its name.
 const NO_ID: [u8; 16] = [0; 16];
-
-/// Writes a string in the flexible encoding.
-fn put_compact(out: &mut Vec<u8>, text: &[u8]) {
-    let mut length = text.len() + 1;
-    while length >= 0x80 {
-        out.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
-    out.extend(text);
-}

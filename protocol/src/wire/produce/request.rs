@@ -252,6 +252,24 @@ impl<'a> ProduceRequest<'a> {
         }
     }
 
+    /// All bytes of its only entry's records; `None` if it has more entries, or null records.
+    #[must_use]
+    pub fn only_batch(&self) -> Option<&'a [u8]> {
+        let mut at = self.start.clone();
+        while self.partitions == 1 {
+            let before = at.rest;
+            match at.event().ok()? {
+                ProduceEvent::Partition { records, .. } => {
+                    let read = before.len() - at.rest.len();
+                    return before.get(read.checked_sub(records.len? as usize)?..read);
+                }
+                ProduceEvent::End => return None,
+                ProduceEvent::Head { .. } | ProduceEvent::Topic(_) | ProduceEvent::Tags(_) => {}
+            }
+        }
+        None
+    }
+
     /// Its partition entries, in the order in which they stand.
     pub fn entries(&self) -> impl Iterator<Item = ProduceEntry<'a>> + Clone + use<'a> {
         let rest = (self.partitions > 1).then(|| self.start.clone());

@@ -1,4 +1,4 @@
-//! Every named case of the contract has a scenario or a test, or says what it waits for.
+//! Every named case of the contract has a scenario or a test, or says why it has none.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::script::directory;
 
 #[test]
-fn every_named_case_is_shown_or_waits_for_a_later_step() {
+fn every_named_case_is_shown_or_says_why_not() {
     let root = directory().join("../..");
     let mut sources = Vec::new();
     for part in ["protocol", "proxy", "tests"] {
@@ -15,7 +15,7 @@ fn every_named_case_is_shown_or_waits_for_a_later_step() {
     let text = fs::read_to_string(root.join("tests/named_cases.txt")).expect("the list of names");
     let missing: Vec<&str> = text
         .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#') && !line.contains(": waits for a later step ("))
+        .filter(|line| !line.is_empty() && !line.starts_with('#') && !line.contains(": is not wanted ("))
         .filter(|name| !directory().join(format!("{name}.txt")).is_file())
         .filter(|name| !sources.iter().any(|source| has_test(source, name)))
         .collect();

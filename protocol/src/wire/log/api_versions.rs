@@ -28,12 +28,12 @@ pub fn understands(
     frame_after_length: &[u8],
 ) -> Result<bool, ParseError> {
     let mut cursor = Cursor::new(frame_after_length, Encoding::Classic);
-    let is_asked = cursor.i32()? == correlation_id && cursor.i16()? == 0;
+    let (answered, error) = (cursor.i32()?, cursor.i16()?);
     let mut understood = false;
     for _ in 0..cursor.array_len(API_BYTES)? {
         let (key, lowest, highest) = (cursor.i16()?, cursor.i16()?, cursor.i16()?);
         understood |= key == api_key.0 && (lowest..=highest).contains(&version);
     }
     cursor.end()?;
-    Ok(is_asked && understood)
+    Ok(answered == correlation_id && error == 0 && understood)
 }

@@ -67,7 +67,7 @@ fn a_batch_that_is_cut_off_is_not_handed_out() {
 }
 
 #[test]
-fn only_what_is_below_the_high_watermark_is_handed_out() {
+fn fetch_rebuild_only_below_hw_creates_proofs() {
     // The last of them ends at the high watermark: its last record is not below.
     let records = [batch(97, 0, 5), batch(98, 1, 5), batch(100, 0, 5), batch(i64::MAX, 0, 5)].concat();
     check(NAMED, &answered(NAMED, Some(records)), &[97, 98], outcome(2, Some(100)));

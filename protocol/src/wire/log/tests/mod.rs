@@ -2,6 +2,7 @@ mod answers;
 mod listed;
 mod malformed;
 mod pieces;
+mod producers;
 mod requests;
 
 use bytes::{Bytes, BytesMut};

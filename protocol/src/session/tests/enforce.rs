@@ -1,0 +1,261 @@
+//! D18 in enforce mode: refused where its leader has just said that it would, and forwarded everywhere else.
+
+use super::*;
+use crate::wire::samples::GOLDEN_REFUSAL_V9;
+
+/// Of the golden batch, and a little later.
+const NOW_UNIX_MS: i64 = 2_000;
+/// Where the golden batch's producer number stands in the golden v9 request, and where its batch begins.
+const PRODUCER_AT: usize = BATCH_AT + 43;
+const BATCH_AT: usize = 32;
+
+fn enforcing() -> Present {
+    let policy = Policy {
+        mode: Mode::Enforce,
+        authoritative: true,
+        look_up: true,
+        producer_expiration_ms: 86_400_000,
+        ..present().policy
+    };
+    Present { policy, may_look: true, unix_ms: NOW_UNIX_MS, ..present() }
+}
+
+/// The golden v9 request with other sequences; its checksum is right.
+fn from(base: i32) -> Vec<u8> {
+    let mut frame = request(9);
+    assert_eq!(frame[PRODUCER_AT..PRODUCER_AT + 8], 7_i64.to_be_bytes());
+    frame[BATCH_AT + 53..BATCH_AT + 57].copy_from_slice(&base.to_be_bytes());
+    sign(&mut frame);
+    frame
+}
+
+fn sign(frame: &mut [u8]) {
+    let end = BATCH_AT + 0x4f;
+    let crc = crc32c::crc32c(&frame[BATCH_AT + 21..end]);
+    frame[BATCH_AT + 17..BATCH_AT + 21].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// What the leader says when it is asked.
+#[derive(Clone, Copy)]
+struct Leader {
+    understands: bool,
+    error: i16,
+    producer: i64,
+    epoch: i32,
+    last_sequence: i32,
+    last_timestamp: i64,
+    leads: i16,
+}
+
+/// It would refuse everything but 7.
+const REFUSES: Leader =
+    Leader { understands: true, error: 0, producer: 7, epoch: 0, last_sequence: 6, last_timestamp: 1_000, leads: 0 };
+
+impl Leader {
+    fn answer(self, request: &[u8]) -> Vec<u8> {
+        let (id, throttle) = (&request[8..12], &[0; 4][..]);
+        match request[5] {
+            18 => {
+                let api = if self.understands { 61_i16 } else { 60 };
+                [id, &[0, 0, 0, 0, 0, 1], &api.to_be_bytes(), &[0; 4]].concat()
+            }
+            61 => {
+                let producer = [
+                    &self.producer.to_be_bytes()[..],
+                    &self.epoch.to_be_bytes(),
+                    &self.last_sequence.to_be_bytes(),
+                    &self.last_timestamp.to_be_bytes(),
+                    &[0xff; 12],
+                    &[0],
+                ];
+                let partition = [&[0, 0, 0, 0][..], &self.error.to_be_bytes(), &[0, 2], &producer.concat(), &[0; 3]];
+                [id, &[0], throttle, &[2, 2, b't', 2], &partition.concat()].concat()
+            }
+            _ => {
+                let partition = [&[0, 0, 0, 0][..], &self.leads.to_be_bytes(), &[0xff; 8], &200_i64.to_be_bytes()];
+                [id, throttle, &[0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1], &partition.concat()].concat()
+            }
+        }
+    }
+}
+
+/// A session that has had the golden batch acknowledged.
+fn acknowledged(ledger: &Memory) -> Session<Memory> {
+    let mut session = session(ledger);
+    let mut quiet = |_: Event<'_>| {};
+    let first = Present { may_look: false, ..enforcing() };
+    let Admission::Forward(Some(pending)) = session.admit(&request(9), false, &first, &mut quiet) else { panic!() };
+    let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 9).map(|(_, text)| hex(text)).unwrap();
+    session.settle(pending, &golden, Millis(1000), &mut quiet);
+    session
+}
+
+/// Has the leader asked about a gap, as the proxy does; how often it was asked.
+fn ask(session: &mut Session<Memory>, frame: &[u8], present: &Present, leader: Leader) -> usize {
+    let mut asked = 0;
+    match session.admit(frame, false, present, &mut |_: Event<'_>| {}) {
+        Admission::Look(mut looks) => {
+            for look in &mut looks {
+                while let Some(request) = look.request(5) {
+                    asked += 1;
+                    // However the bytes come.
+                    leader.answer(&request).chunks(7).for_each(|piece| look.feed(piece));
+                    session.end_answer(look, Millis(1000));
+                }
+                assert!(look.outcome().is_some());
+            }
+            assert!(session.looked(looks));
+        }
+        Admission::Forward(Some(pending)) => session.abandon(pending, Millis(1000)),
+        other => panic!("{other:?}"),
+    }
+    asked
+}
+
+/// What becomes of the request once the leader was asked.
+fn decided(session: &mut Session<Memory>, frame: &[u8]) -> (Admission, Vec<(Rule, Verdict, Action, bool)>) {
+    let mut seen = Vec::new();
+    let asked = Present { may_look: false, ..enforcing() };
+    let admission = session.admit(frame, false, &asked, &mut |event: Event<'_>| {
+        if let Event::Batch(batch) = event {
+            seen.push((batch.rule, batch.verdict, batch.action, batch.new_gap));
+        }
+    });
+    (admission, seen)
+}
+
+#[test]
+fn gap_ahead_rejected_in_enforce_when_authoritative() {
+    let ledger = Memory::new();
+    let mut session = acknowledged(&ledger);
+    for is_new in [true, false] {
+        assert_eq!(ask(&mut session, &from(9), &enforcing(), REFUSES), 3);
+        let (Admission::Answer(local), seen) = decided(&mut session, &from(9)) else { panic!() };
+        assert_eq!(local.frame(), hex(GOLDEN_REFUSAL_V9));
+        assert!(session.still_holds(&local, Millis(1000)));
+        assert_eq!(seen, [(Rule::D18, Verdict::Gap, Action::Rejected, is_new)]);
+        assert_eq!(ledger.open_attempts(), 0);
+    }
+    // What the leader said was for that request alone.
+    let (admission, seen) = decided(&mut session, &from(9));
+    assert!(matches!(admission, Admission::Forward(Some(_))));
+    assert_eq!(seen, [(Rule::D18, Verdict::Gap, Action::Forwarded, false)]);
+}
+
+/// The leader is asked so many times, and the gap goes to it.
+fn is_forwarded(leader: Leader, asked: usize) {
+    let ledger = Memory::new();
+    let mut session = acknowledged(&ledger);
+    assert_eq!(ask(&mut session, &from(9), &enforcing(), leader), asked);
+    let (admission, seen) = decided(&mut session, &from(9));
+    assert!(matches!(admission, Admission::Forward(Some(_))));
+    assert_eq!(seen, [(Rule::D18, Verdict::Gap, Action::Forwarded, true)]);
+}
+
+#[test]
+fn gap_not_rejected_when_proof_older_than_expiry_by_record_time() {
+    is_forwarded(Leader { last_timestamp: NOW_UNIX_MS - 43_200_000, ..REFUSES }, 2);
+}
+
+#[test]
+fn describe_producers_from_follower_ignored() {
+    is_forwarded(Leader { leads: 6, ..REFUSES }, 3);
+}
+
+#[test]
+fn a_gap_is_not_refused_when_the_leader_expects_something_else() {
+    for leader in [
+        Leader { last_sequence: 8, ..REFUSES },
+        Leader { last_sequence: 5, ..REFUSES },
+        Leader { last_sequence: -1, ..REFUSES },
+        Leader { epoch: 1, ..REFUSES },
+        Leader { epoch: 65_536, ..REFUSES },
+        Leader { producer: 8, ..REFUSES },
+        Leader { error: 29, ..REFUSES },
+        Leader { error: 3, ..REFUSES },
+    ] {
+        is_forwarded(leader, 2);
+    }
+}
+
+#[test]
+fn producers_are_asked_only_of_brokers_that_understand_it() {
+    is_forwarded(Leader { understands: false, ..REFUSES }, 1);
+}
+
+#[test]
+fn describe_producers_racing_inflight_discarded() {
+    let ledger = Memory::new();
+    let (mut session, mut quiet) = (acknowledged(&ledger), |_: Event<'_>| {});
+    assert_eq!(ask(&mut session, &from(9), &enforcing(), REFUSES), 3);
+    // What is missing is on its way meanwhile.
+    let mut other = Session::new(ConnectionId(2), ledger.clone());
+    let Admission::Forward(Some(_missing)) = other.admit(&from(7), false, &enforcing(), &mut quiet) else { panic!() };
+    let (admission, _) = decided(&mut session, &from(9));
+    assert!(matches!(admission, Admission::Forward(Some(_))), "{admission:?}");
+}
+
+#[test]
+fn what_the_leader_said_ends_with_evidence_against_its_log() {
+    let ledger = Memory::new();
+    let mut session = acknowledged(&ledger);
+    assert_eq!(ask(&mut session, &from(9), &enforcing(), REFUSES), 3);
+    ledger.each_tracker(Tracker::end_cluster);
+    let (admission, _) = decided(&mut session, &from(9));
+    assert!(matches!(admission, Admission::Forward(Some(_))), "{admission:?}");
+}
+
+/// What a leader looks at before it looks at sequences, and whose refusal is its own.
+#[test]
+fn a_gap_that_the_leader_might_refuse_for_another_reason_is_not_asked_about() {
+    let spoilt = |spoil: &dyn Fn(&mut [u8])| {
+        let mut frame = from(9);
+        spoil(&mut frame[BATCH_AT..]);
+        frame
+    };
+    let mut old = spoilt(&|batch| batch[27..35].copy_from_slice(&(NOW_UNIX_MS - 3_600_000).to_be_bytes()));
+    let mut young = spoilt(&|batch| batch[35..43].copy_from_slice(&(NOW_UNIX_MS + 60_001).to_be_bytes()));
+    let mut transactional = spoilt(&|batch| batch[22] |= 0x10);
+    let corrupt = spoilt(&|batch| batch[70] ^= 1);
+    [&mut old, &mut young, &mut transactional].into_iter().for_each(|frame| sign(frame));
+    let mut unanswered = from(9);
+    // acks, behind the header and a null transactional id.
+    assert_eq!(unanswered[16..19], [0, 0xff, 0xff]);
+    unanswered[17..19].copy_from_slice(&[0, 0]);
+    for frame in [old, young, transactional, corrupt] {
+        let ledger = Memory::new();
+        assert_eq!(ask(&mut acknowledged(&ledger), &frame, &enforcing(), REFUSES), 0);
+    }
+    let ledger = Memory::new();
+    let mut session = acknowledged(&ledger);
+    let admission = session.admit(&unanswered, false, &enforcing(), &mut |_: Event<'_>| {});
+    assert!(matches!(admission, Admission::Forward(None)), "{admission:?}");
+}
+
+#[test]
+fn a_gap_is_refused_in_enforce_mode_alone_and_only_if_nobody_comes_by_another_way() {
+    let policy = |policy| Present { policy, ..enforcing() };
+    let all = enforcing().policy;
+    for present in [
+        policy(Policy { mode: Mode::Dedupe, ..all }),
+        policy(Policy { mode: Mode::Observe, ..all }),
+        policy(Policy { look_up: false, ..all }),
+        Present { broker: BrokerGeneration { broker: 1, generation: 1 }, ..enforcing() },
+    ] {
+        let ledger = Memory::new();
+        assert_eq!(ask(&mut acknowledged(&ledger), &from(9), &present, REFUSES), 0, "{present:?}");
+    }
+    let ledger = Memory::new();
+    let mut session = acknowledged(&ledger);
+    ledger.taint();
+    let admission = session.admit(&from(9), false, &enforcing(), &mut |_: Event<'_>| {});
+    assert!(!matches!(&admission, Admission::Look(looks) if looks[0].kind() == LookUpKind::Enforce), "{admission:?}");
+}
+
+#[test]
+fn a_duplicate_is_answered_in_enforce_mode_as_well() {
+    let ledger = Memory::new();
+    let mut session = acknowledged(&ledger);
+    let (admission, _) = decided(&mut session, &request(9));
+    assert!(matches!(admission, Admission::Answer(_)), "{admission:?}");
+}

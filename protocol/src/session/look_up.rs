@@ -577,10 +577,10 @@ impl<L: Ledger> Session<L> {
     fn know_topic(&self, look: &mut LookUp) {
         // Of one that is to be confirmed the place is known, and the log may not be read.
         let is_confirmed_by_end = look.kind == LookUpKind::Confirm;
-        look.step = match look.step {
-            Step::Name if look.kind == LookUpKind::Enforce => Step::Versions,
-            Step::Name if !is_confirmed_by_end => Step::Log,
-            _ => Step::End,
+        look.step = match look.step == Step::Name {
+            true if look.gap.is_some() => Step::Versions,
+            true if !is_confirmed_by_end => Step::Log,
+            true | false => Step::End,
         };
         if look.name.is_none() {
             look.name = self.name_of(look.ledger, look.topic.as_ref()).0;

@@ -93,22 +93,22 @@ fn acknowledged(ledger: &Memory) -> Session<Memory> {
 /// Has the leader asked about a gap, as the proxy does; how often it was asked.
 fn ask(session: &mut Session<Memory>, frame: &[u8], present: &Present, leader: Leader) -> usize {
     let mut asked = 0;
-    match session.admit(frame, false, present, &mut |_: Event<'_>| {}) {
-        Admission::Look(mut looks) => {
-            for look in &mut looks {
-                while let Some(request) = look.request(5) {
-                    asked += 1;
-                    // However the bytes come.
-                    leader.answer(&request).chunks(7).for_each(|piece| look.feed(piece));
-                    session.end_answer(look, Millis(1000));
-                }
-                assert!(look.outcome().is_some());
-            }
-            assert!(session.looked(looks));
+    let admission = session.admit(frame, false, present, &mut |_: Event<'_>| {});
+    let Admission::Look(mut looks) = admission else {
+        let Admission::Forward(Some(pending)) = admission else { panic!("{admission:?}") };
+        session.abandon(pending, Millis(1000));
+        return 0;
+    };
+    for look in &mut looks {
+        while let Some(request) = look.request(5) {
+            asked += 1;
+            // However the bytes come.
+            leader.answer(&request).chunks(7).for_each(|piece| look.feed(piece));
+            session.end_answer(look, Millis(1000));
         }
-        Admission::Forward(Some(pending)) => session.abandon(pending, Millis(1000)),
-        other => panic!("{other:?}"),
+        assert!(look.outcome().is_some());
     }
+    assert!(session.looked(looks));
     asked
 }
 

@@ -255,8 +255,11 @@ impl<'a> ProduceRequest<'a> {
     /// All bytes of its only entry's records; `None` if it has more entries, or null records.
     #[must_use]
     pub fn only_batch(&self) -> Option<&'a [u8]> {
+        if self.partitions != 1 {
+            return None;
+        }
         let mut at = self.start.clone();
-        while self.partitions == 1 {
+        loop {
             let before = at.rest;
             match at.event().ok()? {
                 ProduceEvent::Partition { records, .. } => {
@@ -267,7 +270,6 @@ impl<'a> ProduceRequest<'a> {
                 ProduceEvent::Head { .. } | ProduceEvent::Topic(_) | ProduceEvent::Tags(_) => {}
             }
         }
-        None
     }
 
     /// Its partition entries, in the order in which they stand.

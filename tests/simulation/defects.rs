@@ -26,7 +26,7 @@ const SEEDS: &str = "10000";
 /// without the epoch: CRC-32C covers it. That late answers contradict as well takes some 200,000 seeds to miss; it has a
 /// test of its own; so does what is known of a cluster that a connection leads to no more, which has its tests in the
 /// scenarios and with the real binary.
-const DEFECTS: [Defect; 42] = [
+const DEFECTS: [Defect; 43] = [
     (
         "answers a batch that is in flight",
         &[(
@@ -359,9 +359,13 @@ const DEFECTS: [Defect; 42] = [
         "believes a proof of an older generation",
         &[(
             "sequencing/tracker/log.rs",
-            "        entry.is_known_to(broker)\n            ||",
-            "        $IT || entry.is_known_to(broker)\n            ||",
+            "        (entry.is_known_to(broker) && is_of_now())\n            ||",
+            "        $IT || (entry.is_known_to(broker) && is_of_now())\n            ||",
         )],
+    ),
+    (
+        "believes a proof of an older generation once its producer is acknowledged again",
+        &[("sequencing/tracker/log.rs", " && is_of_now())", " && ($IT || is_of_now()))")],
     ),
     (
         "keeps a ticket of what was kept back",

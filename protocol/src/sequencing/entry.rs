@@ -145,6 +145,14 @@ impl Entry {
         end.is_after(expected).then(|| end.distance_from(expected))
     }
 
+    /// What comes next is, or is to be, acknowledged by this generation of the broker; what is known is of another one.
+    pub(super) fn enter_generation(&mut self, broker: BrokerGeneration) {
+        if self.acked_by != broker {
+            self.acked_by = broker;
+            self.window.begin_generation();
+        }
+    }
+
     /// Whether the broker has acknowledged something of the producer in this generation, and so knows it.
     pub(super) fn is_known_to(&self, broker: BrokerGeneration) -> bool {
         self.acked_by == broker && !self.alone

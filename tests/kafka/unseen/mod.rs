@@ -1,6 +1,7 @@
 //! Acknowledgements that were never seen by the seqgate which is asked again: the batches stand in the broker's log, and there
 //! it finds them, on behalf of clients that may read.
 
+mod gone;
 mod leaders;
 mod old;
 mod rights;

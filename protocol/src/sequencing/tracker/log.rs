@@ -181,11 +181,15 @@ impl Tracker {
         evidence
     }
 
-    /// Whether a proof is known to be of the log as it is: its producer was acknowledged in the broker's generation, or
-    /// the log was looked into.
+    /// Whether a proof is known to be of the log as it is: the broker has acknowledged the batch in its present
+    /// generation, or was seen to have it.
+    ///
+    /// That it has acknowledged another one of the producer says nothing: a log that has lost its end takes what comes
+    /// again where that stood before, one after the other.
     pub(super) fn is_confirmed(&self, entry: &Entry, proof: &Proof, broker: BrokerGeneration) -> bool {
         let last_offset = proof.base_offset.saturating_add(i64::from(proof.batch.range.len()) - 1);
-        entry.is_known_to(broker)
+        let is_of_now = || entry.window.find(proof.batch.range).is_some_and(|acked| !acked.older);
+        (entry.is_known_to(broker) && is_of_now())
             || self.partitions[entry.partition].confirmed.has(broker, proof.base_offset, last_offset)
     }
 

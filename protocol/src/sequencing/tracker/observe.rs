@@ -113,7 +113,7 @@ impl Tracker {
         let Some(at) = self.find_entry(partition, producer) else { return };
         let entry = &mut self.entries[at];
         if entry.acked_by != sender.broker {
-            entry.acked_by = sender.broker;
+            entry.enter_generation(sender.broker);
             entry.alone = true;
         }
     }
@@ -195,7 +195,7 @@ impl Tracker {
         if !entry.alone || sender.acks == Acks::None {
             return Passage::Free;
         }
-        entry.acked_by = sender.broker;
+        entry.enter_generation(sender.broker);
         if entry.pending > 0 {
             return Passage::Hold;
         }

@@ -36,7 +36,8 @@ fn play(
 /// A power cut: of each log only what was acknowledged in calm is on the disk.
 fn lose_ends(rig: &mut Rig<'_>, crowd: &Crowd) {
     rig.lose_answers(|rig| {
-        rig.stage.broker.kill();
+        // A killed one would have to wait until its controller misses it.
+        rig.stage.broker.stop_clean();
         rig.cut_all();
         for producer in &crowd.0 {
             // Each of its records is a batch.

@@ -127,7 +127,7 @@ impl Kafka {
     }
 
     /// Takes away what a partition's log has from an offset on, as a power cut does to what was not on the disk yet. The
-    /// broker has been killed, and the log has one segment.
+    /// broker is down, and the log has one segment.
     pub fn lose_log_from(&mut self, topic: &str, partition: i32, offset: i64) {
         assert!(self.process.is_none(), "the broker runs");
         let segment = self.segment(topic, partition);
@@ -141,6 +141,8 @@ impl Kafka {
             end += 12 + usize::try_from(i32::from_be_bytes(length.try_into().unwrap())).unwrap();
         }
         assert!(end < log.len(), "{topic} does not reach offset {offset}");
+        // How it was ended is what a start goes by: it reads the log, not what was noted of it.
+        let _ = fs::remove_file(self.logs().join(".kafka_cleanshutdown"));
         fs::File::options().write(true).open(segment).unwrap().set_len(end as u64).unwrap();
     }
 

@@ -96,7 +96,7 @@ const DEFECTS: [Defect; 43] = [
     ),
     (
         "forgets the generation",
-        &[("sequencing/tracker/observe.rs", "            entry.alone = true;", "            entry.alone = !$IT;")],
+        &[("sequencing/entry.rs", "            self.alone = true;", "            self.alone = !$IT;")],
     ),
     (
         "sends the next batch while one goes alone",
@@ -357,15 +357,11 @@ const DEFECTS: [Defect; 43] = [
     ),
     (
         "believes a proof of an older generation",
-        &[(
-            "sequencing/tracker/log.rs",
-            "        (entry.is_known_to(broker) && is_of_now())\n            ||",
-            "        $IT || (entry.is_known_to(broker) && is_of_now())\n            ||",
-        )],
+        &[("sequencing/tracker/log.rs", "        entry.has_of_now(broker,", "        $IT || entry.has_of_now(broker,")],
     ),
     (
         "believes a proof of an older generation once its producer is acknowledged again",
-        &[("sequencing/tracker/log.rs", " && is_of_now())", " && ($IT || is_of_now()))")],
+        &[("sequencing/entry.rs", "is_some_and(|acked| !acked.older)", "is_some_and(|acked| $IT || !acked.older)")],
     ),
     (
         "keeps a ticket of what was kept back",

@@ -25,7 +25,7 @@ pub(super) struct Acked {
     pub(super) proof: bool,
     /// Only the leader had it when it was acknowledged (acks=1).
     pub(super) leader_only: bool,
-    /// It was acknowledged before the generation in which the broker last acknowledged anything of its producer.
+    /// It was acknowledged before the generation in which the broker last said anything of its producer.
     pub(super) older: bool,
     /// What the broker said the first time; -1 on topics that keep the producer's timestamps.
     pub(super) append_time: i64,
@@ -171,6 +171,13 @@ impl Window {
         }
         if !self.is_empty() {
             self.newest.length_and_flags |= OLDER;
+        }
+    }
+
+    /// The range is of the present generation.
+    pub(super) fn renew(&mut self, range: SequenceRange) {
+        if let Some(at) = self.place_of(range) {
+            self.slot_mut(at).length_and_flags &= !OLDER;
         }
     }
 

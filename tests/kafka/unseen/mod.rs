@@ -1,10 +1,13 @@
 //! Acknowledgements that were never seen by the seqgate which is asked again: the batches stand in the broker's log, and there
 //! it finds them, on behalf of clients that may read.
 
+mod cost;
 mod gone;
 mod leaders;
 mod old;
 mod rights;
+mod stored;
+mod storm;
 
 use crate::losing;
 use crate::support::family::Family;

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::super::attempts::{Attempt, Millis, State};
-use super::super::confirmed::Confirmed;
 use super::super::entry::Entry;
 use super::super::intervals::Intervals;
+use super::super::reach::Reach;
 use super::super::sequence::ProducerId;
 use super::super::topic::{TopicId, TopicRef};
 use super::super::topics::Twins;
@@ -101,7 +101,7 @@ impl Tracker {
             topic_stamp: self.topics.get(topic).stamp,
             cluster_stamp: self.cluster_stamp,
             log_start: -1,
-            confirmed: Confirmed::default(),
+            reaches: Reach::default(),
             intervals: Intervals::new(),
             references: 0,
         };
@@ -211,7 +211,7 @@ impl Tracker {
             return;
         }
         let Some(partition) = self.partitions.remove(at) else { return };
-        self.owned_bytes -= partition.intervals.bytes() + partition.confirmed.bytes();
+        self.owned_bytes -= partition.intervals.bytes();
         self.partition_index.remove(&(partition.topic, partition.index), at);
         self.release_topic(partition.topic);
     }

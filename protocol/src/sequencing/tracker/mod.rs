@@ -17,11 +17,11 @@ use std::sync::atomic::AtomicU32;
 
 use super::allowance::{Allowance, Share};
 use super::attempts::{Attempts, Ticket};
-use super::confirmed::Confirmed;
 use super::entry::Entry;
 use super::handed::HandedOut;
 use super::index::Index;
 use super::intervals::Intervals;
+use super::reach::Reach;
 use super::sequence::{BatchId, ProducerId, Sequence};
 use super::slab::Slab;
 use super::topic::TopicRef;
@@ -149,8 +149,8 @@ struct Partition {
     cluster_stamp: u32,
     /// -1 while no broker has named it.
     log_start: i64,
-    /// What was found to be in the log still, by looking into it.
-    confirmed: Confirmed,
+    /// How far its log was found to reach where it may not be read.
+    reaches: Reach,
     intervals: Intervals,
     /// Entries and lone attempts that point here; the partition goes with the last one.
     references: u32,

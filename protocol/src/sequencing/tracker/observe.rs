@@ -111,11 +111,7 @@ impl Tracker {
         let Some(topic) = self.topics.find(topic) else { return };
         let Some(partition) = self.find_partition(topic, partition) else { return };
         let Some(at) = self.find_entry(partition, producer) else { return };
-        let entry = &mut self.entries[at];
-        if entry.acked_by != sender.broker {
-            entry.enter_generation(sender.broker);
-            entry.alone = true;
-        }
+        self.entries[at].go_alone(sender.broker);
     }
 
     /// Whether a batch of this producer has to wait for one that is at the broker (T27).

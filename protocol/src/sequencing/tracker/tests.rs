@@ -2,6 +2,7 @@
 
 mod alone;
 mod bounds;
+mod confirmed;
 mod evidence;
 mod memory;
 mod open;

@@ -4,12 +4,14 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 import org.apache.kafka.common.acl.AclOperation;
 
 /**
  * What tests ask of Kafka's own classes, in one process that stays, because a Java start costs a second.
  *
- * <p>Commands on standard input: {@code topics BOOTSTRAP PARTITIONS NAME...}, {@code read BOOTSTRAP NAME}, {@code committed BOOTSTRAP NAME},
+ * <p>Commands on standard input: {@code topics BOOTSTRAP PARTITIONS NAME...}, {@code topic BOOTSTRAP NAME SETTING=VALUE...}, {@code read BOOTSTRAP NAME}, {@code committed BOOTSTRAP NAME},
  * {@code group BOOTSTRAP NAME GROUP COUNT}, {@code known BOOTSTRAP NAME PARTITION},
  * {@code move BOOTSTRAP NAME...}, {@code allow BOOTSTRAP PRINCIPAL OPERATION}. Each prints its lines and then {@code done} or {@code error TEXT}.
  */
@@ -23,6 +25,12 @@ public final class Tools {
             switch (words[0]) {
                 case "topics":
                     Topics.create(words[1], Integer.parseInt(words[2]), from(3, words));
+                    break;
+                case "topic":
+                    Map<String, String> chosen = from(3, words).stream()
+                            .map(pair -> pair.split("=", 2))
+                            .collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
+                    Topics.create(words[1], 1, List.of(words[2]), chosen);
                     break;
                 case "read":
                     ReadLog.printAll(words[1], words[2]);

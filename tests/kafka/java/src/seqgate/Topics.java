@@ -21,10 +21,16 @@ import org.apache.kafka.common.TopicPartitionInfo;
 final class Topics {
     /** With as many copies as the brokers have by default; each partition has a leader when this returns. */
     static void create(String bootstrap, int partitions, List<String> names) throws Exception {
+        create(bootstrap, partitions, names, Map.of());
+    }
+
+    /** The same with these settings, named as brokers name them. */
+    static void create(String bootstrap, int partitions, List<String> names, Map<String, String> chosen)
+            throws Exception {
         Properties settings = new Properties();
         settings.put("bootstrap.servers", bootstrap);
         List<NewTopic> topics = names.stream()
-                .map(name -> new NewTopic(name, Optional.of(partitions), Optional.empty()))
+                .map(name -> new NewTopic(name, Optional.of(partitions), Optional.empty()).configs(chosen))
                 .collect(Collectors.toList());
         try (Admin admin = Admin.create(settings)) {
             admin.createTopics(topics).all().get();

@@ -8,6 +8,7 @@ mod old;
 mod rights;
 mod stored;
 mod storm;
+mod unclean;
 
 use crate::losing;
 use crate::support::family::Family;

@@ -63,6 +63,19 @@ final class Topics {
         }
     }
 
+    /** One partition on these brokers, led by the first of them when this returns. */
+    static void place(String bootstrap, String name, List<Integer> brokers, Map<String, String> chosen) throws Exception {
+        Properties settings = new Properties();
+        settings.put("bootstrap.servers", bootstrap);
+        try (Admin admin = Admin.create(settings)) {
+            NewTopic topic = new NewTopic(name, Map.of(0, brokers)).configs(chosen);
+            admin.createTopics(List.of(topic)).all().get();
+            while (!led(admin, List.of(name), 1)) {
+                Thread.sleep(20);
+            }
+        }
+    }
+
     private static Set<TopicPartition> notLedByFirst(Admin admin, List<String> names) throws Exception {
         return described(admin, names).entrySet().stream()
                 .flatMap(topic -> topic.getValue().stream()

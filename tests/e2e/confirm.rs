@@ -114,6 +114,31 @@ fn one_log_is_looked_into_once_for_all_who_wait() {
     scene.end(&[]);
 }
 
+/// T7: the log has lost its end, and what comes again lands where it stood before. That the broker takes one says nothing of
+/// those behind it.
+#[test]
+fn retry_behind_one_that_the_log_has_lost_is_held_against_the_log_as_well() {
+    let scene = Scene::new();
+    let (mut client, mut served) = acknowledged_before(&scene);
+    for (base, offset) in [(0, 10), (1, 11)] {
+        let retry = produce_one(1, batch(7, base, 1));
+        client.send(&retry);
+        let asked = asked_log(&mut served, offset);
+        served.send(&fetched(asked, 0, offset, &[]));
+        served.expect(&retry);
+        served.send(&produced_one(1, 0, offset));
+        client.expect(&produced_one(1, 0, offset));
+    }
+    // Of what it has acknowledged now nothing is asked.
+    for (base, offset) in [(0, 10), (1, 11)] {
+        client.send(&produce_one(2, batch(7, base, 1)));
+        client.expect(&produced_one(2, 0, offset));
+    }
+    assert_eq!(own(&scene, "confirm", "not_found"), 2);
+    served.silent();
+    scene.end(&[]);
+}
+
 /// A proof that the log did not bear out is no better behind the broker's refusal.
 #[test]
 fn refusal_of_what_the_log_has_lost_goes_through() {

@@ -26,7 +26,7 @@ const SEEDS: &str = "10000";
 /// without the epoch: CRC-32C covers it. That late answers contradict as well takes some 200,000 seeds to miss; it has a
 /// test of its own; so does what is known of a cluster that a connection leads to no more, which has its tests in the
 /// scenarios and with the real binary.
-const DEFECTS: [Defect; 42] = [
+const DEFECTS: [Defect; 43] = [
     (
         "answers a batch that is in flight",
         &[(
@@ -96,7 +96,7 @@ const DEFECTS: [Defect; 42] = [
     ),
     (
         "forgets the generation",
-        &[("sequencing/tracker/observe.rs", "            entry.alone = true;", "            entry.alone = !$IT;")],
+        &[("sequencing/entry.rs", "            self.alone = true;", "            self.alone = !$IT;")],
     ),
     (
         "sends the next batch while one goes alone",
@@ -357,11 +357,11 @@ const DEFECTS: [Defect; 42] = [
     ),
     (
         "believes a proof of an older generation",
-        &[(
-            "sequencing/tracker/log.rs",
-            "        entry.is_known_to(broker)\n            ||",
-            "        $IT || entry.is_known_to(broker)\n            ||",
-        )],
+        &[("sequencing/tracker/log.rs", "        entry.has_of_now(broker,", "        $IT || entry.has_of_now(broker,")],
+    ),
+    (
+        "believes a proof of an older generation once its producer is acknowledged again",
+        &[("sequencing/entry.rs", "is_some_and(|acked| !acked.older)", "is_some_and(|acked| $IT || !acked.older)")],
     ),
     (
         "keeps a ticket of what was kept back",

@@ -64,6 +64,14 @@ impl Stage {
         self.rig(Some(seqgate), Some(back))
     }
 
+    /// The same with these lines in seqgate's configuration, and an admin port.
+    pub fn through_seqgate_configured(&mut self, lines: &str) -> Rig<'_> {
+        let back = Relay::to("back", self.broker.address());
+        let seqgate = Seqgate::pipe_configured(back.address(), lines);
+        self.front.target(seqgate.address());
+        self.rig(Some(seqgate), Some(back))
+    }
+
     /// The same with nothing between seqgate and the broker.
     pub fn through_seqgate_alone(&mut self, args: &[&str]) -> Rig<'_> {
         let seqgate = Seqgate::pipe(self.broker.address(), args);
@@ -208,17 +216,30 @@ impl Rig<'_> {
     /// Clients are let in when it leads where the crowd produces: no batch that comes again is refused because it does not
     /// yet, and overtaken by the next.
     pub fn restart_losing_answers(&mut self, crowd: &Crowd) {
+        self.lose_answers(|rig| {
+            rig.stage.broker.stop_clean();
+            rig.cut_all();
+            rig.stage.broker.start_again();
+            for producer in &crowd.0 {
+                rig.wait_led(producer.topic(), 0);
+            }
+        });
+    }
+
+    /// Loses all answers that are held, while nobody can connect; what happens meanwhile ends every connection, or has them
+    /// ended.
+    pub fn lose_answers(&mut self, meanwhile: impl FnOnce(&mut Self)) {
         self.stage.front.refuse();
-        self.stage.broker.stop_clean();
+        meanwhile(self);
+        self.resume();
+    }
+
+    /// Ends every connection; answers that are held are lost.
+    pub fn cut_all(&self) {
         self.stage.front.cut_all(Ending::Reset);
         if let Some(back) = &self.back {
             back.cut_all(Ending::Reset);
         }
-        self.stage.broker.start_again();
-        for producer in &crowd.0 {
-            self.wait_led(producer.topic(), 0);
-        }
-        self.resume();
     }
 
     /// Another seqgate on the way to the same broker, which no client comes to yet.

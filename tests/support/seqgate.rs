@@ -57,6 +57,14 @@ impl Seqgate {
         Self::run(&all, 1)
     }
 
+    /// The same with these lines in its configuration; it has an admin port.
+    pub fn pipe_configured(upstream: SocketAddr, lines: &str) -> Self {
+        let file = place::fresh("seqgate-config").join("seqgate.toml");
+        let listener = format!("[[listener]]\nlisten = \"127.0.0.1:0\"\nupstream = \"{upstream}\"\n");
+        std::fs::write(&file, format!("{lines}\n{listener}[admin]\nlisten = \"127.0.0.1:0\"\n")).unwrap();
+        Self::run(&["run", "-c", file.to_str().expect("test directories have plain names")], 1)
+    }
+
     /// Starts it with these arguments and waits until this many listeners are up.
     pub fn run(args: &[&str], listeners: usize) -> Self {
         Self::try_run(args, listeners).unwrap_or_else(|said| panic!("seqgate does not start\n{said}"))

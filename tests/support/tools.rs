@@ -39,6 +39,19 @@ impl Tools {
         self.0.ask(&format!("topics {bootstrap} {partitions} {}", topics.join(" "))).unwrap();
     }
 
+    /// Creates a topic of one partition with these settings.
+    pub fn create_topic_with(&mut self, bootstrap: SocketAddr, topic: &str, settings: &[(&str, &str)]) {
+        let settings: Vec<_> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        self.0.ask(&format!("topic {bootstrap} {topic} {}", settings.join(" "))).unwrap();
+    }
+
+    /// The same on the brokers with these numbers, of which the first leads.
+    pub fn place_topic(&mut self, bootstrap: SocketAddr, topic: &str, brokers: &[usize], settings: &[(&str, &str)]) {
+        let brokers: Vec<_> = brokers.iter().map(usize::to_string).collect();
+        let settings: Vec<_> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        self.0.ask(&format!("place {bootstrap} {topic} {} {}", brokers.join(","), settings.join(" "))).unwrap();
+    }
+
     /// Has another broker lead, for each partition of these topics; it leads when this returns.
     pub fn move_leaders(&mut self, bootstrap: SocketAddr, topics: &[String]) {
         self.0.ask(&format!("move {bootstrap} {}", topics.join(" "))).unwrap();

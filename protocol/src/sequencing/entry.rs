@@ -1,7 +1,7 @@
 //! What is known of one producer on one partition.
 
 use super::attempts::{BrokerGeneration, ConnectionId, Millis};
-use super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence};
+use super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence, SequenceRange};
 use super::slab::NOWHERE;
 use super::window::Window;
 
@@ -33,8 +33,8 @@ pub(super) struct Entry {
     pub(super) proof_at: Millis,
     /// Its newest range ends the first line.
     pub(super) window: Window,
-    /// The broker generation that last acknowledged a batch of this producer here; while `alone`, the one that has
-    /// yet to.
+    /// The broker generation that last acknowledged a batch of this producer here, or showed one in its log; while
+    /// `alone`, the one that has yet to acknowledge one.
     pub(super) acked_by: BrokerGeneration,
     /// The connection on which a batch last failed, unless one was acknowledged there since.
     failed_on: u32,
@@ -55,6 +55,7 @@ impl Marks {
     const UNSURE: u8 = 1;
     const TWIN: u8 = 2;
     const PARTIAL: u8 = 4;
+    const SHOWN: u8 = 8;
 
     const fn has(self, mark: u8) -> bool {
         self.0 & mark != 0
@@ -145,9 +146,43 @@ impl Entry {
         end.is_after(expected).then(|| end.distance_from(expected))
     }
 
+    /// What comes next is, or is to be, acknowledged by this generation of the broker; what is known is of another one.
+    pub(super) fn enter_generation(&mut self, broker: BrokerGeneration) {
+        self.marks.clear(Marks::SHOWN);
+        if self.acked_by != broker {
+            self.acked_by = broker;
+            self.window.begin_generation();
+        }
+    }
+
+    /// This generation of the broker has the batch in its log. Whether it knows the producer, that does not say.
+    pub(super) fn note_shown(&mut self, broker: BrokerGeneration, range: SequenceRange) {
+        if self.acked_by != broker {
+            self.enter_generation(broker);
+            self.marks.set(Marks::SHOWN);
+        }
+        self.window.renew(range);
+    }
+
+    /// Whether this generation of the broker has acknowledged the batch, or shown it in its log.
+    ///
+    /// That it has acknowledged another one of the producer says nothing: a log that has lost its end takes what comes
+    /// again where that stood before, one after the other.
+    pub(super) fn has_of_now(&self, broker: BrokerGeneration, range: SequenceRange) -> bool {
+        self.acked_by == broker && self.window.find(range).is_some_and(|acked| !acked.older)
+    }
+
+    /// A retry was answered from what was known before the broker could say anything of the producer.
+    pub(super) fn go_alone(&mut self, broker: BrokerGeneration) {
+        if self.acked_by != broker || self.marks.has(Marks::SHOWN) {
+            self.enter_generation(broker);
+            self.alone = true;
+        }
+    }
+
     /// Whether the broker has acknowledged something of the producer in this generation, and so knows it.
     pub(super) fn is_known_to(&self, broker: BrokerGeneration) -> bool {
-        self.acked_by == broker && !self.alone
+        self.acked_by == broker && !self.alone && !self.marks.has(Marks::SHOWN)
     }
 
     /// Whether nothing is known of the producer here.

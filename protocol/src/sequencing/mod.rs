@@ -5,12 +5,12 @@
 mod allowance;
 mod answer;
 mod attempts;
-mod confirmed;
 mod directory;
 mod entry;
 mod handed;
 mod index;
 mod intervals;
+mod reach;
 mod retired;
 mod sequence;
 mod slab;

@@ -25,6 +25,8 @@ pub(super) struct Acked {
     pub(super) proof: bool,
     /// Only the leader had it when it was acknowledged (acks=1).
     pub(super) leader_only: bool,
+    /// It was acknowledged before the generation in which the broker last said anything of its producer.
+    pub(super) older: bool,
     /// What the broker said the first time; -1 on topics that keep the producer's timestamps.
     pub(super) append_time: i64,
 }
@@ -43,13 +45,14 @@ struct Slot {
     last: Sequence,
     base_offset: i64,
     crc: u32,
-    /// The two highest bits are flags; frames are far shorter than 2^30 bytes.
+    /// The three highest bits are flags; frames are far shorter than 2^29 bytes.
     length_and_flags: u32,
 }
 
 const PROOF: u32 = 1 << 31;
 const LEADER_ONLY: u32 = 1 << 30;
-const LENGTH: u32 = LEADER_ONLY - 1;
+const OLDER: u32 = 1 << 29;
+const LENGTH: u32 = OLDER - 1;
 
 /// No slot: no batch has this length.
 const ABSENT: Slot =
@@ -161,6 +164,23 @@ impl Window {
         }
     }
 
+    /// Another generation begins: all that is known is of an older one from now on.
+    pub(super) fn begin_generation(&mut self) {
+        for slot in &mut self.older {
+            slot.length_and_flags |= OLDER;
+        }
+        if !self.is_empty() {
+            self.newest.length_and_flags |= OLDER;
+        }
+    }
+
+    /// The range is of the present generation.
+    pub(super) fn renew(&mut self, range: SequenceRange) {
+        if let Some(at) = self.place_of(range) {
+            self.slot_mut(at).length_and_flags &= !OLDER;
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.newest = ABSENT;
         self.older.clear();
@@ -206,6 +226,7 @@ impl Window {
             fingerprint: Fingerprint { crc: slot.crc, length: slot.length_and_flags & LENGTH },
             proof: slot.length_and_flags & PROOF != 0,
             leader_only: slot.length_and_flags & LEADER_ONLY != 0,
+            older: slot.length_and_flags & OLDER != 0,
             append_time,
         })
     }
@@ -270,6 +291,7 @@ impl From<Acked> for Slot {
     fn from(acked: Acked) -> Self {
         let proof = if acked.proof { PROOF } else { 0 };
         let leader_only = if acked.leader_only { LEADER_ONLY } else { 0 };
+        let older = if acked.older { OLDER } else { 0 };
         // One less than the mask: that length is kept for the absent slot.
         let length = acked.fingerprint.length.min(LENGTH - 1);
         Self {
@@ -277,7 +299,7 @@ impl From<Acked> for Slot {
             last: acked.range.last,
             base_offset: acked.base_offset,
             crc: acked.fingerprint.crc,
-            length_and_flags: length | proof | leader_only,
+            length_and_flags: length | proof | leader_only | older,
         }
     }
 }

@@ -1,9 +1,14 @@
 //! Acknowledgements that were never seen by the seqgate which is asked again: the batches stand in the broker's log, and there
 //! it finds them, on behalf of clients that may read.
 
+mod cost;
+mod gone;
 mod leaders;
 mod old;
 mod rights;
+mod stored;
+mod storm;
+mod unclean;
 
 use crate::losing;
 use crate::support::family::Family;

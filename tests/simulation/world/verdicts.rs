@@ -110,7 +110,7 @@ impl World {
         let (now_ms, asks) = (self.now_ms, self.asks(at));
         let witness = &*self.witness(at);
         let proven =
-            |asked: &&Asked| witness.must_answer(asked, now_ms) && (!asks || witness.is_known_to_broker(asked));
+            |asked: &&Asked| witness.must_answer(asked, now_ms) && (!asks || witness.has_just_acknowledged(asked));
         let count = asked.iter().filter(proven).count();
         if let Some(asked) = asked.iter().find(proven)
             && (count == request.entries.len() || policy.mixed == Mixed::Strip)

@@ -86,9 +86,7 @@ impl Kafka {
 
     /// What `DumpLogSegments` prints of each of these partitions, which are small enough to have one segment.
     pub fn dump_logs(&self, partitions: &[(&str, i32)]) -> Vec<String> {
-        let segment = |(topic, partition): &(&str, i32)| {
-            self.logs().join(format!("{topic}-{partition}/00000000000000000000.log")).display().to_string()
-        };
+        let segment = |(topic, partition): &(&str, i32)| self.segment(topic, *partition).display().to_string();
         let main = match self.parts.version {
             Version::V4_4_0 | Version::V4_3_1 => "org.apache.kafka.tools.DumpLogSegments",
             Version::V3_9_1 => "kafka.tools.DumpLogSegments",
@@ -118,6 +116,38 @@ impl Kafka {
         assert!(self.process.is_none(), "the broker runs");
         self.begin();
         self.wait_ready(1).unwrap_or_else(|said| panic!("Kafka does not start again\n{said}"));
+    }
+
+    /// Gives a broker that is down a new log, as a container without a volume has it: the cluster's id and the addresses
+    /// are the same, and everything else begins anew.
+    pub fn wipe(&mut self) {
+        assert!(self.process.is_none(), "the broker runs");
+        fs::remove_dir_all(self.logs()).unwrap();
+        self.format_log();
+    }
+
+    /// Takes away what a partition's log has from an offset on, as a power cut does to what was not on the disk yet. The
+    /// broker is down, and the log has one segment.
+    pub fn lose_log_from(&mut self, topic: &str, partition: i32, offset: i64) {
+        assert!(self.process.is_none(), "the broker runs");
+        let segment = self.segment(topic, partition);
+        let log = fs::read(&segment).unwrap();
+        let mut end = 0;
+        while let Some(head) = log.get(end..end + 12) {
+            let (base, length) = head.split_at(8);
+            if i64::from_be_bytes(base.try_into().unwrap()) >= offset {
+                break;
+            }
+            end += 12 + usize::try_from(i32::from_be_bytes(length.try_into().unwrap())).unwrap();
+        }
+        assert!(end < log.len(), "{topic} does not reach offset {offset}");
+        // How it was ended is what a start goes by: it reads the log, not what was noted of it.
+        let _ = fs::remove_file(self.logs().join(".kafka_cleanshutdown"));
+        fs::File::options().write(true).open(segment).unwrap().set_len(end as u64).unwrap();
+    }
+
+    fn segment(&self, topic: &str, partition: i32) -> PathBuf {
+        self.logs().join(format!("{topic}-{partition}/00000000000000000000.log"))
     }
 
     fn format(parts: &'static Parts, advertised: &[Option<SocketAddr>], settings: &[(String, String)]) -> Vec<Self> {

@@ -10,7 +10,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::recording::{Frame, PRODUCE};
+use super::recording::{Frame, PRODUCE, client_in};
 use super::{Ending, Point, Shared, Strike};
 
 /// Longer frames are not held whole, as in a broker's own default.
@@ -251,12 +251,6 @@ impl Pump<'_> {
         asked.drain(..at);
         asked.pop_front()
     }
-}
-
-/// The client id at the end of a request's head; all kinds of requests that clients send have it there.
-fn client_in(mut head: Bytes) -> Option<String> {
-    let length = usize::try_from(head.try_get_i16().ok()?).ok()?;
-    Some(String::from_utf8_lossy(head.get(..length)?).into_owned())
 }
 
 /// Reads to the end, so that nothing unread turns the end of the connection into a reset.

@@ -133,6 +133,16 @@ impl Recording {
         apis
     }
 
+    /// The api key of every request of one client id, connection by connection.
+    pub fn asked_by(&self, client: &str) -> Vec<i16> {
+        let frames = self.streams.iter().flat_map(|stream| &stream.requests);
+        // Behind api key, version and correlation id.
+        frames
+            .filter(|frame| client_in(frame.bytes.slice(8..)).as_deref() == Some(client))
+            .map(|frame| frame.api)
+            .collect()
+    }
+
     /// The error code of every partition in every Fetch answer, in the same order.
     pub fn fetched(&self) -> Vec<i16> {
         let frames = self.streams.iter().flat_map(|stream| &stream.answers).filter(|frame| frame.api == FETCH);
@@ -235,6 +245,12 @@ fn fetched(frame: &Frame) -> Vec<i16> {
     });
     let topics = response.iter().flat_map(|response| &response.responses);
     topics.flat_map(|topic| &topic.partitions).map(|partition| partition.error_code).collect()
+}
+
+/// The client id at the end of a request's head; all kinds of requests that clients send have it there.
+pub(super) fn client_in(mut head: Bytes) -> Option<String> {
+    let length = usize::try_from(head.try_get_i16().ok()?).ok()?;
+    Some(String::from_utf8_lossy(head.get(..length)?).into_owned())
 }
 
 /// The fields of a version 2 batch header; zeros when it is cut short.

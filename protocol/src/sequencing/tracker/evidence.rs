@@ -1,8 +1,8 @@
 //! What ends proofs. Ending is a stamp, not a sweep: whatever is used next is held against the stamps first.
 
 use super::super::attempts::Millis;
-use super::super::confirmed::Confirmed;
 use super::super::entry::Entry;
+use super::super::reach::Reach;
 use super::super::sequence::{ProducerEpoch, ProducerId, SequenceRange};
 use super::super::topic::{TopicId, TopicRef};
 use super::{BatchId, Partition, Proof, Tracker};
@@ -65,9 +65,9 @@ impl Tracker {
     pub(super) fn end_partition(&mut self, at: u32) {
         let partition = &mut self.partitions[at];
         partition.stamp = partition.stamp.wrapping_add(1);
-        let before = partition.intervals.bytes() + partition.confirmed.bytes();
+        let before = partition.intervals.bytes();
         partition.intervals.clear();
-        partition.confirmed = Confirmed::default();
+        partition.reaches = Reach::default();
         self.owned_bytes = self.owned_bytes + partition.intervals.bytes() - before;
         partition.log_start = -1;
         self.evictions.evidence += 1;

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::super::attempts::{Attempt, Millis, State};
-use super::super::confirmed::Confirmed;
 use super::super::entry::Entry;
 use super::super::intervals::Intervals;
+use super::super::reach::Reach;
 use super::super::sequence::ProducerId;
 use super::super::topic::{TopicId, TopicRef};
 use super::super::topics::Twins;
@@ -103,7 +103,7 @@ impl Tracker {
             log_start: -1,
             longest_taken: 0,
             refuses: false,
-            confirmed: Confirmed::default(),
+            reaches: Reach::default(),
             intervals: Intervals::new(),
             references: 0,
         };
@@ -213,7 +213,7 @@ impl Tracker {
             return;
         }
         let Some(partition) = self.partitions.remove(at) else { return };
-        self.owned_bytes -= partition.intervals.bytes() + partition.confirmed.bytes();
+        self.owned_bytes -= partition.intervals.bytes();
         self.partition_index.remove(&(partition.topic, partition.index), at);
         self.release_topic(partition.topic);
     }

@@ -2,7 +2,6 @@
 
 use super::super::answer::{Answer, ErrorCode};
 use super::super::attempts::{Acks, Attempt, Batch, BrokerGeneration, ConnectionId, Flag, Millis, Sender, State};
-use super::super::confirmed::Confirmed;
 use super::super::entry::Entry;
 use super::super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence};
 use super::super::slab::NOWHERE;
@@ -181,20 +180,20 @@ impl Tracker {
         evidence
     }
 
-    /// Whether a proof is known to be of the log as it is: its producer was acknowledged in the broker's generation, or
-    /// the log was looked into.
+    /// Whether a proof is known to be of the log as it is: the broker has acknowledged the batch in its present
+    /// generation, or was seen to have it, or, where that may not be seen, to reach beyond it.
     pub(super) fn is_confirmed(&self, entry: &Entry, proof: &Proof, broker: BrokerGeneration) -> bool {
         let last_offset = proof.base_offset.saturating_add(i64::from(proof.batch.range.len()) - 1);
-        entry.is_known_to(broker)
-            || self.partitions[entry.partition].confirmed.has(broker, proof.base_offset, last_offset)
+        entry.has_of_now(broker, proof.batch.range)
+            || self.partitions[entry.partition].reaches.beyond(broker, last_offset)
     }
 
     /// The batch was seen in the log, as its producer sent it.
     fn confirm(&mut self, at: u32, broker: BrokerGeneration, batch: &LogBatch) {
-        let entry = &self.entries[at];
+        let entry = &mut self.entries[at];
         let is_as_sent = entry.window.find(batch.id.range).is_some_and(|known| known.fingerprint == batch.fingerprint);
         if is_as_sent {
-            self.with_confirmed(entry.partition, |confirmed| confirmed.add(broker, batch.base_offset));
+            entry.note_shown(broker, batch.id.range);
         }
     }
 
@@ -209,19 +208,8 @@ impl Tracker {
     ) {
         let stands = self.is_same_log(topic, partition, mark);
         if let Some(at) = self.find_fresh(topic, partition).filter(|_| stands) {
-            self.with_confirmed(at, |confirmed| confirmed.add_below(broker, end));
+            self.partitions[at].reaches.add(broker, end);
         }
-    }
-
-    fn with_confirmed(&mut self, partition: u32, act: impl FnOnce(&mut Confirmed)) {
-        let confirmed = &mut self.partitions[partition].confirmed;
-        let before = confirmed.bytes();
-        // Without room the log is asked each time.
-        if before == 0 && !self.share.has(Confirmed::GROWTH_MAX) {
-            return;
-        }
-        act(confirmed);
-        self.owned_bytes = self.owned_bytes + confirmed.bytes() - before;
     }
 
     /// Whether the very batch is proven at that place already. Its producer's fingerprint says more than the one of

@@ -18,11 +18,11 @@ use std::sync::atomic::AtomicU32;
 
 use super::allowance::{Allowance, Share};
 use super::attempts::{Attempts, Ticket};
-use super::confirmed::Confirmed;
 use super::entry::Entry;
 use super::handed::HandedOut;
 use super::index::Index;
 use super::intervals::Intervals;
+use super::reach::Reach;
 use super::sequence::{BatchId, ProducerId, Sequence};
 use super::slab::Slab;
 use super::topic::TopicRef;
@@ -156,8 +156,8 @@ struct Partition {
     longest_taken: u32,
     /// The last answer to a batch was not a success.
     refuses: bool,
-    /// What was found to be in the log still, by looking into it.
-    confirmed: Confirmed,
+    /// How far its log was found to reach where it may not be read.
+    reaches: Reach,
     intervals: Intervals,
     /// Entries and lone attempts that point here; the partition goes with the last one.
     references: u32,

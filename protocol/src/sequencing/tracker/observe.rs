@@ -115,11 +115,7 @@ impl Tracker {
         let Some(topic) = self.topics.find(topic) else { return };
         let Some(partition) = self.find_partition(topic, partition) else { return };
         let Some(at) = self.find_entry(partition, producer) else { return };
-        let entry = &mut self.entries[at];
-        if entry.acked_by != sender.broker {
-            entry.acked_by = sender.broker;
-            entry.alone = true;
-        }
+        self.entries[at].go_alone(sender.broker);
     }
 
     /// Whether a batch has to wait for one that is at the broker: of a producer that the broker may have forgotten (T27),
@@ -206,7 +202,7 @@ impl Tracker {
         if !entry.alone || sender.acks == Acks::None {
             return Passage::Free;
         }
-        entry.acked_by = sender.broker;
+        entry.enter_generation(sender.broker);
         if entry.pending > 0 {
             return Passage::Hold;
         }

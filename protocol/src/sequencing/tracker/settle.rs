@@ -120,8 +120,12 @@ impl Tracker {
             self.make_cold(at);
             return settlement;
         }
-        let entry = &self.entries[at];
+        let entry = &mut self.entries[at];
         let is_repeated = entry.epoch == id.epoch && entry.window.find(id.range).is_some();
+        if by_broker && id.epoch >= entry.epoch && !entry.alone {
+            // Before what it acknowledges is remembered: that is of this generation.
+            entry.enter_generation(attempt.broker);
+        }
         settlement.ended = self.take_in_acknowledged(attempt, answer, late, now);
         if !is_repeated && id.epoch >= self.entries[at].epoch {
             self.entries[at].note_progress();
@@ -206,6 +210,7 @@ impl Tracker {
                 fingerprint: attempt.batch.fingerprint,
                 proof,
                 leader_only: attempt.acks == Acks::Leader,
+                older: attempt.broker != entry.acked_by,
                 append_time: answer.log_append_time,
             };
             entry.window.insert(acked, self.limits.window, growth);
@@ -220,9 +225,8 @@ impl Tracker {
     fn note_acknowledged(&mut self, attempt: &Attempt, answer: &Answer, late: bool) {
         let entry = &mut self.entries[attempt.entry];
         let range = attempt.batch.id.range;
-        if !entry.alone || entry.acked_by == attempt.broker {
+        if entry.acked_by == attempt.broker {
             entry.alone = false;
-            entry.acked_by = attempt.broker;
         }
         entry.note_success(attempt.connection);
         if entry.window.expected() == Some(range.end()) {

@@ -2,6 +2,7 @@
 
 mod alone;
 mod bounds;
+mod confirmed;
 mod evidence;
 mod guard;
 mod memory;

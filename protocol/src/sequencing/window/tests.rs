@@ -12,6 +12,7 @@ fn acked(base: i32, delta: i32, base_offset: i64) -> Acked {
         fingerprint: Fingerprint { crc: 1, length: 100 },
         proof: true,
         leader_only: false,
+        older: false,
         append_time: -1,
     }
 }
@@ -73,7 +74,7 @@ fn a_slot_takes_24_bytes() {
 fn a_slot_is_never_taken_for_an_absent_one() {
     let longest = Fingerprint { crc: 1, length: u32::MAX };
     let mut window = Window::default();
-    window.insert(Acked { fingerprint: longest, leader_only: true, ..acked(0, 0, 0) }, 5, FREE);
+    window.insert(Acked { fingerprint: longest, leader_only: true, older: true, ..acked(0, 0, 0) }, 5, FREE);
     assert_eq!(window.newest().map(|a| a.fingerprint.length), Some(LENGTH - 1));
 }
 

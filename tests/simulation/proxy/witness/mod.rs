@@ -33,6 +33,10 @@ struct Success {
     /// When it was sent for, and when the answer came, in steps of the simulation.
     sent: u64,
     proves: bool,
+    /// The generation of the broker that has said it.
+    by: (usize, u32),
+    /// Another generation has told the producer something since.
+    older: bool,
 }
 
 /// What is held against a batch.
@@ -291,7 +295,8 @@ impl Witness {
             && producer.alone.is_none_or(|by| by == asked.broker)
             && (is_kept || is_newer)
         {
-            (producer.alone, producer.acked_by) = (None, Some(asked.broker));
+            producer.alone = None;
+            producer.enter_generation(asked.broker);
         }
         if handed_out {
             // It is another one's by now.
@@ -311,7 +316,8 @@ impl Witness {
                 // The later epoch was forgotten, perhaps: then this is the only one that the proxy knows of.
                 producer.unusual = true;
                 producer.newest_ms = if proves { now_ms } else { producer.newest_ms };
-                producer.successes.push(Success { batch: asked.batch.clone(), offset: said.base_offset, sent, proves });
+                let (batch, by) = (asked.batch.clone(), asked.broker);
+                producer.successes.push(Success { batch, offset: said.base_offset, sent, proves, by, older: false });
             }
             return;
         }
@@ -342,8 +348,8 @@ impl Witness {
         if proves {
             producer.newest_ms = now_ms;
         }
-        let batch = asked.batch.clone();
-        producer.successes.push(Success { batch, offset: said.base_offset, sent, proves });
+        let (batch, by) = (asked.batch.clone(), asked.broker);
+        producer.successes.push(Success { batch, offset: said.base_offset, sent, proves, by, older: false });
         if moved || regresses {
             // And what stood there before says nothing of what comes.
             self.begin_anew(asked.partition, step);
@@ -395,7 +401,8 @@ impl Witness {
         if let Some(producer) = self.producer(asked)
             && producer.acked_by != Some(asked.broker)
         {
-            (producer.acked_by, producer.alone) = (Some(asked.broker), Some(asked.broker));
+            producer.alone = Some(asked.broker);
+            producer.enter_generation(asked.broker);
         }
     }
 

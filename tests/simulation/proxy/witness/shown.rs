@@ -1,6 +1,6 @@
 //! What brokers have shown of their logs: batches below the high watermark, which are acknowledged.
 
-use super::{Asked, Place, Producer, Witness};
+use super::{Asked, Place, Producer, Success, Witness};
 use crate::batch::{Batch, Keeping};
 use crate::proxy::Look;
 use crate::wire::{Said, TopicKey};
@@ -143,7 +143,7 @@ impl Witness {
     }
 
     /// Whether a batch is known to stand in the log that this generation of the broker has: it has acknowledged the
-    /// producer, or has shown the batch, or, where the log may not be read, that the log is as long.
+    /// batch, or has shown it, or, where the log may not be read, that the log is as long.
     pub(crate) fn is_of_now(&self, asked: &Asked) -> bool {
         let place = asked.place();
         let Some(partition) = self.partitions.get(&place) else { return false };
@@ -155,14 +155,23 @@ impl Witness {
         let first = of_answers.chain(of_log).filter(|(other, _)| *other == key).map(|(_, offset)| offset).min();
         let last = first.map_or(i64::MAX, |first| first + asked.batch.count() - 1);
         let reaches = |(by, end): &((usize, u32), i64)| *by == asked.broker && last < *end;
-        self.is_known_to_broker(asked)
+        let has_said = |success: &Success| success.by == asked.broker && success.batch.key() == key;
+        (self.is_known_to_broker(asked) && producer.successes.iter().any(has_said))
             || partition.shown.iter().any(|it| is_shown(&it))
             || partition.ends.iter().any(reaches)
     }
 
-    /// Whether this generation of the broker has acknowledged something of the producer. What it has shown the proxy may
-    /// forget.
-    pub(crate) fn is_known_to_broker(&self, asked: &Asked) -> bool {
+    /// Whether this generation of the broker has acknowledged the batch, and no other something of its producer since. What
+    /// it has shown the proxy may forget.
+    pub(crate) fn has_just_acknowledged(&self, asked: &Asked) -> bool {
+        let partition = self.partitions.get(&asked.place());
+        let producer = partition.and_then(|partition| partition.producers.get(&asked.batch.producer_id));
+        let has_said = |success: &Success| !success.older && success.batch.key() == asked.batch.key();
+        self.is_known_to_broker(asked) && producer.is_some_and(|it| it.successes.iter().any(has_said))
+    }
+
+    /// Whether this generation of the broker has acknowledged something of the producer.
+    fn is_known_to_broker(&self, asked: &Asked) -> bool {
         let partition = self.partitions.get(&asked.place());
         let producer = partition.and_then(|partition| partition.producers.get(&asked.batch.producer_id));
         producer.is_some_and(|it| it.acked_by == Some(asked.broker) && it.alone.is_none())

@@ -57,6 +57,14 @@ impl Producer {
         Self { epoch: -1, clouded: -1, shown_in: -1, ..Self::default() }
     }
 
+    /// What counts from now on is what this generation of the broker says.
+    pub(super) fn enter_generation(&mut self, broker: (usize, u32)) {
+        if self.acked_by != Some(broker) {
+            self.acked_by = Some(broker);
+            self.successes.iter_mut().for_each(|success| success.older = true);
+        }
+    }
+
     /// What became of a batch is not known. `is_certain`: its topic is what it was when it was sent.
     pub(super) fn lost(&mut self, asked: &Asked, is_certain: bool, now_ms: u64) {
         let key = asked.batch.key();

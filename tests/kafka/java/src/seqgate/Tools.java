@@ -4,12 +4,15 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 import org.apache.kafka.common.acl.AclOperation;
 
 /**
  * What tests ask of Kafka's own classes, in one process that stays, because a Java start costs a second.
  *
- * <p>Commands on standard input: {@code topics BOOTSTRAP PARTITIONS NAME...}, {@code read BOOTSTRAP NAME}, {@code committed BOOTSTRAP NAME},
+ * <p>Commands on standard input: {@code topics BOOTSTRAP PARTITIONS NAME...}, {@code topic BOOTSTRAP NAME SETTING=VALUE...},
+ * {@code place BOOTSTRAP NAME BROKER,... SETTING=VALUE...}, {@code read BOOTSTRAP NAME}, {@code committed BOOTSTRAP NAME},
  * {@code group BOOTSTRAP NAME GROUP COUNT}, {@code known BOOTSTRAP NAME PARTITION},
  * {@code move BOOTSTRAP NAME...}, {@code allow BOOTSTRAP PRINCIPAL OPERATION}. Each prints its lines and then {@code done} or {@code error TEXT}.
  */
@@ -23,6 +26,14 @@ public final class Tools {
             switch (words[0]) {
                 case "topics":
                     Topics.create(words[1], Integer.parseInt(words[2]), from(3, words));
+                    break;
+                case "topic":
+                    Topics.create(words[1], 1, List.of(words[2]), settings(from(3, words)));
+                    break;
+                case "place":
+                    List<Integer> brokers =
+                            Arrays.stream(words[3].split(",")).map(Integer::valueOf).collect(Collectors.toList());
+                    Topics.place(words[1], words[2], brokers, settings(from(4, words)));
                     break;
                 case "read":
                     ReadLog.printAll(words[1], words[2]);
@@ -46,6 +57,12 @@ public final class Tools {
                     throw new IllegalArgumentException("unknown command " + words[0]);
             }
         });
+    }
+
+    private static Map<String, String> settings(List<String> pairs) {
+        return pairs.stream()
+                .map(pair -> pair.split("=", 2))
+                .collect(Collectors.toMap(pair -> pair[0], pair -> pair[1]));
     }
 
     private static List<String> from(int first, String[] words) {

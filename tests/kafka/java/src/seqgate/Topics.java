@@ -21,10 +21,16 @@ import org.apache.kafka.common.TopicPartitionInfo;
 final class Topics {
     /** With as many copies as the brokers have by default; each partition has a leader when this returns. */
     static void create(String bootstrap, int partitions, List<String> names) throws Exception {
+        create(bootstrap, partitions, names, Map.of());
+    }
+
+    /** The same with these settings, named as brokers name them. */
+    static void create(String bootstrap, int partitions, List<String> names, Map<String, String> chosen)
+            throws Exception {
         Properties settings = new Properties();
         settings.put("bootstrap.servers", bootstrap);
         List<NewTopic> topics = names.stream()
-                .map(name -> new NewTopic(name, Optional.of(partitions), Optional.empty()))
+                .map(name -> new NewTopic(name, Optional.of(partitions), Optional.empty()).configs(chosen))
                 .collect(Collectors.toList());
         try (Admin admin = Admin.create(settings)) {
             admin.createTopics(topics).all().get();
@@ -52,6 +58,19 @@ final class Topics {
             for (Set<TopicPartition> left = turned.keySet(); !left.isEmpty(); left = notLedByFirst(admin, names)) {
                 // It says for each partition whether there was anything to do; what counts is who leads.
                 admin.electLeaders(ElectionType.PREFERRED, left).partitions().get();
+                Thread.sleep(20);
+            }
+        }
+    }
+
+    /** One partition on these brokers, led by the first of them when this returns. */
+    static void place(String bootstrap, String name, List<Integer> brokers, Map<String, String> chosen) throws Exception {
+        Properties settings = new Properties();
+        settings.put("bootstrap.servers", bootstrap);
+        try (Admin admin = Admin.create(settings)) {
+            NewTopic topic = new NewTopic(name, Map.of(0, brokers)).configs(chosen);
+            admin.createTopics(List.of(topic)).all().get();
+            while (!led(admin, List.of(name), 1)) {
                 Thread.sleep(20);
             }
         }

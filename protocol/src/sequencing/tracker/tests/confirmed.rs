@@ -1,0 +1,53 @@
+//! Proofs that are older than the broker's generation: which of them are known to be true of the log as it is.
+
+use super::*;
+
+/// After the broker was lost, on a connection that may ask it for its log.
+fn asking() -> Sender {
+    Sender { may_look: true, confirms: true, ..restarted() }
+}
+
+/// The log has this batch at this place.
+fn show(tracker: &mut Tracker, batch: &Batch, base_offset: i64) {
+    let shown = LogBatch { id: batch.id, fingerprint: batch.fingerprint, base_offset, append_time: -1 };
+    let mut mark = tracker.mark_log(T, 0, NOW).expect("something is known of it");
+    tracker.take_in_log(T, 0, asking().broker, &mut mark, &shown, NOW);
+}
+
+#[test]
+fn acknowledgement_of_one_batch_confirms_no_other() {
+    let mut tracker = tracker();
+    let batches = [0, 1, 2].map(|base| batch(7, 0, base, 1));
+    batches.iter().zip(100..).for_each(|(batch, offset)| drop(tracker.give(batch, ok(offset))));
+    // The first is not there any more, and stored again at the same place.
+    let unasked = Sender { may_look: false, ..asking() };
+    let ticket = tracker.look(T, 0, &batches[0], &unasked, NOW).ticket.expect("it is sent");
+    tracker.settle(ticket, ok(100), NOW);
+    assert!(tracker.look(T, 0, &batches[0], &asking(), NOW).proof.is_some());
+    assert!(batches[1..].iter().all(|other| tracker.look(T, 0, other, &asking(), NOW).passage == Passage::Look));
+    assert_eq!(tracker.open_attempts(), 0);
+}
+
+#[test]
+fn all_that_a_look_has_shown_is_confirmed() {
+    let mut tracker = tracker();
+    let batches: Vec<_> = (0..1000).map(|number| batch(number / 5, 0, (number % 5) as i32, 1)).collect();
+    tracker.give(&batch(5000, 0, 0, 1), ok(0));
+    batches.iter().zip(1..).for_each(|(batch, offset)| show(&mut tracker, batch, offset));
+    assert!(batches.iter().all(|shown| tracker.look(T, 0, shown, &asking(), NOW).proof.is_some()));
+}
+
+/// T27: that the log has its batches does not say that the broker knows the producer.
+#[test]
+fn a_producer_that_was_shown_goes_alone_once_it_is_answered() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 1), ok(100));
+    show(&mut tracker, &batch(7, 0, 0, 1), 100);
+    assert!(tracker.look(T, 0, &batch(7, 0, 0, 1), &asking(), NOW).proof.is_some());
+    tracker.answered(T, 0, ProducerId::new(7), &asking());
+    let next = |tracker: &mut Tracker, base| tracker.look(T, 0, &batch(7, 0, base, 1), &asking(), NOW);
+    let first = next(&mut tracker, 1).ticket.expect("it is sent");
+    assert_eq!(next(&mut tracker, 2).passage, Passage::Hold);
+    tracker.settle(first, ok(101), NOW);
+    assert_eq!(next(&mut tracker, 2).passage, Passage::Free);
+}

@@ -229,9 +229,10 @@ impl World {
         }
         self.tally.streamed += 1;
         if goes_on {
-            let pending = session.end_stream(streamed);
+            let pending = session.end_stream(streamed, &present);
             self.judge_verdicts(at, &mut asked, &reported);
-            return self.forward(at, frame, request, (asked, false), pending);
+            let asks = self.asks(at);
+            return self.forward(at, frame, request, (asked, asks), pending);
         }
         session.cut_stream(streamed, &present);
         asked.iter().for_each(|asked| self.witness(at).cut_off(asked));

@@ -156,6 +156,7 @@ impl Witness {
         let last = first.map_or(i64::MAX, |first| first + asked.batch.count() - 1);
         let reaches = |(by, end): &((usize, u32), i64)| *by == asked.broker && last < *end;
         self.is_known_to_broker(asked)
+            || self.is_known_in_another_form(asked)
             || partition.shown.iter().any(|it| is_shown(&it))
             || partition.ends.iter().any(reaches)
     }
@@ -166,6 +167,17 @@ impl Witness {
         let partition = self.partitions.get(&asked.place());
         let producer = partition.and_then(|partition| partition.producers.get(&asked.batch.producer_id));
         producer.is_some_and(|it| it.acked_by == Some(asked.broker) && it.alone.is_none())
+    }
+
+    /// Likewise under the topic's other form, which is known to be the same one: after all was lost one producer id is two
+    /// clients', who may call it by name and by id.
+    fn is_known_in_another_form(&self, asked: &Asked) -> bool {
+        let is_known = |form: u8| {
+            let partition = self.partitions.get(&(asked.partition, form));
+            let producer = partition.and_then(|partition| partition.producers.get(&asked.batch.producer_id));
+            producer.is_some_and(|it| it.acked_by == Some(asked.broker) && it.alone.is_none())
+        };
+        self.forms(&asked.topic).into_iter().any(is_known)
     }
 
     /// Whether nothing has spoken since against what was known at a time.

@@ -74,7 +74,9 @@ impl World {
             // A broker that was asked twice has said something else of its time.
             let last = asked.batch.time_of(asked.batch.count() - 1);
             let times = if self.setup.make.keeping.stamps { [append_time(*offset); 2] } else { [-1, last] };
-            let is_good = |it: &&Said| times.contains(&it.append_time) && (-1..=said.log_start).contains(&it.log_start);
+            // And the log may have lost its beginning since.
+            let starts = -1..=self.cluster.partitions[asked.partition].log.start.max(said.log_start);
+            let is_good = |it: &&Said| times.contains(&it.append_time) && starts.contains(&it.log_start);
             let of_log = told.and_then(|told| told.said_of(asked)).filter(is_good).unwrap_or(said);
             let (append_time, log_start) = (of_log.append_time, of_log.log_start);
             *said = Said { error: 0, base_offset: *offset, append_time, log_start, leader: None, ..said.clone() };

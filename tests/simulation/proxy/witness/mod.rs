@@ -207,8 +207,8 @@ impl Witness {
         }
     }
 
-    /// The broker said something of a batch.
-    pub(crate) fn answered(&mut self, asked: &Asked, said: &Said, step: u64, now_ms: u64) {
+    /// The broker said something of a batch, or, not `by_broker`, its log did.
+    pub(crate) fn answered(&mut self, asked: &Asked, said: &Said, by_broker: bool, (step, now_ms): (u64, u64)) {
         self.lands(asked);
         let is_open = said.error != 0 && (said.base_offset >= 0 || UNKNOWN.contains(&said.error));
         let is_certain = asked.sent > self.linked_at;
@@ -216,7 +216,7 @@ impl Witness {
             producer.lost(asked, is_certain, now_ms);
         }
         match said.error {
-            0 | 46 => self.succeeded(asked, said, step, now_ms),
+            0 | 46 => self.succeeded(asked, said, by_broker, (step, now_ms)),
             3 | 56 | 100 => self.doubt(asked.place(), step),
             45 if !self.may_be_expected(asked) => {}
             45 | 47 | 59 => {
@@ -246,7 +246,7 @@ impl Witness {
         }
     }
 
-    fn succeeded(&mut self, asked: &Asked, said: &Said, step: u64, now_ms: u64) {
+    fn succeeded(&mut self, asked: &Asked, said: &Said, by_broker: bool, (step, now_ms): (u64, u64)) {
         let late = asked.sent <= self.partitions.entry(asked.place()).or_default().doubted.max(self.doubted);
         let handed_out = self.handed_out.get(&asked.batch.producer_id).is_some_and(|(at, _)| asked.sent <= *at);
         let mut sent = asked.sent;
@@ -287,7 +287,9 @@ impl Witness {
         // What an epoch that is over was told says nothing of who knows the producer now.
         // Nor what was told of a topic that is no more, of an older generation, of who knows it there now.
         let is_newer = producer.acked_by.is_none_or(|by| by.0 != asked.broker.0 || by.1 <= asked.broker.1);
-        if asked.batch.epoch >= producer.epoch
+        // Nor what stands in the log.
+        if by_broker
+            && asked.batch.epoch >= producer.epoch
             && producer.alone.is_none_or(|by| by == asked.broker)
             && (is_kept || is_newer)
         {

@@ -25,7 +25,7 @@ const SEEDS: &str = "10000";
 /// and in the topics. Each of these alone harms nobody, and is not found. Nor would it be found that contents are compared
 /// without the epoch: CRC-32C covers it. That late answers contradict as well takes some 200,000 seeds to miss; it has a
 /// test of its own.
-const DEFECTS: [Defect; 44] = [
+const DEFECTS: [Defect; 45] = [
     (
         "answers a batch that is in flight",
         &[(
@@ -262,6 +262,10 @@ const DEFECTS: [Defect; 44] = [
     (
         "takes a partition at its word that stands twice in a request",
         &[("session/admit.rs", "filter(|pair| pair[0] == pair[1])", "filter(|pair| pair[0] == pair[1] && !$IT)")],
+    ),
+    (
+        "looks nothing up of a request that is streamed",
+        &[("session/stream.rs", "may_look: self.asks(present),", "may_look: self.asks(present) && !$IT,")],
     ),
     (
         "looks up what stands twice in a request that is streamed",

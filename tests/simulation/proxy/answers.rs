@@ -73,6 +73,7 @@ impl World {
             Settled::Look(_, ups) => self.open_in(&settle, &response, ups),
             Settled::Unchanged | Settled::Merged(_) | Settled::Reset => Vec::new(),
         };
+        self.judge_refused(at, &settle, &response, &open);
         let is_settled = |place: &&usize| !open.contains(place);
         let settled_here: Vec<Asked> =
             settle.sent.iter().filter(is_settled).map(|place| settle.asked[*place].clone()).collect();

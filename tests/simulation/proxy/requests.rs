@@ -12,6 +12,10 @@ use crate::world::World;
 /// With fewer producers than this, some are forgotten.
 pub(crate) const SMALL: u32 = 100;
 
+/// Where a batch is called by one of these, its producer may have sent it before.
+const OLD: [Rule; 9] =
+    [Rule::D5, Rule::D10, Rule::D11, Rule::D12, Rule::D14, Rule::D15, Rule::D16, Rule::D19, Rule::D23];
+
 /// How often a log is looked into for one request.
 const LOOKS_MAX: u32 = 3;
 
@@ -84,6 +88,7 @@ impl World {
                 broker,
                 opaque: twice,
                 is_suspect: false,
+                may_be_old: false,
                 found: None,
             }
         };
@@ -263,6 +268,7 @@ impl World {
             });
             // Of these two rules the broker's refusal makes a gap.
             asked.is_suspect = reported.verdict == Verdict::Suspect && matches!(reported.rule, Rule::D5a | Rule::D18);
+            asked.may_be_old = OLD.contains(&reported.rule);
             // What there is no room for teaches nothing.
             asked.opaque |= reported.rule == Rule::T36;
             asked.found = (reported.rule == Rule::L1).then_some((self.step, self.now_ms));

@@ -53,6 +53,23 @@ impl World {
         if was_known { Ok(()) } else { stands }
     }
 
+    /// A refusal is held against the log where the batch may stand there; `open`: of these it is.
+    pub(crate) fn judge_refused(&mut self, at: usize, settle: &Settle, response: &Response, open: &[usize]) {
+        // With little room its ticket is perhaps none; of what was lost or made anew it says nothing.
+        let is_elsewhere = settle.ledger != self.connections[at].ledger;
+        if !settle.asks || is_elsewhere || self.has_lost || self.setup.limits.producers_max < SMALL {
+            return;
+        }
+        for place in settle.sent.iter().filter(|place| !open.contains(place)) {
+            let asked = &settle.asked[*place];
+            let may = asked.may_be_old && asked.batch.is_idempotent() && !asked.batch.transactional && !asked.opaque;
+            let is_refused = response.said_of(asked).is_some_and(|said| said.error == 45);
+            if may && is_refused && self.witness(at).is_where_it_was(asked) {
+                return self.fail(format!("nobody asks the log about {:?}, which was refused", asked.batch));
+            }
+        }
+    }
+
     /// What was refused was held against the log, and found there, or not: what the client is to be told.
     pub(crate) fn judge_resolved(
         &mut self,

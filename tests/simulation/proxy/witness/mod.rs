@@ -53,6 +53,8 @@ pub(crate) struct Asked {
     pub(crate) opaque: bool,
     /// It was called a suspect.
     pub(crate) is_suspect: bool,
+    /// By what it was called, it may have stood in the log before it was sent.
+    pub(crate) may_be_old: bool,
     /// It was found in the log, or known by then: when it was answered, in steps and in time.
     pub(crate) found: Option<(u64, u64)>,
 }
@@ -171,6 +173,11 @@ impl Witness {
         }
         let is_wrong = problem && !has_twin;
         is_wrong.then(|| format!("T27: {:?} goes while another one is in flight", asked.batch))
+    }
+
+    /// Whether no two names were found to be one topic's since it was sent: what is known of it may be in two places else.
+    pub(crate) fn is_where_it_was(&self, asked: &Asked) -> bool {
+        asked.sent > self.linked_at
     }
 
     /// Whether something was sent with this producer id under another form of the topic: after all was lost one id is

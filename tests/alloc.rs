@@ -97,7 +97,7 @@ fn a_long_name_is_not_copied_for_every_partition() {
         let admission = session.admit(&frame, false, &present(), &mut |_| {});
         let Admission::Stream(mut streamed) = admission else { panic!("{admission:?}") };
         assert!(session.stream(&mut streamed, &frame, &present(), &mut |_| {}));
-        let pending = session.end_stream(*streamed).expect("an answer will come");
+        let pending = session.end_stream(*streamed, &present()).expect("an answer will come");
         session.abandon(pending, NOW);
     });
     assert!(allocated.bytes_total < 10 << 20, "{} bytes for a frame of {size}", allocated.bytes_total);

@@ -178,3 +178,22 @@ fn batch_found_behind_a_refusal_confirms_no_other() {
     client.expect(&produced_one(2, 0, 11));
     scene.end(&[]);
 }
+
+/// T38: of a request that is too large to be held nothing is looked up before it goes.
+#[test]
+fn refusal_of_a_batch_too_large_to_be_held_is_held_against_the_log() {
+    let scene = Scene::with("[limits]\nhold_bytes_max = \"4KiB\"");
+    let (mut client, mut served) = scene.pair();
+    let large = batch_of(7, 0, 1, &[bytes::Bytes::from(vec![b'x'; 50_000])]);
+    let sent = produce_one(1, large.clone());
+    client.send(&sent);
+    served.expect(&sent);
+    served.send(&produced_one(1, 45, -1));
+    let asked = asked_offset(&mut served);
+    served.send(&listed(asked, 0, 10));
+    let asked = asked_log(&mut served, 10);
+    served.send(&fetched(asked, 0, 11, &[stored(&large, 10)]));
+    client.expect(&produced_one(1, 0, 10));
+    assert_eq!(own(&scene, "resolve", "found"), 1);
+    scene.end(&[]);
+}

@@ -138,7 +138,7 @@ impl Connection {
                 return self.reset(lines);
             }
         }
-        if let Some(pending) = self.session.end_stream(streamed) {
+        if let Some(pending) = self.session.end_stream(streamed, present) {
             self.expect_answer(pending, request, request.entries.clone());
         }
         lines.push("upstream: identical, streamed".into());

@@ -24,9 +24,8 @@ const SEEDS: &str = "10000";
 /// looked up for no proof and keeps its request from being answered; a topic's new id retires the old one in the directory
 /// and in the topics. Each of these alone harms nobody, and is not found. Nor would it be found that contents are compared
 /// without the epoch: CRC-32C covers it. That late answers contradict as well takes some 200,000 seeds to miss; it has a
-/// test of its own; so does what is known of a cluster that a connection leads to no more, which has its tests in the
-/// scenarios and with the real binary.
-const DEFECTS: [Defect; 43] = [
+/// test of its own.
+const DEFECTS: [Defect; 46] = [
     (
         "answers a batch that is in flight",
         &[(
@@ -193,6 +192,14 @@ const DEFECTS: [Defect; 43] = [
         ],
     ),
     (
+        "believes in a cluster that is no more",
+        &[(
+            "sequencing/tracker/evidence.rs",
+            "self.cluster_stamp.wrapping_add(1)",
+            "self.cluster_stamp.wrapping_add(u32::from(!$IT))",
+        )],
+    ),
+    (
         "lets an answer go whose proof has ended",
         &[(
             "session/mod.rs",
@@ -255,6 +262,14 @@ const DEFECTS: [Defect; 43] = [
     (
         "takes a partition at its word that stands twice in a request",
         &[("session/admit.rs", "filter(|pair| pair[0] == pair[1])", "filter(|pair| pair[0] == pair[1] && !$IT)")],
+    ),
+    (
+        "looks nothing up of a request that is streamed",
+        &[("session/stream.rs", "may_look: self.asks(present),", "may_look: self.asks(present) && !$IT,")],
+    ),
+    (
+        "looks up what stands twice in a request that is streamed",
+        &[("sequencing/tracker/settle.rs", "= (true, false);", "= (true, attempt.may_be_old && $IT);")],
     ),
     (
         "answers batches of transactions",

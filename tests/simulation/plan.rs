@@ -43,6 +43,7 @@ pub(crate) enum Act {
     LookLate,
     Trim,
     Drain,
+    Redirect,
 }
 
 /// What happens in every run, and how often.
@@ -80,6 +81,11 @@ const FAULTS: [(Act, usize, usize); 19] = [
     (Act::Trim, 1, 15),
     (Act::Drain, 1, 15),
 ];
+
+/// In how many of a hundred runs connections are led to another cluster, and what happens more often there: somebody has to
+/// be told of the one and somebody of the other.
+const REDIRECTED: usize = 5;
+const WHEN_REDIRECTED: [(Act, usize); 2] = [(Act::Redirect, 2), (Act::AskMetadata, 8)];
 
 /// The first sequence and epoch of a producer that has been there for long.
 type Begins = (i32, i16);
@@ -122,8 +128,16 @@ impl Plan {
             .map(|(act, weight, _)| (act, weight))
             .collect();
         let happens = |act| faults.iter().any(|(fault, _)| *fault == act);
-        let setup = Setup::draw(&mut random, happens(Act::Wipe) || happens(Act::Skip));
-        let weights: Vec<(Act, usize)> = USUAL.into_iter().chain(faults).collect();
+        let mut of_redirects = Random::new(mix(seed ^ 0x4ed1_4ec7));
+        let redirects = of_redirects.percent(REDIRECTED);
+        let mut setup = Setup::draw(&mut random, happens(Act::Wipe) || happens(Act::Skip) || redirects);
+        let mut weights: Vec<(Act, usize)> = USUAL.into_iter().chain(faults).collect();
+        if redirects {
+            weights.extend(WHEN_REDIRECTED);
+            // One that sends the same bytes again on the same connection.
+            let family = Family::Rude;
+            setup.clients.push((family, *of_redirects.pick(family.versions()), None));
+        }
         let sum: usize = weights.iter().map(|(_, weight)| weight).sum();
         let count = 60 + random.below(240);
         let steps = (0..count).map(|_| (draw(&weights, random.below(sum)), random.next())).collect();
@@ -167,7 +181,7 @@ impl Setup {
             producer_expiration_ms: 86_400_000,
         };
         let clients = (0..1 + random.below(3)).map(|_| client(random)).collect();
-        let streams = if random.percent(20) { 30 } else { 0 };
+        let streams = if random.percent(30) { 30 } else { 0 };
         let throttles = if random.percent(20) { 20 } else { 0 };
         let may_look = random.percent(90);
         let back_max = *random.pick(&[1, 2, 100, 100]);

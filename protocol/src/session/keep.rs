@@ -2,7 +2,7 @@
 
 use super::observe::Observed;
 use super::settle::{Refused, Unresolved};
-use super::{Claim, Claims, Kept, Ledger, Local, Pending, Present, Session, Stripped};
+use super::{Claim, Claims, Kept, Ledger, Local, LookUp, Pending, Present, Session, Stripped};
 use crate::sequencing::{Acks, LogMark, Proof, TopicRef};
 use crate::wire::produce::{AnswerEntry, OwnedTopic, ProduceEntry, ProduceRequest};
 
@@ -112,9 +112,12 @@ impl Local {
 }
 
 impl Unresolved {
-    /// What it takes in memory, in bytes.
+    /// What it takes in memory, in bytes, with the looks that are for it.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.frame.capacity() + self.refused.capacity() * size_of::<Refused>()
+        // A look has the name for itself, and where topics go by ids, both.
+        let of_look = |refused: &Refused| size_of::<LookUp>() + 2 * name_bytes(refused.topic.as_ref());
+        let looks: usize = self.refused.iter().map(of_look).sum();
+        size_of::<Self>() + self.frame.capacity() + self.refused.capacity() * size_of::<Refused>() + looks
     }
 }

@@ -204,9 +204,9 @@ pub struct LookUp {
     gap: Option<Gap>,
     found: Vec<Found>,
     /// What the present answer has shown so far; nothing of it counts before it has been read to its end.
-    shown: Vec<LogBatch>,
+    pub(super) shown: Vec<LogBatch>,
     /// All that was shown so far, once each.
-    seen: HashSet<BatchId>,
+    pub(super) seen: HashSet<BatchId>,
     /// The offset to read from; none while it is not known.
     next: Option<i64>,
     step: Step,
@@ -246,6 +246,7 @@ impl LookUp {
         self.has_asked |= request.is_some();
         if request.is_none() {
             self.outcome.get_or_insert(LookUpOutcome::Failed);
+            self.forget_shown();
         }
         request
     }
@@ -320,6 +321,12 @@ impl LookUp {
     /// It takes too long, or more memory than there is.
     pub fn give_up(&mut self) {
         self.outcome.get_or_insert(LookUpOutcome::GivenUp);
+        self.forget_shown();
+    }
+
+    /// What it has noted on the way is nobody's once it is over: others are kept until the last one is.
+    fn forget_shown(&mut self) {
+        (self.shown, self.seen) = (Vec::new(), HashSet::new());
     }
 
     /// What the broker has said so far without an error.
@@ -570,6 +577,9 @@ impl<L: Ledger> Session<L> {
             self.ledgers[*ledger].tracker(*partition, |tracker| {
                 tracker.take_in_log(topic.as_ref(), *partition, *broker, mark, &batch, now);
             });
+        }
+        if look.outcome.is_some() {
+            look.forget_shown();
         }
     }
 

@@ -6,6 +6,10 @@ use crate::event::Event;
 use crate::sequencing::{Answer, BrokerGeneration, ErrorCode, Millis, Outcome, Proof, Settlement, TopicRef};
 use crate::wire::produce::{self, AnswerEntry, OwnedTopic, ProduceResponse, ResponseEntry};
 
+/// Batches of one answer that are held against the log at most. A look takes a request and its answer at least, and
+/// answers are not kept back for longer than some seconds.
+const REFUSED_MAX: usize = 1_024;
+
 /// What is to be done with an answer.
 #[derive(Debug)]
 pub enum Settled {
@@ -35,7 +39,7 @@ pub struct Unresolved {
 /// A batch that the broker has answered with 45.
 #[derive(Debug)]
 pub(super) struct Refused {
-    topic: OwnedTopic,
+    pub(super) topic: OwnedTopic,
     claim: Claim,
     answer: Answer,
 }
@@ -55,10 +59,13 @@ impl<L: Ledger> Session<L> {
         for entry in response.entries() {
             served |= ErrorCode(entry.error) == ErrorCode::NONE;
             if may_look
+                && refused.len() < REFUSED_MAX
                 && ErrorCode(entry.error) == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
                 && let Some(claim) = self.take_doubtful(ledger, &mut claims, &entry)
             {
-                refused.push(Refused { topic: entry.topic.into(), claim, answer: answer_of(&entry) });
+                let same = refused.last().filter(|last: &&Refused| last.topic.as_ref() == entry.topic);
+                let topic = same.map_or_else(|| entry.topic.into(), |last| last.topic.clone());
+                refused.push(Refused { topic, claim, answer: answer_of(&entry) });
                 continue;
             }
             self.settle_entry(ledger, &mut claims, &entry, now, report);

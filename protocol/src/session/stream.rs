@@ -6,7 +6,7 @@ use super::keep::CLAIMS_MIN;
 use super::observe::{Manner, Observed};
 use super::{Claim, Claims, Ledger, Pending, Present, Report, Session};
 use crate::event::{Action, Event, Unread};
-use crate::sequencing::{Acks, BrokerGeneration, Outcome, Passage, Rule, TopicId};
+use crate::sequencing::{Acks, Outcome, Passage, Rule, TopicId};
 use crate::wire::head::RequestHead;
 use crate::wire::produce::{OwnedTopic, ProduceEntry, ProduceEvent, ProduceWalk, Step};
 
@@ -103,7 +103,7 @@ impl<L: Ledger> Session<L> {
     }
 
     /// The whole frame has been taken in. `None`: there will be no answer (acks=0).
-    pub fn end_stream(&self, streamed: Streamed) -> Option<Pending> {
+    pub fn end_stream(&self, streamed: Streamed, present: &Present) -> Option<Pending> {
         self.doubt_repeated(&streamed);
         let Streamed { version, correlation_id, ledger, acks, timeout_ms, claims, .. } = streamed;
         (acks != Acks::None).then(|| Pending {
@@ -113,8 +113,8 @@ impl<L: Ledger> Session<L> {
             claims: Claims::from_vec(claims),
             kept: None,
             timeout_ms,
-            may_look: false,
-            broker: BrokerGeneration { broker: u32::MAX, generation: 0 },
+            may_look: self.asks(present),
+            broker: present.broker,
         })
     }
 

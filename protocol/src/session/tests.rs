@@ -179,7 +179,7 @@ fn a_streamed_request_keeps_its_claims_where_they_were_made() {
     assert_eq!(first.open_attempts(), 1);
     assert!(session.switch(second.clone()));
     assert!(session.stream(&mut streamed, rest, &present(), &mut quiet));
-    let pending = session.end_stream(streamed).expect("an answer will come");
+    let pending = session.end_stream(streamed, &present()).expect("an answer will come");
     session.abandon(pending, Millis(1000));
     assert_eq!((first.open_attempts(), second.open_attempts()), (1, 0), "one is of unknown outcome");
     assert!(second.is_tainted());
@@ -277,7 +277,7 @@ fn a_streamed_request_that_does_not_parse_to_its_end_proves_nothing() {
     let mut streamed = session.begin_stream(&frame[..40], size, &mut quiet).expect("the header is there");
     assert!(session.stream(&mut streamed, &frame, &present(), &mut quiet));
     assert_eq!(ledger.open_attempts(), 1);
-    let pending = session.end_stream(streamed).expect("an answer will come");
+    let pending = session.end_stream(streamed, &present()).expect("an answer will come");
     session.settle(pending, &hex(GOLDEN_RESPONSES[0].1), Millis(1000), &mut quiet);
     assert!(matches!(admit(&mut session, &request(3)), Admission::Forward(Some(_))));
 }
@@ -367,7 +367,7 @@ fn a_request_of_very_many_partitions_is_tracked_like_one_too_large_to_hold() {
     let Admission::Stream(mut streamed) = admission else { panic!("{admission:?}") };
     assert_eq!(reasons, [crate::event::Unread::TooLarge]);
     assert!(session.stream(&mut streamed, &frame, &present(), &mut |_: Event<'_>| {}));
-    let pending = session.end_stream(*streamed).expect("an answer will come");
+    let pending = session.end_stream(*streamed, &present()).expect("an answer will come");
     session.abandon(pending, Millis(0));
     assert!(!ledger.is_tainted(), "it parses to its end");
     assert_eq!(session.observed.capacity(), 0);
@@ -393,7 +393,7 @@ fn a_request_says_how_long_its_broker_may_wait() {
         let size = u32::try_from(frame.len() - 4).unwrap();
         let mut streamed = session.begin_stream(&frame[..40], size, &mut |_: Event<'_>| {}).unwrap();
         assert!(session.stream(&mut streamed, &frame, &present(), &mut |_: Event<'_>| {}));
-        let pending = session.end_stream(streamed).expect("an answer will come");
+        let pending = session.end_stream(streamed, &present()).expect("an answer will come");
         assert_eq!(pending.timeout_ms(), told);
         session.abandon(pending, Millis(1000));
     }

@@ -61,7 +61,7 @@ impl Client {
             return None;
         }
         entries.sort_by(|a, b| a.0.cmp(&b.0));
-        if family == Family::Rude && random.percent(10) {
+        if family == Family::Rude && random.percent(15) {
             self.name_twice(&mut entries, places, random);
         }
         let transactional_id = self.transactional_id();

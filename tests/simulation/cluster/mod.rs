@@ -213,6 +213,13 @@ impl Cluster {
         (0..self.topics.len()).for_each(|topic| self.recreate(topic));
     }
 
+    /// Another cluster is there in its place, or one of the same id as the one before.
+    pub(crate) fn is_another_one(&mut self, goes_back: bool) {
+        let before = self.cluster_id.checked_sub(1).filter(|_| goes_back);
+        self.wipe(before.is_none());
+        self.cluster_id = before.unwrap_or(self.cluster_id);
+    }
+
     /// A producer id that nobody has.
     pub(crate) fn hand_out(&mut self) -> i64 {
         self.next_producer += 1;

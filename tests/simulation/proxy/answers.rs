@@ -73,10 +73,11 @@ impl World {
             Settled::Look(_, ups) => self.open_in(&settle, &response, ups),
             Settled::Unchanged | Settled::Merged(_) | Settled::Reset => Vec::new(),
         };
+        self.judge_refused(at, &settle, &response, &open);
         let is_settled = |place: &&usize| !open.contains(place);
         let settled_here: Vec<Asked> =
             settle.sent.iter().filter(is_settled).map(|place| settle.asked[*place].clone()).collect();
-        settled_here.iter().for_each(|asked| self.note_answered(at, settle.ledger, asked, &response));
+        settled_here.iter().for_each(|asked| self.note_answered(at, settle.ledger, asked, &response, true));
         self.judge_confirmed(at, &settled_here, &response, &gaps);
         match settled {
             Settled::Look(unresolved, ups) => {
@@ -122,13 +123,21 @@ impl World {
         }
     }
 
-    pub(super) fn note_answered(&mut self, at: usize, ledger: usize, asked: &Asked, response: &Response) {
+    /// `by_broker`: it was not found in the log, against what its broker said.
+    pub(super) fn note_answered(
+        &mut self,
+        at: usize,
+        ledger: usize,
+        asked: &Asked,
+        response: &Response,
+        by_broker: bool,
+    ) {
         let Connection { proxy, ledger: present, .. } = self.connections[at];
         let (step, now_ms) = (self.step, self.now_ms);
         let Some(said) = response.said_of(asked) else {
             return self.proxies[proxy].witness(ledger).unanswered(asked, now_ms);
         };
-        self.proxies[proxy].witness(ledger).answered(asked, said, step, now_ms);
+        self.proxies[proxy].witness(ledger).answered(asked, said, by_broker, (step, now_ms));
         if present != ledger && matches!(said.error, 3 | 56 | 100) {
             // The same broker says it, whichever cluster the request was thought to go to.
             self.proxies[proxy].witness(present).is_gone(asked, step);

@@ -144,7 +144,7 @@ impl World {
             if let Some(session) = &self.connections[at].session {
                 session.give_up(unresolved, now);
             }
-            open.iter().for_each(|place| self.note_answered(at, settle.ledger, &settle.asked[*place], &response));
+            open.iter().for_each(|place| self.note_answered(at, settle.ledger, &settle.asked[*place], &response, true));
         }
     }
 
@@ -213,7 +213,9 @@ impl World {
         };
         let resolved = self.judge_resolved(at, &settle, &open, &response, &found, told.as_ref());
         for place in &open {
-            self.note_answered(at, settle.ledger, &settle.asked[*place], &resolved);
+            let asked = &settle.asked[*place];
+            let by_broker = found.iter().all(|(topic, index, _)| (topic, *index) != (&asked.topic, asked.index));
+            self.note_answered(at, settle.ledger, asked, &resolved, by_broker);
         }
         let opened: Vec<Asked> = open.iter().map(|place| settle.asked[*place].clone()).collect();
         self.judge_confirmed(at, &opened, &resolved, &gaps);

@@ -77,6 +77,8 @@ impl Settle {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) client: usize,
+    /// How often everything had been lost before its client's process began, which may be another one by now.
+    pub(crate) born_in: u32,
     pub(crate) broker: usize,
     pub(crate) proxy: usize,
     pub(crate) session: Option<Session<Handle>>,
@@ -117,6 +119,7 @@ impl Connection {
         let session = session.map(|(session, _)| session);
         Self {
             client,
+            born_in: 0,
             broker,
             proxy,
             session,

@@ -257,6 +257,7 @@ impl World {
     pub(super) fn own_is_answered(&mut self, at: usize, own: Own, frame: &Frame) {
         let Own { correlation_id, version, mut look } = own;
         self.connections[at].looks.is_at_broker = false;
+        self.own_answers += 1;
         let bytes = &frame.bytes[4..];
         if let Some(learner) = look.up.learner() {
             self.learn_from(at, learner, bytes);

@@ -15,6 +15,10 @@ pub(crate) const SMALL: u32 = 100;
 /// How often a batch is asked for again that waits for the first of its producer, before it goes all the same.
 const GUARD_PATIENCE: u32 = 5;
 
+/// Where a batch is called by one of these, its producer may have sent it before.
+const OLD: [Rule; 9] =
+    [Rule::D5, Rule::D10, Rule::D11, Rule::D12, Rule::D14, Rule::D15, Rule::D16, Rule::D19, Rule::D23];
+
 /// How often a log is looked into for one request.
 const LOOKS_MAX: u32 = 3;
 
@@ -87,6 +91,7 @@ impl World {
                 broker,
                 opaque: twice,
                 is_suspect: false,
+                may_be_old: false,
                 found: None,
             }
         };
@@ -235,9 +240,10 @@ impl World {
         }
         self.tally.streamed += 1;
         if goes_on {
-            let pending = session.end_stream(streamed);
+            let pending = session.end_stream(streamed, &present);
             self.judge_verdicts(at, &mut asked, &reported);
-            return self.forward(at, frame, request, (asked, false), pending);
+            let asks = self.asks(at);
+            return self.forward(at, frame, request, (asked, asks), pending);
         }
         session.cut_stream(streamed, &present);
         asked.iter().for_each(|asked| self.witness(at).cut_off(asked));
@@ -268,6 +274,7 @@ impl World {
             });
             // Of these two rules the broker's refusal makes a gap.
             asked.is_suspect = reported.verdict == Verdict::Suspect && matches!(reported.rule, Rule::D5a | Rule::D18);
+            asked.may_be_old = OLD.contains(&reported.rule);
             // What there is no room for teaches nothing.
             asked.opaque |= reported.rule == Rule::T36;
             asked.found = (reported.rule == Rule::L1).then_some((self.step, self.now_ms));

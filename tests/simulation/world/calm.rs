@@ -4,8 +4,12 @@ use super::World;
 use crate::clients::Client;
 use crate::random::Random;
 
-/// Rounds in which everybody must get through.
+/// Rounds in which everybody must get through, beside those in which somebody reads on in a log.
 const ROUNDS: usize = 300;
+
+/// How many of those there may be: an answer holds one batch perhaps, and a request may have to wait for the looks of
+/// several partitions, and for those of others into the same ones. More is a look that comes to no end.
+const READING_ROUNDS: usize = 10_000;
 
 impl World {
     pub(super) fn end(&mut self) {
@@ -17,14 +21,15 @@ impl World {
         self.cluster.partitions.iter_mut().for_each(|partition| partition.trouble = None);
         self.connections.iter_mut().for_each(|connection| connection.hangs = false);
         let mut random = Random::new(1);
-        let mut rounds = 0;
+        let (mut rounds, mut reading_rounds) = (0, 0);
         while self.problem.is_none() && !(0..self.clients.len()).all(|client| self.is_through(client)) {
-            rounds += 1;
-            if rounds > ROUNDS {
+            if rounds > ROUNDS || reading_rounds > READING_ROUNDS {
                 let waits = (0..self.clients.len()).find(|client| !self.is_through(*client));
                 return self.fail(format!("a client waits for ever: {:?}", waits.map(|client| self.show(client))));
             }
+            let read = self.own_answers;
             self.calm_round(&mut random);
+            *(if self.own_answers > read { &mut reading_rounds } else { &mut rounds }) += 1;
         }
         self.judge_limits();
         (0..self.clients.len()).for_each(|client| self.close_account(client));

@@ -10,7 +10,8 @@ impl World {
     pub(super) fn connect(&mut self, client: usize, proxy: usize, broker: usize) -> usize {
         let at = self.connections.len();
         let session = (!self.direct).then(|| self.proxies[proxy].connect(broker));
-        self.connections.push(Connection::new((client, proxy, broker), session));
+        let born_in = self.clients[client].born_in;
+        self.connections.push(Connection { born_in, ..Connection::new((client, proxy, broker), session) });
         self.live.push(at);
         self.clients[client].connections[broker] = Some(at);
         self.tell(|| format!("connect c{at} broker={broker}"));

@@ -96,6 +96,11 @@ impl World {
                 self.cluster.partitions[partition].log.trim(random);
             }
             Act::Wipe => self.wipe(random),
+            Act::Redirect => {
+                self.tell(|| "# the connections lead to another cluster".into());
+                self.cluster.is_another_one(random.percent(30));
+                self.has_lost = true;
+            }
             other => unreachable!("{other:?} is no fault of the cluster"),
         }
     }

@@ -32,7 +32,7 @@ impl World {
     pub(super) fn judge_truth(&mut self, at: usize, said: &Said, records: &[u8]) {
         let batch = crate::batch::Batch::read(records);
         let number = self.number_of(&said.topic, said.partition);
-        let born_in = self.clients[self.connections[at].client].born_in;
+        let born_in = self.connections[at].born_in;
         let is_true = said.error == 0
             && (self.cluster.has_committed(number, said, &batch, born_in) || self.is_brokers_mistake(number, &batch));
         if !is_true {

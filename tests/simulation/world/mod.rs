@@ -93,6 +93,8 @@ pub(crate) struct World {
     has_orphans: bool,
     /// Nothing goes wrong any more.
     is_calm: bool,
+    /// Answers to requests of the proxies' own.
+    pub(crate) own_answers: u64,
     pub(crate) tally: Tally,
     story: Option<Vec<String>>,
     problem: Option<String>,
@@ -156,6 +158,7 @@ impl World {
             has_lost: false,
             has_orphans: false,
             is_calm: false,
+            own_answers: 0,
             tally: Tally::default(),
             story: tells.then(Vec::new),
             problem: None,

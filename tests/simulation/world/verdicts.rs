@@ -53,6 +53,23 @@ impl World {
         if was_known { Ok(()) } else { stands }
     }
 
+    /// A refusal is held against the log where the batch may stand there; `open`: of these it is.
+    pub(crate) fn judge_refused(&mut self, at: usize, settle: &Settle, response: &Response, open: &[usize]) {
+        // With little room its ticket is perhaps none; of what was lost or made anew it says nothing.
+        let is_elsewhere = settle.ledger != self.connections[at].ledger;
+        if !settle.asks || is_elsewhere || self.has_lost || self.setup.limits.producers_max < SMALL {
+            return;
+        }
+        for place in settle.sent.iter().filter(|place| !open.contains(place)) {
+            let asked = &settle.asked[*place];
+            let may = asked.may_be_old && asked.batch.is_idempotent() && !asked.batch.transactional && !asked.opaque;
+            let is_refused = response.said_of(asked).is_some_and(|said| said.error == 45);
+            if may && is_refused && self.witness(at).is_where_it_was(asked) {
+                return self.fail(format!("nobody asks the log about {:?}, which was refused", asked.batch));
+            }
+        }
+    }
+
     /// What was refused was held against the log, and found there, or not: what the client is to be told.
     pub(crate) fn judge_resolved(
         &mut self,
@@ -74,7 +91,9 @@ impl World {
             // A broker that was asked twice has said something else of its time.
             let last = asked.batch.time_of(asked.batch.count() - 1);
             let times = if self.setup.make.keeping.stamps { [append_time(*offset); 2] } else { [-1, last] };
-            let is_good = |it: &&Said| times.contains(&it.append_time) && (-1..=said.log_start).contains(&it.log_start);
+            // And the log may have lost its beginning since.
+            let starts = -1..=self.cluster.partitions[asked.partition].log.start.max(said.log_start);
+            let is_good = |it: &&Said| times.contains(&it.append_time) && starts.contains(&it.log_start);
             let of_log = told.and_then(|told| told.said_of(asked)).filter(is_good).unwrap_or(said);
             let (append_time, log_start) = (of_log.append_time, of_log.log_start);
             *said = Said { error: 0, base_offset: *offset, append_time, log_start, leader: None, ..said.clone() };

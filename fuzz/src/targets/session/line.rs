@@ -159,7 +159,7 @@ impl Line {
             self.streaming = Some(Streaming { streamed, frame, at: to, cluster });
             return;
         }
-        let Some(pending) = self.session.end_stream(streamed) else { return };
+        let Some(pending) = self.session.end_stream(streamed, &present) else { return };
         assert!(!pending.is_stripped());
         // What came of it in another cluster is not known.
         let asked = Request::read(&frame).filter(|_| cluster == self.cluster);

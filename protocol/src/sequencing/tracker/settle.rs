@@ -73,7 +73,9 @@ impl Tracker {
     /// said of it proves anything.
     pub fn doubt(&mut self, ticket: Ticket) {
         if self.attempts.get(ticket).is_some_and(|attempt| attempt.entry != NOWHERE) {
-            self.attempts.get_mut(ticket.attempt).opaque = true;
+            let attempt = self.attempts.get_mut(ticket.attempt);
+            // Nor is it known for which of them a 45 is, so the log is not asked either.
+            (attempt.opaque, attempt.may_be_old) = (true, false);
         }
     }
 

@@ -139,7 +139,7 @@ fn a_streamed_request_is_noted_down_as_far_as_there_is_room() {
     assert!(streamed.bytes() <= 16 * 1024, "{}", streamed.bytes());
     assert!(ledger.is_tainted());
     // What stands in the rest is not known, its partitions may be the same: none of the claims proves anything.
-    let pending = session.end_stream(streamed).expect("an answer will come");
+    let pending = session.end_stream(streamed, &present()).expect("an answer will come");
     let answer = success(&pending, 1_000);
     session.settle(pending, &answer, Millis(1000), &mut report);
     assert_eq!((ledger.open_attempts(), ledger.0.0.borrow().producers()), (0, 0));
@@ -168,7 +168,7 @@ fn a_streamed_request_of_more_partitions_than_are_kept_in_mind_proves_nothing() 
         (1..=empty).for_each(|index: i32| frame.extend([index.to_be_bytes(), (-1_i32).to_be_bytes()].concat()));
         let mut streamed = session.begin_stream(&frame, u32::try_from(frame.len() - 4).unwrap(), &mut quiet).unwrap();
         assert!(session.stream(&mut streamed, &frame, &present(), &mut quiet));
-        let pending = session.end_stream(streamed).expect("an answer will come");
+        let pending = session.end_stream(streamed, &present()).expect("an answer will come");
         let answer = success(&pending, 1);
         session.settle(pending, &answer, Millis(1000), &mut quiet);
         assert_eq!(matches!(admit(&mut session, &wide(1)), Admission::Answer(_)), is_proven, "{empty}");

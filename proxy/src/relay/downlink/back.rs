@@ -44,6 +44,10 @@ impl<'a> Downlink<'a> {
     ///
     /// Nothing of the client's is written meanwhile, so nothing of a step is lost when it is dropped.
     pub(super) async fn step_kept_back(&mut self) -> Step {
+        if std::mem::take(&mut self.back.must_end) {
+            self.give_up_back().await;
+            return Ok(());
+        }
         let (Some(mut looked), Some(deadline)) = (self.back.looked.take(), self.back.deadline) else {
             self.go_on(Vec::new()).await;
             return Ok(());
@@ -67,6 +71,8 @@ impl<'a> Downlink<'a> {
 
     /// Keeps an answer back until its 45 has been held against the log.
     pub(super) fn keep_back_unresolved(&mut self, kept: KeptBack<'a>, look_ups: Vec<LookUp>) {
+        // What it takes has been taken by now, with the looks; of a request that was streamed these may be many.
+        self.back.must_end |= self.link.keep_bytes_left() == 0;
         let is_first = self.back.items.is_empty();
         if is_first {
             self.back.looked = Some(self.link.wish(look_ups));

@@ -120,7 +120,8 @@ impl<'a> Uplink<'a> {
         let Some(streamed) = tracked.and_then(|mut tracked| tracked.streamed.take()) else {
             return self.expect(Expected::Perhaps { correlation_id }).await;
         };
-        let pending = self.link.session().end_stream(streamed);
+        let present = self.link.present();
+        let pending = self.link.session().end_stream(streamed, &present);
         match pending {
             Some(pending) => self.expect_settlement(pending).await,
             None => Ok(()),

@@ -49,9 +49,7 @@ impl Witness {
     pub(super) fn doubt(&mut self, place: Place, step: u64) {
         let partition = self.partitions.entry(place).or_default();
         partition.doubted = step;
-        partition.intervals.clear();
-        partition.perhaps.clear();
-        partition.ends.clear();
+        partition.forget_places();
         // Under its other form as well, perhaps.
         self.unsettle(place.0, step);
     }
@@ -118,11 +116,23 @@ impl Witness {
     /// Its connections lead elsewhere: nothing that was sent before is proven.
     pub(crate) fn ends(&mut self, step: u64) {
         self.doubted = step;
+        // Where batches were in another cluster contradicts nothing of what its broker says from now on.
+        for partition in self.partitions.values_mut() {
+            partition.forget_places();
+        }
     }
 
     /// A broker that is asked for another cluster does not know the partition any more.
     pub(crate) fn is_gone(&mut self, asked: &Asked, step: u64) {
         self.doubt(asked.place(), step);
+    }
+}
+
+impl Partition {
+    fn forget_places(&mut self) {
+        self.intervals.clear();
+        self.perhaps.clear();
+        self.ends.clear();
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct Asked {
     pub(crate) opaque: bool,
     /// It was called a suspect.
     pub(crate) is_suspect: bool,
+    /// By what it was called, it may have stood in the log before it was sent.
+    pub(crate) may_be_old: bool,
     /// It was found in the log, or known by then: when it was answered, in steps and in time.
     pub(crate) found: Option<(u64, u64)>,
 }
@@ -177,6 +179,11 @@ impl Witness {
         is_wrong.then(|| format!("T27: {:?} goes while another one is in flight", asked.batch))
     }
 
+    /// Whether no two names were found to be one topic's since it was sent: what is known of it may be in two places else.
+    pub(crate) fn is_where_it_was(&self, asked: &Asked) -> bool {
+        asked.sent > self.linked_at
+    }
+
     /// Whether something was sent with this producer id under another form of the topic: after all was lost one id is
     /// two producers'.
     fn has_twin(&self, asked: &Asked) -> bool {
@@ -211,8 +218,8 @@ impl Witness {
         }
     }
 
-    /// The broker said something of a batch.
-    pub(crate) fn answered(&mut self, asked: &Asked, said: &Said, step: u64, now_ms: u64) {
+    /// The broker said something of a batch, or, not `by_broker`, its log did.
+    pub(crate) fn answered(&mut self, asked: &Asked, said: &Said, by_broker: bool, (step, now_ms): (u64, u64)) {
         self.lands(asked);
         let is_open = said.error != 0 && (said.base_offset >= 0 || UNKNOWN.contains(&said.error));
         let is_certain = asked.sent > self.linked_at;
@@ -220,7 +227,7 @@ impl Witness {
             producer.lost(asked, is_certain, now_ms);
         }
         match said.error {
-            0 | 46 => self.succeeded(asked, said, step, now_ms),
+            0 | 46 => self.succeeded(asked, said, by_broker, (step, now_ms)),
             3 | 56 | 100 => self.doubt(asked.place(), step),
             45 if !self.may_be_expected(asked) => {}
             45 | 47 | 59 => {
@@ -250,7 +257,7 @@ impl Witness {
         }
     }
 
-    fn succeeded(&mut self, asked: &Asked, said: &Said, step: u64, now_ms: u64) {
+    fn succeeded(&mut self, asked: &Asked, said: &Said, by_broker: bool, (step, now_ms): (u64, u64)) {
         let late = asked.sent <= self.partitions.entry(asked.place()).or_default().doubted.max(self.doubted);
         let handed_out = self.handed_out.get(&asked.batch.producer_id).is_some_and(|(at, _)| asked.sent <= *at);
         let mut sent = asked.sent;
@@ -291,7 +298,9 @@ impl Witness {
         // What an epoch that is over was told says nothing of who knows the producer now.
         // Nor what was told of a topic that is no more, of an older generation, of who knows it there now.
         let is_newer = producer.acked_by.is_none_or(|by| by.0 != asked.broker.0 || by.1 <= asked.broker.1);
-        if asked.batch.epoch >= producer.epoch
+        // Nor what stands in the log.
+        if by_broker
+            && asked.batch.epoch >= producer.epoch
             && producer.alone.is_none_or(|by| by == asked.broker)
             && (is_kept || is_newer)
         {

@@ -157,6 +157,7 @@ impl Witness {
         let reaches = |(by, end): &((usize, u32), i64)| *by == asked.broker && last < *end;
         let has_said = |success: &Success| success.by == asked.broker && success.batch.key() == key;
         (self.is_known_to_broker(asked) && producer.successes.iter().any(has_said))
+            || self.is_said_in_another_form(asked)
             || partition.shown.iter().any(|it| is_shown(&it))
             || partition.ends.iter().any(reaches)
     }
@@ -175,6 +176,21 @@ impl Witness {
         let partition = self.partitions.get(&asked.place());
         let producer = partition.and_then(|partition| partition.producers.get(&asked.batch.producer_id));
         producer.is_some_and(|it| it.acked_by == Some(asked.broker) && it.alone.is_none())
+    }
+
+    /// Whether it has acknowledged the very batch under the topic's other form, which is known to be the same one: after all
+    /// was lost one producer id is two clients', who may call it by name and by id.
+    fn is_said_in_another_form(&self, asked: &Asked) -> bool {
+        let key = asked.batch.key();
+        let is_said = |form: u8| {
+            let partition = self.partitions.get(&(asked.partition, form));
+            let producer = partition.and_then(|partition| partition.producers.get(&asked.batch.producer_id));
+            producer.is_some_and(|it| {
+                let has_said = |success: &Success| success.by == asked.broker && success.batch.key() == key;
+                it.acked_by == Some(asked.broker) && it.alone.is_none() && it.successes.iter().any(has_said)
+            })
+        };
+        self.forms(&asked.topic).into_iter().any(is_said)
     }
 
     /// Whether nothing has spoken since against what was known at a time.

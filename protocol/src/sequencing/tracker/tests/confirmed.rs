@@ -18,7 +18,9 @@ fn show(tracker: &mut Tracker, batch: &Batch, base_offset: i64) {
 fn acknowledgement_of_one_batch_confirms_no_other() {
     let mut tracker = tracker();
     let batches = [0, 1, 2].map(|base| batch(7, 0, base, 1));
-    batches.iter().zip(100..).for_each(|(batch, offset)| drop(tracker.give(batch, ok(offset))));
+    for (batch, offset) in batches.iter().zip(100..) {
+        tracker.give(batch, ok(offset));
+    }
     // The first is not there any more, and stored again at the same place.
     let unasked = Sender { may_look: false, ..asking() };
     let ticket = tracker.look(T, 0, &batches[0], &unasked, NOW).ticket.expect("it is sent");

@@ -212,7 +212,7 @@ fn step(tracker: &mut Tracker, (partition, producer): (i32, i64), sequence: i32,
     let range = SequenceRange::from_wire(sequence, RECORDS - 1).expect("not negative");
     let batch = Batch {
         id: BatchId { producer_id: ProducerId::new(producer), epoch: ProducerEpoch::new(0), range },
-        fingerprint: Fingerprint { crc: sequence.cast_unsigned(), length: 16_384 },
+        fingerprint: Fingerprint { crc: sequence.cast_unsigned(), length: 16_384, codec: 0, stored: false },
         transactional: false,
     };
     let topic = TopicRef::Name(TOPIC);

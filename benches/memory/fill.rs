@@ -159,7 +159,7 @@ fn batch(producer: i64, sequence: i32) -> Batch {
     let range = SequenceRange::from_wire(sequence, 0).expect("not negative");
     Batch {
         id: BatchId { producer_id: ProducerId::new(producer), epoch: ProducerEpoch::new(0), range },
-        fingerprint: Fingerprint { crc: sequence.cast_unsigned(), length: 16_384 },
+        fingerprint: Fingerprint { crc: sequence.cast_unsigned(), length: 16_384, codec: 0, stored: false },
         transactional: false,
     }
 }

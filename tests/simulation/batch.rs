@@ -28,6 +28,13 @@ pub(crate) const fn advance(sequence: i32, by: i64) -> i32 {
     ((sequence as i64 + by) & SEQUENCE_MAX) as i32
 }
 
+impl Keeping {
+    /// What was done to a batch that stands in a log.
+    pub(crate) fn of(stored: &[u8]) -> Self {
+        Self { stamps: stored[22] & APPEND_TIME != 0, packs: stored[22] & ZSTD != 0 }
+    }
+}
+
 impl Batch {
     pub(crate) fn count(&self) -> i64 {
         self.records.len() as i64

@@ -39,13 +39,19 @@ impl Tools {
         self.0.ask(&format!("topics {bootstrap} {partitions} {}", topics.join(" "))).unwrap();
     }
 
-    /// Creates a topic of one partition with these settings.
-    pub fn create_topic_with(&mut self, bootstrap: SocketAddr, topic: &str, settings: &[(&str, &str)]) {
+    /// Creates a topic with these settings.
+    pub fn create_topic_with(
+        &mut self,
+        bootstrap: SocketAddr,
+        topic: &str,
+        partitions: usize,
+        settings: &[(&str, &str)],
+    ) {
         let settings: Vec<_> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        self.0.ask(&format!("topic {bootstrap} {topic} {}", settings.join(" "))).unwrap();
+        self.0.ask(&format!("topic {bootstrap} {topic} {partitions} {}", settings.join(" "))).unwrap();
     }
 
-    /// The same on the brokers with these numbers, of which the first leads.
+    /// One of one partition on the brokers with these numbers, of which the first leads.
     pub fn place_topic(&mut self, bootstrap: SocketAddr, topic: &str, brokers: &[usize], settings: &[(&str, &str)]) {
         let brokers: Vec<_> = brokers.iter().map(usize::to_string).collect();
         let settings: Vec<_> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();

@@ -12,6 +12,24 @@ pub struct Fingerprint {
     pub crc: u32,
     /// The batch's length in bytes, as its header says.
     pub length: u32,
+    /// How it is compressed, as the attributes' three bits.
+    pub codec: u8,
+    /// Whether this is of the batch as it stands in a log, and not as its producer has sent it.
+    pub stored: bool,
+}
+
+impl Fingerprint {
+    /// Whether both can be of one batch, of the same producer, epoch and sequences. `stamped`: its topic stamps append
+    /// times.
+    ///
+    /// A topic that compresses with a codec of its own stores other bytes than it was sent, and one that stamps append times
+    /// another checksum (`LogValidator`).
+    #[must_use]
+    pub fn is_of_same(self, other: Self, stamped: bool) -> bool {
+        let is_as_long = self.length.min(LENGTH_MAX) == other.length.min(LENGTH_MAX);
+        let is_equal = self.crc == other.crc && self.codec == other.codec && is_as_long;
+        is_equal || (self.stored != other.stored && (self.codec != other.codec || stamped && is_as_long))
+    }
 }
 
 /// One acknowledged range.
@@ -36,6 +54,11 @@ impl Acked {
     pub(super) fn last_offset(&self) -> i64 {
         self.base_offset.saturating_add(i64::from(self.range.len()) - 1)
     }
+
+    /// Whether a batch of the same range is this one.
+    pub(super) fn is_same(&self, other: Fingerprint, append_time: i64) -> bool {
+        self.fingerprint.is_of_same(other, self.append_time != -1 || append_time != -1)
+    }
 }
 
 /// As `Acked`, in 24 bytes: a million windows are kept.
@@ -45,14 +68,19 @@ struct Slot {
     last: Sequence,
     base_offset: i64,
     crc: u32,
-    /// The three highest bits are flags; frames are far shorter than 2^29 bytes.
+    /// Four flags, three bits of the codec, and the length, which says no more of batches of 32 MiB and above.
     length_and_flags: u32,
 }
 
 const PROOF: u32 = 1 << 31;
 const LEADER_ONLY: u32 = 1 << 30;
 const OLDER: u32 = 1 << 29;
-const LENGTH: u32 = OLDER - 1;
+const STORED: u32 = 1 << 28;
+const CODEC_AT: u32 = 25;
+const LENGTH: u32 = (1 << CODEC_AT) - 1;
+
+/// One less than the mask: that length is kept for the absent slot.
+const LENGTH_MAX: u32 = LENGTH - 1;
 
 /// No slot: no batch has this length.
 const ABSENT: Slot =
@@ -223,7 +251,12 @@ impl Window {
         Some(Acked {
             range: slot.range(),
             base_offset: slot.base_offset,
-            fingerprint: Fingerprint { crc: slot.crc, length: slot.length_and_flags & LENGTH },
+            fingerprint: Fingerprint {
+                crc: slot.crc,
+                length: slot.length_and_flags & LENGTH,
+                codec: (slot.length_and_flags >> CODEC_AT & 0x07) as u8,
+                stored: slot.length_and_flags & STORED != 0,
+            },
             proof: slot.length_and_flags & PROOF != 0,
             leader_only: slot.length_and_flags & LEADER_ONLY != 0,
             older: slot.length_and_flags & OLDER != 0,
@@ -292,14 +325,15 @@ impl From<Acked> for Slot {
         let proof = if acked.proof { PROOF } else { 0 };
         let leader_only = if acked.leader_only { LEADER_ONLY } else { 0 };
         let older = if acked.older { OLDER } else { 0 };
-        // One less than the mask: that length is kept for the absent slot.
-        let length = acked.fingerprint.length.min(LENGTH - 1);
+        let stored = if acked.fingerprint.stored { STORED } else { 0 };
+        let codec = u32::from(acked.fingerprint.codec & 0x07) << CODEC_AT;
+        let length = acked.fingerprint.length.min(LENGTH_MAX);
         Self {
             first: acked.range.first,
             last: acked.range.last,
             base_offset: acked.base_offset,
             crc: acked.fingerprint.crc,
-            length_and_flags: length | proof | leader_only | older,
+            length_and_flags: length | codec | proof | leader_only | older | stored,
         }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
+use super::observe::fingerprint_of;
 use super::{Ledger, Session};
 use crate::sequencing::{
-    Batch, BatchId, BrokerGeneration, ErrorCode, Fingerprint, LogBatch, LogMark, Millis, Proof, Sequence, TopicRef,
+    Batch, BatchId, BrokerGeneration, ErrorCode, LogBatch, LogMark, Millis, Proof, Sequence, TopicRef,
 };
 use crate::wire::batch::BatchView;
 use crate::wire::head::ApiKey;
@@ -104,8 +105,6 @@ impl LookUpOutcome {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
     pub(super) batch: Batch,
-    /// The compression that its producer chose, as the attributes' three bits.
-    pub(super) codec: i16,
     /// The timestamp of its first record, in ms since 1970.
     pub(super) timestamp: i64,
 }
@@ -376,7 +375,7 @@ impl LookUp {
         if self.seen.len() < BATCHES_MAX && self.seen.insert(id) {
             self.shown.push(LogBatch {
                 id,
-                fingerprint: Fingerprint { crc: view.crc(), length: view.batch_length().cast_unsigned() },
+                fingerprint: fingerprint_of(view, true),
                 base_offset: view.base_offset(),
                 append_time: append_time(view),
             });
@@ -473,7 +472,9 @@ impl LookUp {
 
     /// Whether it is one of those that are looked for.
     fn compare(&mut self, view: BatchView<'_>, id: BatchId) {
-        let is_stored = |wanted: &&Wanted| wanted.batch.id == id && is_stored_as(wanted, view);
+        let (stored, is_stamped) = (fingerprint_of(view, true), append_time(view) != -1);
+        let is_stored =
+            |wanted: &&Wanted| wanted.batch.id == id && wanted.batch.fingerprint.is_of_same(stored, is_stamped);
         let Some(wanted) = self.wanted.iter().find(is_stored) else { return };
         let proof = Proof {
             batch: id,
@@ -679,29 +680,8 @@ impl LookUp {
     }
 }
 
-/// The three bits that say how a batch is compressed (`DefaultRecordBatch.COMPRESSION_CODEC_MASK`).
-const CODEC: i16 = 0x07;
-
 /// The bit that says that the max timestamp is the broker's (`DefaultRecordBatch.TIMESTAMP_TYPE_MASK`).
 const APPEND_TIME: i16 = 0x08;
-
-/// The compression of a batch, as the attributes' three bits.
-pub(super) fn codec_of(view: BatchView<'_>) -> i16 {
-    view.attributes() & CODEC
-}
-
-/// Whether what is stored under the same producer, epoch and sequences can be what was sent.
-///
-/// A topic that compresses with a codec of its own stores other bytes than it was sent, and one that stamps append times
-/// another checksum (`LogValidator`).
-fn is_stored_as(wanted: &Wanted, view: BatchView<'_>) -> bool {
-    let stored = Fingerprint { crc: view.crc(), length: view.batch_length().cast_unsigned() };
-    let sent = wanted.batch.fingerprint;
-    if codec_of(view) != wanted.codec {
-        return true;
-    }
-    stored == sent || view.attributes() & APPEND_TIME != 0 && stored.length == sent.length
-}
 
 /// Holds more of an answer. More than that is not the one that was asked for, and will not parse.
 fn hold(answer: &mut Vec<u8>, bytes: &[u8]) {

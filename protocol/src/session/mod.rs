@@ -112,8 +112,7 @@ struct Claim {
     partition: i32,
     ticket: Ticket,
     settled: bool,
-    /// What finds the batch in the log: how its producer compressed it, and its first record's time, in ms since 1970.
-    codec: i16,
+    /// What finds the batch in the log: its first record's time, in ms since 1970.
     timestamp: i64,
 }
 

@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use super::look_up::{Wanted, codec_of};
+use super::look_up::Wanted;
 use super::{Claim, Ledger, Mode, Present, Session};
 use crate::event::{Action, BatchEvent, Rule};
 use crate::sequencing::{
@@ -246,7 +246,6 @@ impl<L: Ledger> Session<L> {
             partition: entry.partition,
             ticket,
             settled: false,
-            codec: view.map_or(0, codec_of),
             timestamp: view.map_or(0, BatchView::base_timestamp),
         }
     }
@@ -255,13 +254,20 @@ impl<L: Ledger> Session<L> {
 /// What finds a batch in the log.
 pub(super) fn wanted(observed: &Observed, entry: &ProduceEntry<'_>) -> Option<Wanted> {
     let view = entry.records.view()?;
-    Some(Wanted { batch: observed.batch?, codec: codec_of(view), timestamp: view.base_timestamp() })
+    Some(Wanted { batch: observed.batch?, timestamp: view.base_timestamp() })
 }
 
 pub(super) fn batch_of(view: BatchView<'_>, range: crate::sequencing::SequenceRange) -> Batch {
     Batch {
         id: BatchId { producer_id: view.producer_id(), epoch: view.epoch(), range },
-        fingerprint: Fingerprint { crc: view.crc(), length: view.batch_length().cast_unsigned() },
+        fingerprint: fingerprint_of(view, false),
         transactional: view.is_transactional(),
     }
+}
+
+/// What a batch is compared by; `stored`: as it stands in a log.
+pub(super) fn fingerprint_of(view: BatchView<'_>, stored: bool) -> Fingerprint {
+    // `DefaultRecordBatch.COMPRESSION_CODEC_MASK`
+    let codec = (view.attributes() & 0x07) as u8;
+    Fingerprint { crc: view.crc(), length: view.batch_length().cast_unsigned(), codec, stored }
 }

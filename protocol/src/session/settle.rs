@@ -124,7 +124,7 @@ impl<L: Ledger> Session<L> {
             let (topic, partition) = (topic.as_ref(), claim.partition);
             let batch = self.ledgers[unresolved.ledger].tracker(partition, |tracker| tracker.batch_of(claim.ticket));
             let Some(batch) = batch else { continue };
-            let wanted = Wanted { batch, codec: claim.codec, timestamp: claim.timestamp };
+            let wanted = Wanted { batch, timestamp: claim.timestamp };
             let place = Place { ledger: unresolved.ledger, broker: unresolved.broker, topic, partition };
             look_ups.push(self.look_for(LookUpKind::Resolve, place, wanted, now));
         }

@@ -1,6 +1,7 @@
 //! Batches that do not stand in the log as they were sent: the broker compresses them by itself, or stamps its own time.
 
-use crate::losing::{self, records};
+use crate::expiry::{self, FORGETFUL};
+use crate::losing::{self, BATCHES, records};
 use crate::restart;
 use crate::support::family::Family;
 use crate::support::judge::Outcome;
@@ -33,7 +34,7 @@ fn begin(rig: &mut Rig<'_>, name: &str) -> Crowd {
     let launch = |(case, settings, family, codec): Case| {
         let topic = format!("{name}-{case}");
         let Stage { front, broker, tools, .. } = &mut *rig.stage;
-        tools.create_topic_with(broker.direct(), &topic, settings);
+        tools.create_topic_with(broker.direct(), &topic, 1, settings);
         let mut settings = vec![("client.id", case)];
         settings.extend(codec.map(|codec| ("compression.type", codec)));
         Producer::launch(family, front.address(), &topic, &settings)
@@ -83,4 +84,39 @@ fn batches_that_are_stored_otherwise_than_sent_are_found() {
         outcome.assert_exactly_once(&case, records(2) + 1);
     }
     rig.stop_seqgate(&WARNINGS_OF_RESTARTS);
+}
+
+/// A broker that has forgotten who sent them takes any of them as new.
+#[test]
+fn batches_that_are_stored_otherwise_than_sent_are_found_where_their_producer_has_expired() {
+    let Some(parts) = require::kafka(Version::V4_3_1) else { return };
+    let mut stage = Stage::start(parts, &FORGETFUL);
+    let mut rig = stage.direct();
+    let mut crowd = begin(&mut rig, "expired-direct");
+    losing::round(&mut rig, &mut crowd, Side::Front, |rig, crowd| {
+        expiry::lose_when_forgotten(rig, crowd, Side::Front);
+    });
+    for (case, family, outcome) in end(&mut rig, crowd, "direct") {
+        let told_well = outcome.failed.is_empty() && outcome.lost.is_empty();
+        let doubled = outcome.doubled.len();
+        let harmed = if family == JAVA { doubled == BATCHES } else { doubled > 0 };
+        assert!(told_well && harmed, "{case}: {}", outcome.summary());
+    }
+
+    let mut rig = stage.through_seqgate(&[]);
+    let mut crowd = begin(&mut rig, "expired");
+    losing::round(&mut rig, &mut crowd, Side::Back, |rig, crowd| {
+        expiry::lose_when_forgotten(rig, crowd, Side::Back);
+    });
+    let mut other = rig.another_seqgate();
+    losing::round(&mut rig, &mut crowd, Side::Front, |rig, crowd| {
+        rig.change_seqgate(&mut other);
+        expiry::lose_when_forgotten(rig, crowd, Side::Front);
+    });
+    crowd.send(1);
+    crowd.wait_settled();
+    for (case, _, outcome) in end(&mut rig, crowd, "through seqgate") {
+        outcome.assert_exactly_once(&case, records(2) + 1);
+    }
+    rig.stop_seqgate(&[]);
 }

@@ -24,7 +24,6 @@ const IN_FLIGHT: usize = 5;
 const RETRIES: usize = PRODUCERS * IN_FLIGHT;
 /// Of a broker that has restarted: the last batch of each producer.
 const REMEMBERED: usize = PRODUCERS;
-const TOPIC: &str = "storm";
 /// A version that names topics.
 const PRODUCE: i16 = 9;
 const OUT_OF_ORDER: i16 = 45;
@@ -46,7 +45,7 @@ struct Producer {
 }
 
 impl Producer {
-    fn new(number: usize, now_ms: i64) -> Self {
+    fn new(topic: &str, number: usize, now_ms: i64) -> Self {
         let partition = i32::try_from(number % PARTITIONS).unwrap();
         let frame = |sequence: i32| {
             let records = batch::encode(BatchContent {
@@ -58,7 +57,7 @@ impl Producer {
                 values: &[Bytes::from_static(b"value")],
             });
             let part = PartitionProduceData::default().with_index(partition).with_records(Some(records));
-            let topic = TopicName(StrBytes::from_static_str(TOPIC));
+            let topic = TopicName(StrBytes::from_string(topic.to_owned()));
             let topic = TopicProduceData::default().with_name(topic).with_partition_data(vec![part]);
             let body = ProduceRequest::default().with_acks(-1).with_timeout_ms(30_000).with_topic_data(vec![topic]);
             let head = [&[0, 0][..], &PRODUCE.to_be_bytes(), &sequence.to_be_bytes(), &[0, 1, b'c', 0]].concat();
@@ -123,12 +122,12 @@ fn fill(rig: &Rig<'_>, producers: &[Producer]) -> Answers {
     send_all(&mut connections, producers)
 }
 
-fn restart(rig: &mut Rig<'_>) {
+fn restart(rig: &mut Rig<'_>, topic: &str) {
     rig.lose_answers(|rig| {
         rig.stage.broker.stop_clean();
         rig.cut_all();
         rig.stage.broker.start_again();
-        (0..PARTITIONS).for_each(|partition| rig.wait_led(TOPIC, i32::try_from(partition).unwrap()));
+        (0..PARTITIONS).for_each(|partition| rig.wait_led(topic, i32::try_from(partition).unwrap()));
     });
 }
 
@@ -149,16 +148,26 @@ fn cost(rig: &Rig<'_>) -> Cost {
 
 #[test]
 fn a_thousand_retries_are_one_look_per_partition() {
+    play("storm", &[]);
+}
+
+#[test]
+fn a_thousand_retries_are_one_look_per_partition_where_the_broker_compresses() {
+    play("storm-zstd", &[("compression.type", "zstd")]);
+}
+
+fn play(topic: &str, settings: &[(&str, &str)]) {
     let Some(parts) = require::kafka(Version::V4_3_1) else { return };
     let mut stage = Stage::shared(parts);
     let now_ms = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
-    let producers: Vec<_> = (0..PRODUCERS).map(|number| Producer::new(number, now_ms)).collect();
+    let producers: Vec<_> = (0..PRODUCERS).map(|number| Producer::new(topic, number, now_ms)).collect();
     let mut rig = stage.direct();
-    rig.create_topic(TOPIC, PARTITIONS);
+    let Stage { broker, tools, .. } = &mut *rig.stage;
+    tools.create_topic_with(broker.direct(), topic, PARTITIONS, settings);
     let stored = fill(&rig, &producers);
     assert!(stored.iter().all(|(error, _)| *error == 0), "{stored:?}");
 
-    restart(&mut rig);
+    restart(&mut rig, topic);
     let direct = send_all(&mut connect(rig.stage.front.address(), PRODUCERS), &producers);
     let refused = direct.iter().filter(|(error, _)| *error == OUT_OF_ORDER).count();
     println!("direct: {refused} of {RETRIES} refused");
@@ -166,7 +175,7 @@ fn a_thousand_retries_are_one_look_per_partition() {
 
     // To a seqgate that has seen nothing, all at once.
     let mut rig = stage.through_seqgate(&[]);
-    restart(&mut rig);
+    restart(&mut rig, topic);
     let through = send_all(&mut connect(rig.stage.front.address(), PRODUCERS), &producers);
     println!("all at once: {:?}", cost(&rig));
     assert_eq!(through, stored);

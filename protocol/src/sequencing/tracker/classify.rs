@@ -73,9 +73,10 @@ impl Tracker {
         let range = batch.id.range;
         let of = |rule| Classified { rule, expected: Some(expected), proof: None };
         let proof = self.proof_of(entry, range, now);
+        let acked = entry.window.find(range);
         // A valid proof wins over whatever is open.
         if let Some(proof) = proof
-            && proof.fingerprint == batch.fingerprint
+            && acked.is_some_and(|acked| acked.is_same(batch.fingerprint, -1))
         {
             return Classified { proof: Some(proof), ..of(Rule::D12) };
         }
@@ -86,10 +87,10 @@ impl Tracker {
         if open.same_unknown {
             return of(Rule::D11);
         }
-        if let Some(acked) = entry.window.find(range) {
+        if let Some(acked) = acked {
             return of(match proof {
                 Some(_) => Rule::D15,
-                None if acked.leader_only && acked.fingerprint != batch.fingerprint => Rule::D15,
+                None if acked.leader_only && !acked.is_same(batch.fingerprint, -1) => Rule::D15,
                 None if acked.leader_only => Rule::D23,
                 None => Rule::D14,
             });

@@ -57,7 +57,7 @@ impl Tracker {
         entry.epoch == proof.batch.epoch
             && !self.is_past_ttl(entry, now)
             && entry.window.find(proof.batch.range).is_some_and(|acked| {
-                acked.proof && acked.base_offset == proof.base_offset && acked.fingerprint == proof.fingerprint
+                acked.proof && acked.base_offset == proof.base_offset && acked.is_same(proof.fingerprint, -1)
             })
     }
 

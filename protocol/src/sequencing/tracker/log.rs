@@ -125,7 +125,9 @@ impl Tracker {
         let entry = &self.entries[at];
         let proof = self.proof_of(entry, batch.id.range, now)?;
         let is_confirmed = confirmed_by.is_none_or(|broker| self.is_confirmed(entry, &proof, broker));
-        (entry.epoch == batch.id.epoch && proof.fingerprint == batch.fingerprint && is_confirmed).then_some(proof)
+        let is_same = entry.window.find(batch.id.range).is_some_and(|acked| acked.is_same(batch.fingerprint, -1));
+        let proof = Proof { fingerprint: batch.fingerprint, ..proof };
+        (entry.epoch == batch.id.epoch && is_same && is_confirmed).then_some(proof)
     }
 
     /// Takes in a batch that was read from a partition's log below its high watermark: it is acknowledged, and a proof.
@@ -191,8 +193,8 @@ impl Tracker {
     /// The batch was seen in the log, as its producer sent it.
     fn confirm(&mut self, at: u32, broker: BrokerGeneration, batch: &LogBatch) {
         let entry = &mut self.entries[at];
-        let is_as_sent = entry.window.find(batch.id.range).is_some_and(|known| known.fingerprint == batch.fingerprint);
-        if is_as_sent {
+        let known = entry.window.find(batch.id.range);
+        if known.is_some_and(|known| known.is_same(batch.fingerprint, batch.append_time)) {
             entry.note_shown(broker, batch.id.range);
         }
     }

@@ -149,7 +149,8 @@ impl Tracker {
             epoch: ProducerEpoch::new(-1),
             range: SequenceRange { first: Sequence::ZERO, last },
         };
-        let batch = Batch { id, fingerprint: Fingerprint { crc: 0, length: 0 }, transactional: false };
+        let fingerprint = Fingerprint { crc: 0, length: 0, codec: 0, stored: false };
+        let batch = Batch { id, fingerprint, transactional: false };
         let attempt = self.attempt(NOWHERE, partition, &batch, sender, now);
         self.partitions[partition].references += 1;
         let ticket = self.attempts.push_alone(attempt);

@@ -198,8 +198,9 @@ impl Tracker {
         let range = attempt.batch.id.range;
         let known = entry.window.find(range);
         // Brokers do not compare contents: of two that are acknowledged at one place, which one stands there is not known.
-        let is_certain = known
-            .is_none_or(|known| known.fingerprint == attempt.batch.fingerprint || known.base_offset != base_offset);
+        let is_certain = known.is_none_or(|known| {
+            known.is_same(attempt.batch.fingerprint, answer.log_append_time) || known.base_offset != base_offset
+        });
         let (was_proof, proof) = (proof, proof && is_certain);
         // An acknowledgement that proves less than what is known already takes nothing away.
         if was_proof || known.is_none_or(|known| !known.proof) {

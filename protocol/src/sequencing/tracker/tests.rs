@@ -39,7 +39,7 @@ fn batch(producer: i64, epoch: i16, base: i32, count: i32) -> Batch {
         range: SequenceRange::from_wire(base, count - 1).unwrap(),
     };
     let crc = u32::try_from(base).unwrap();
-    Batch { id, fingerprint: Fingerprint { crc, length: 100 }, transactional: false }
+    Batch { id, fingerprint: Fingerprint { crc, length: 100, codec: 0, stored: false }, transactional: false }
 }
 
 fn sender() -> Sender {

@@ -9,7 +9,7 @@ fn acked(base: i32, delta: i32, base_offset: i64) -> Acked {
     Acked {
         range: SequenceRange::from_wire(base, delta).unwrap(),
         base_offset,
-        fingerprint: Fingerprint { crc: 1, length: 100 },
+        fingerprint: Fingerprint { crc: 1, length: 100, codec: 0, stored: false },
         proof: true,
         leader_only: false,
         older: false,
@@ -71,8 +71,40 @@ fn a_slot_takes_24_bytes() {
 }
 
 #[test]
+fn what_stands_in_a_log_is_what_was_sent_unless_its_topic_has_changed_nothing() {
+    let sent = Fingerprint { crc: 1, length: 100, codec: 0, stored: false };
+    let stored = |crc, length, codec| Fingerprint { crc, length, codec, stored: true };
+    let cases = [
+        (stored(1, 100, 0), false, true),
+        (stored(2, 100, 0), false, false),
+        (stored(2, 100, 0), true, true),
+        (stored(2, 101, 0), true, false),
+        (stored(2, 70, 4), false, true),
+        (Fingerprint { stored: false, ..stored(2, 70, 4) }, false, false),
+    ];
+    for (other, stamped, is_same) in cases {
+        assert_eq!(sent.is_of_same(other, stamped), is_same, "{other:?} {stamped}");
+        assert_eq!(other.is_of_same(sent, stamped), is_same, "{other:?} {stamped}");
+    }
+}
+
+#[test]
+fn a_slot_keeps_what_it_is_compared_by() {
+    let fingerprint = Fingerprint { crc: 7, length: LENGTH_MAX, codec: 4, stored: true };
+    let mut window = Window::default();
+    let one = Acked { fingerprint, leader_only: true, proof: true, ..acked(0, 0, 0) };
+    window.insert(one, 5, FREE);
+    assert_eq!(window.newest(), Some(one));
+    window.begin_generation();
+    assert_eq!(window.newest(), Some(Acked { older: true, ..one }));
+    window.renew(one.range);
+    window.end_proofs();
+    assert_eq!(window.newest(), Some(Acked { proof: false, ..one }));
+}
+
+#[test]
 fn a_slot_is_never_taken_for_an_absent_one() {
-    let longest = Fingerprint { crc: 1, length: u32::MAX };
+    let longest = Fingerprint { crc: 1, length: u32::MAX, codec: 7, stored: true };
     let mut window = Window::default();
     window.insert(Acked { fingerprint: longest, leader_only: true, older: true, ..acked(0, 0, 0) }, 5, FREE);
     assert_eq!(window.newest().map(|a| a.fingerprint.length), Some(LENGTH - 1));

@@ -110,8 +110,7 @@ impl Witness {
     pub(super) fn proof_by_log(&self, asked: &Asked, now_ms: u64) -> Option<i64> {
         let partition = self.partitions.get(&asked.place())?;
         let producer = partition.producers.get(&asked.batch.producer_id)?;
-        let is_it =
-            |shown: &&Shown| shown.batch.key() == asked.batch.key() && shown.bytes[8..] == asked.batch.bytes()[8..];
+        let is_it = |shown: &&Shown| asked.batch.may_be_stored_as(&shown.batch, Keeping::of(&shown.bytes));
         let shown = partition.shown.iter().rev().find(|shown| is_it(shown) && self.holds(asked.place(), shown))?;
         (now_ms.saturating_sub(producer.newest_ms) < self.ttl_ms).then_some(shown.offset)
     }

@@ -372,7 +372,8 @@ fn what_evidence_ends_is_counted() {
 #[test]
 fn of_two_contents_acknowledged_at_one_place_neither_is_proven() {
     let mut tracker = tracker();
-    let other = Batch { fingerprint: Fingerprint { crc: 9, length: 100 }, ..batch(7, 0, 0, 5) };
+    let other =
+        Batch { fingerprint: Fingerprint { crc: 9, length: 100, codec: 0, stored: false }, ..batch(7, 0, 0, 5) };
     let [one, two] = [batch(7, 0, 0, 5), other].map(|batch| tracker.send_one(&batch));
     tracker.settle(one, ok(100), NOW);
     tracker.settle(two, ok(100), NOW);

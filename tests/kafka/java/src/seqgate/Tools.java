@@ -11,7 +11,7 @@ import org.apache.kafka.common.acl.AclOperation;
 /**
  * What tests ask of Kafka's own classes, in one process that stays, because a Java start costs a second.
  *
- * <p>Commands on standard input: {@code topics BOOTSTRAP PARTITIONS NAME...}, {@code topic BOOTSTRAP NAME SETTING=VALUE...},
+ * <p>Commands on standard input: {@code topics BOOTSTRAP PARTITIONS NAME...}, {@code topic BOOTSTRAP NAME PARTITIONS SETTING=VALUE...},
  * {@code place BOOTSTRAP NAME BROKER,... SETTING=VALUE...}, {@code read BOOTSTRAP NAME}, {@code committed BOOTSTRAP NAME},
  * {@code group BOOTSTRAP NAME GROUP COUNT}, {@code known BOOTSTRAP NAME PARTITION},
  * {@code move BOOTSTRAP NAME...}, {@code allow BOOTSTRAP PRINCIPAL OPERATION}. Each prints its lines and then {@code done} or {@code error TEXT}.
@@ -28,7 +28,7 @@ public final class Tools {
                     Topics.create(words[1], Integer.parseInt(words[2]), from(3, words));
                     break;
                 case "topic":
-                    Topics.create(words[1], 1, List.of(words[2]), settings(from(3, words)));
+                    Topics.create(words[1], Integer.parseInt(words[3]), List.of(words[2]), settings(from(4, words)));
                     break;
                 case "place":
                     List<Integer> brokers =

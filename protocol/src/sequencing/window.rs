@@ -55,9 +55,13 @@ impl Acked {
         self.base_offset.saturating_add(i64::from(self.range.len()) - 1)
     }
 
-    /// Whether a batch of the same range is this one.
+    /// Whether a batch of the same epoch and range is this one; `append_time` is what the log says of that one.
+    ///
+    /// Only the log tells whether a topic stamps append times: brokers name some time in the answers to all duplicates.
     pub(super) fn is_same(&self, other: Fingerprint, append_time: i64) -> bool {
-        self.fingerprint.is_of_same(other, self.append_time != -1 || append_time != -1)
+        let is_stamped = |fingerprint: Fingerprint, append_time| fingerprint.stored && append_time != -1;
+        let stamped = is_stamped(self.fingerprint, self.append_time) || is_stamped(other, append_time);
+        self.fingerprint.is_of_same(other, stamped)
     }
 }
 

@@ -193,7 +193,7 @@ impl Tracker {
     /// The batch was seen in the log, as its producer sent it.
     fn confirm(&mut self, at: u32, broker: BrokerGeneration, batch: &LogBatch) {
         let entry = &mut self.entries[at];
-        let known = entry.window.find(batch.id.range);
+        let known = entry.window.find(batch.id.range).filter(|_| entry.epoch == batch.id.epoch);
         if known.is_some_and(|known| known.is_same(batch.fingerprint, batch.append_time)) {
             entry.note_shown(broker, batch.id.range);
         }

@@ -154,7 +154,7 @@ impl Witness {
         let first = of_answers.chain(of_log).filter(|(other, _)| *other == key).map(|(_, offset)| offset).min();
         let last = first.map_or(i64::MAX, |first| first + asked.batch.count() - 1);
         let reaches = |(by, end): &((usize, u32), i64)| *by == asked.broker && last < *end;
-        let has_said = |success: &Success| success.by == asked.broker && success.proves && success.batch.key() == key;
+        let has_said = |success: &Success| success.by == asked.broker && success.batch.key() == key;
         (self.is_known_to_broker(asked) && producer.successes.iter().any(has_said))
             || self.is_said_in_another_form(asked)
             || partition.shown.iter().any(|it| is_shown(&it))
@@ -186,8 +186,7 @@ impl Witness {
             let partition = self.partitions.get(&(asked.partition, form));
             let producer = partition.and_then(|partition| partition.producers.get(&asked.batch.producer_id));
             producer.is_some_and(|it| {
-                let has_said =
-                    |success: &Success| success.by == asked.broker && success.proves && success.batch.key() == key;
+                let has_said = |success: &Success| success.by == asked.broker && success.batch.key() == key;
                 it.acked_by == Some(asked.broker) && it.alone.is_none() && it.successes.iter().any(has_said)
             })
         };

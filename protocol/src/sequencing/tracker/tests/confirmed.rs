@@ -9,7 +9,8 @@ fn asking() -> Sender {
 
 /// The log has this batch at this place.
 fn show(tracker: &mut Tracker, batch: &Batch, base_offset: i64) {
-    let shown = LogBatch { id: batch.id, fingerprint: batch.fingerprint, base_offset, append_time: -1 };
+    let fingerprint = Fingerprint { stored: true, ..batch.fingerprint };
+    let shown = LogBatch { id: batch.id, fingerprint, base_offset, append_time: -1 };
     let mut mark = tracker.mark_log(T, 0, NOW).expect("something is known of it");
     tracker.take_in_log(T, 0, asking().broker, &mut mark, &shown, NOW);
 }
@@ -52,4 +53,46 @@ fn a_producer_that_was_shown_goes_alone_once_it_is_answered() {
     assert_eq!(next(&mut tracker, 2).passage, Passage::Hold);
     tracker.settle(first, ok(101), NOW);
     assert_eq!(next(&mut tracker, 2).passage, Passage::Free);
+}
+
+/// A broker names some append time in every answer to a duplicate, whether its topic stamps them or not.
+fn ok_to_a_duplicate(base_offset: i64) -> Outcome {
+    let answer = Answer { error: ErrorCode::NONE, base_offset, log_append_time: 1_004, log_start_offset: Some(0) };
+    Outcome::Answered(answer)
+}
+
+/// Under the same sequences, of the same length.
+fn other_content(batch: Batch) -> Batch {
+    Batch { fingerprint: Fingerprint { crc: batch.fingerprint.crc ^ 1, ..batch.fingerprint }, ..batch }
+}
+
+#[test]
+fn a_batch_of_an_older_epoch_confirms_nothing_of_a_newer_one() {
+    let mut tracker = tracker();
+    let [old, new] = [0, 1].map(|epoch| batch(7, epoch, 0, 1));
+    tracker.give(&new, ok_to_a_duplicate(101));
+    show(&mut tracker, &old, 100);
+    assert_eq!(tracker.look(T, 0, &new, &asking(), NOW).passage, Passage::Look);
+}
+
+/// As after a wipe, when a client of the same number has had other records stored.
+#[test]
+fn another_content_in_the_log_confirms_nothing() {
+    let mut tracker = tracker();
+    let known = batch(7, 0, 0, 1);
+    tracker.give(&known, ok_to_a_duplicate(100));
+    show(&mut tracker, &other_content(known), 100);
+    let retry = tracker.look(T, 0, &known, &asking(), NOW);
+    assert!(retry.proof.is_none(), "{retry:?}");
+}
+
+#[test]
+fn of_what_stands_in_the_log_and_what_was_acknowledged_in_its_place_neither_is_proven() {
+    let mut tracker = tracker();
+    let known = batch(7, 0, 0, 1);
+    tracker.give(&batch(8, 0, 0, 1), ok(99));
+    show(&mut tracker, &known, 100);
+    tracker.give(&other_content(known), ok_to_a_duplicate(100));
+    let proven = [known, other_content(known)].map(|it| tracker.look(T, 0, &it, &sender(), NOW).proof.is_some());
+    assert_eq!(proven, [false, false]);
 }

@@ -162,6 +162,7 @@ impl Tracker {
 
     /// Drops what is idle for longer than the limit, visiting at most `steps` entries; for a timer to call.
     pub fn sweep(&mut self, steps: u32, now: Millis) {
+        let before = self.entries.len();
         for _ in 0..steps.min(STEPS_MAX).min(self.entries.places()) {
             let at = self.next_place();
             let Some(entry) = self.entries.get(at) else { continue };
@@ -178,6 +179,9 @@ impl Tracker {
             }
         }
         self.charge();
+        if self.entries.len() < before {
+            tidy_up();
+        }
     }
 
     /// Drops the entry if nothing is known and nothing is open of its producer.
@@ -300,4 +304,12 @@ impl Tracker {
     pub(super) fn may_have_twins(&self, topic: u32, index: i32, producer: ProducerId) -> bool {
         self.possible_twins(topic, index, producer).is_none_or(|entries| !entries.is_empty())
     }
+}
+
+/// Has the allocator join what was given back in small pieces now: glibc puts that off until something large is given
+/// back, and a hundred thousand windows at once take it milliseconds.
+fn tidy_up() {
+    /// More than `FASTBIN_CONSOLIDATION_THRESHOLD`, and less than what is mapped for itself.
+    const LARGE: usize = 96 * 1024;
+    std::hint::black_box(Vec::<u8>::with_capacity(LARGE));
 }

@@ -1,7 +1,7 @@
 //! Proofs that are older than the broker's generation: the log is asked whether they are true of it still.
 
 use crate::log::{LIST_OFFSETS, asked_log, asked_offset, fetched, listed, own, stored};
-use crate::scene::{Peer, Scene, acknowledge};
+use crate::scene::{Peer, Scene, acknowledge, exchange};
 use crate::wire::*;
 
 const NOT_ALLOWED: i16 = 29;
@@ -195,5 +195,20 @@ fn refusal_of_a_batch_too_large_to_be_held_is_held_against_the_log() {
     served.send(&fetched(asked, 0, 11, &[stored(&large, 10)]));
     client.expect(&produced_one(1, 0, 10));
     assert_eq!(own(&scene, "resolve", "found"), 1);
+    scene.end(&[]);
+}
+
+/// T36: what an answer and its looks would take is more than a connection may keep.
+#[test]
+fn refusals_without_room_for_their_looks_go_through() {
+    let scene = Scene::with("[limits]\nhold_bytes_max = \"1KiB\"");
+    let (mut client, mut served) = scene.pair();
+    let large = bytes::Bytes::from(vec![b'x'; 200]);
+    let parts: Vec<_> = (0..8).map(|at| ("t", at, Some(batch_of(7, 0, 1, std::slice::from_ref(&large))))).collect();
+    let refusals: Vec<_> = (0..8).map(|at| ("t", at, 45, -1)).collect();
+    exchange(&mut client, &mut served, &produce(V, 1, -1, &parts), &produced(V, 1, &refusals));
+    // What asks next is no look.
+    let port = scene.proxy.address.port();
+    exchange(&mut client, &mut served, &metadata(2), &metadata_answer(2, "127.0.0.1", port, "c"));
     scene.end(&[]);
 }

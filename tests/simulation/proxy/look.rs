@@ -67,6 +67,8 @@ pub(crate) struct Looks {
     next_correlation_id: i32,
     /// How often the log was looked into for the request at the front.
     pub(crate) rounds: u32,
+    /// What of it was known by answers when its turn to be looked for came, and when that was, in steps and in time.
+    pub(crate) known: Vec<(TopicKey, i32, (u64, u64))>,
     pub(crate) looking: Option<Looking>,
     /// What the downlink wants to be looked up.
     pub(crate) wish: Option<(u64, Vec<Look>)>,
@@ -83,7 +85,8 @@ enum Asked {
 impl Default for Looks {
     fn default() -> Self {
         // Where clients have no numbers.
-        Self { is_at_broker: false, next_correlation_id: i32::MIN, rounds: 0, looking: None, wish: None }
+        let next_correlation_id = i32::MIN;
+        Self { is_at_broker: false, next_correlation_id, rounds: 0, known: Vec::new(), looking: None, wish: None }
     }
 }
 
@@ -110,6 +113,7 @@ impl World {
             self.fail(format!("the log is looked into for {request:?}"));
         }
         self.connections[at].looks.rounds += 1;
+        self.connections[at].looks.known.clear();
         let broker = asked.first().map_or((0, 0), |asked| asked.broker);
         let looks = self.note_looks(at, ups, broker);
         self.look_into(at, Whose::Request, looks);
@@ -150,10 +154,27 @@ impl World {
             (looking.turn, looking.waits_for) = (Some(place), None);
             let session = connection.session.as_ref().expect("there is a proxy");
             session.look_back(&mut look.up, Millis(self.now_ms));
+            let (whose, is_known) = (looking.whose, look.up.outcome() == Some(LookUpOutcome::Found));
+            if whose == Whose::Request && is_known {
+                self.note_known(at, &look);
+            }
             // What was said before its turn has come is nothing that ends it.
             (look.since, look.since_ms) = (self.step, self.now_ms);
             if !self.goes_on(at, look) {
                 return;
+            }
+        }
+    }
+
+    /// What a look finds known by answers is good from then on as what it finds in the log: only evidence ends it.
+    fn note_known(&mut self, at: usize, look: &Look) {
+        let Some(frame) = self.connections[at].from_client.front() else { return };
+        let request = Request::read(&frame.bytes);
+        let place = (key_of(look.up.topic()), look.up.partition());
+        let moment = (self.step, self.now_ms);
+        for asked in self.asked(at, &request).iter().filter(|it| (&it.topic, it.index) == (&place.0, place.1)) {
+            if self.witness(at).proof(asked, moment.1).is_ok() {
+                self.connections[at].looks.known.push((place.0.clone(), place.1, moment));
             }
         }
     }

@@ -75,7 +75,7 @@ impl World {
     }
 
     /// What the witness is told of each entry.
-    fn asked(&self, at: usize, request: &Request) -> Vec<Asked> {
+    pub(super) fn asked(&self, at: usize, request: &Request) -> Vec<Asked> {
         let connection = &self.connections[at];
         let broker = self.proxies[connection.proxy].generation(connection.broker);
         let asked = |(topic, index, records): &(_, i32, Vec<u8>)| {

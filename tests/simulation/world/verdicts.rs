@@ -49,7 +49,9 @@ impl World {
             return Ok(());
         }
         // It was known when the log was to be asked, and from then on only what is evidence against the log counts.
-        let was_known = self.step > step && self.witness(at).has_stood(asked, (step, at_ms), now_ms);
+        let known = self.connections[at].looks.known.iter().find(|it| (&it.0, it.1) == (&asked.topic, asked.index));
+        let moment = known.map(|known| known.2).filter(|moment| moment.0 <= step).unwrap_or((step, at_ms));
+        let was_known = self.step > moment.0 && self.witness(at).has_stood(asked, moment, now_ms);
         if was_known { Ok(()) } else { stands }
     }
 

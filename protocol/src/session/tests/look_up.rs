@@ -18,17 +18,35 @@ fn answer(request: &[u8], body: &[Vec<u8>]) -> Vec<u8> {
 
 /// Answers a look by name as a broker does whose log has the golden batch and nothing else.
 fn show(session: &mut Session<Memory>, look: &mut LookUp) {
-    let topic = [&[0, 0, 0, 1, 0, 1, b't'][..], &[0, 0, 0, 1], &[0; 4], &[0; 2]].concat();
-    let end = (OFFSET + 2).to_be_bytes();
     let mut batch = hex(GOLDEN_BATCH);
     batch[..8].copy_from_slice(&OFFSET.to_be_bytes());
-    let length = u32::try_from(batch.len()).unwrap().to_be_bytes();
+    show_each(session, look, OFFSET + 2, |_| batch.clone());
+}
+
+/// As one does whose log has no end, and batches of another producer.
+fn show_others(session: &mut Session<Memory>, look: &mut LookUp) {
+    show_each(session, look, i64::MAX, |before| {
+        let mut batch = hex(GOLDEN_BATCH);
+        batch[..8].copy_from_slice(&(OFFSET + 2 * before).to_be_bytes());
+        batch[43..51].copy_from_slice(&(1_000 + before).to_be_bytes());
+        batch
+    });
+}
+
+/// `batch`: the one in an answer, after so many others.
+fn show_each(session: &mut Session<Memory>, look: &mut LookUp, end: i64, batch: impl Fn(i64) -> Vec<u8>) {
+    let topic = [&[0, 0, 0, 1, 0, 1, b't'][..], &[0, 0, 0, 1], &[0; 4], &[0; 2]].concat();
+    let end = end.to_be_bytes();
+    let mut before = 0;
     while let Some(request) = look.request(1) {
         let answer = if request[5] == 2 {
             answer(&request, &[topic.clone(), 1000_i64.to_be_bytes().into(), OFFSET.to_be_bytes().into()])
         } else {
             let marks = [end, end, 0_i64.to_be_bytes()].concat();
-            answer(&request, &[topic.clone(), marks, vec![0xff; 4], length.into(), batch.clone()])
+            let batch = batch(before);
+            before += 1;
+            let length = u32::try_from(batch.len()).unwrap().to_be_bytes();
+            answer(&request, &[topic.clone(), marks, vec![0xff; 4], length.into(), batch])
         };
         look.feed(&answer);
         session.end_answer(look, present().now);
@@ -170,10 +188,16 @@ fn looks_for_one_answer_and_what_they_take_are_bounded() {
 /// One look after the other is kept until the last one is over.
 #[test]
 fn look_that_is_over_keeps_what_it_was_for_and_nothing_else() {
-    let mut session = session(&Memory::new());
-    let mut quiet = |_: Event<'_>| {};
-    let Admission::Look(mut looks) = session.admit(&request(9), false, &may_look(), &mut quiet) else { panic!("asks") };
-    show(&mut session, &mut looks[0]);
-    assert_eq!(looks[0].outcome(), Some(LookUpOutcome::Found));
-    assert_eq!((looks[0].seen.capacity(), looks[0].shown.capacity()), (0, 0));
+    for outcome in [LookUpOutcome::Found, LookUpOutcome::TooFar] {
+        let mut session = session(&Memory::new());
+        let mut quiet = |_: Event<'_>| {};
+        let Admission::Look(mut looks) = session.admit(&request(9), false, &may_look(), &mut quiet) else { panic!() };
+        if outcome == LookUpOutcome::Found {
+            show(&mut session, &mut looks[0]);
+        } else {
+            show_others(&mut session, &mut looks[0]);
+        }
+        assert_eq!(looks[0].outcome(), Some(outcome));
+        assert_eq!((looks[0].seen.capacity(), looks[0].shown.capacity()), (0, 0));
+    }
 }

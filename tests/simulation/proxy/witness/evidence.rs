@@ -110,6 +110,12 @@ impl Witness {
         self.handed_out.insert(producer_id, (step, lowest));
         for partition in self.partitions.values_mut() {
             partition.producers.entry(producer_id).and_modify(|producer| producer.is_handed_out(epoch));
+            // Whoever has the id now may send under the same numbers what is another batch.
+            let is_its = |it: &(i64, i64, Option<Key>)| it.2.is_some_and(|key| key.producer_id == producer_id);
+            let (its, others) = partition.intervals.iter().copied().partition(is_its);
+            partition.intervals = others;
+            let its: Vec<_> = its;
+            partition.perhaps.extend(its);
         }
     }
 

@@ -83,6 +83,8 @@ struct Producer {
     successes: Vec<Success>,
     newest_ms: u64,
     epoch: i16,
+    /// That epoch was told of a topic whose names were joined since: the proxy has perhaps not kept it.
+    is_epoch_doubtful: bool,
     /// Something happened after which a proxy need not know anything any more.
     unusual: bool,
     in_flight: Vec<Flight>,
@@ -321,7 +323,7 @@ impl Witness {
             producer.cloud(asked.batch.epoch);
         }
         if asked.batch.epoch < producer.epoch || is_elsewhere {
-            if forgets || is_elsewhere {
+            if forgets || is_elsewhere || producer.is_epoch_doubtful {
                 // The later epoch was forgotten, perhaps: then this is the only one that the proxy knows of.
                 producer.unusual = true;
                 producer.newest_ms = if proves { now_ms } else { producer.newest_ms };
@@ -334,10 +336,12 @@ impl Witness {
             asked.batch.epoch > producer.clouded && (asked.batch.epoch > producer.epoch || producer.heat == Heat::Cold);
         if asked.batch.epoch > producer.epoch || producer.successes.is_empty() {
             producer.epoch = asked.batch.epoch;
+            producer.is_epoch_doubtful = true;
             producer.successes.retain(|known| known.batch.epoch == asked.batch.epoch);
             producer.unusual = asked.batch.epoch <= producer.shown_in || !producer.successes.is_empty();
             producer.heat = if is_clear { Heat::Hot } else { Heat::Unsure };
         }
+        producer.is_epoch_doubtful &= !is_same_topic;
         producer.settles_unknowns(asked.batch.key());
         // A newer batch at an older offset says that the log is not what it was; which one is wrong is not for us.
         let is_behind = |other: &Success| {
@@ -377,7 +381,7 @@ impl Witness {
         // One that came late takes nothing away.
         let is_it = |success: &&Success| success.proves && success.batch.key() == asked.batch.key();
         let Some(found) = producer.successes.iter().rev().find(is_it) else { return Err("it was not acknowledged") };
-        if producer.epoch > asked.batch.epoch && !self.forgets {
+        if producer.epoch > asked.batch.epoch && !self.forgets && !producer.is_epoch_doubtful {
             return Err("a later epoch was acknowledged (T14)");
         }
         if found.batch.bytes() != asked.batch.bytes() {

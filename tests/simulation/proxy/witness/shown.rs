@@ -42,8 +42,10 @@ impl Witness {
             }
         }
         for place in forms.into_iter().map(|form| (partition, form)) {
-            shown.iter().for_each(|shown| self.take_in(place, shown, (step, now_ms)));
-            self.partitions.entry(place).or_default().shown.extend(shown.iter().cloned());
+            for shown in &shown {
+                self.take_in(place, shown, (step, now_ms));
+                self.partitions.entry(place).or_default().shown.push(shown.clone());
+            }
         }
     }
 
@@ -78,11 +80,26 @@ impl Witness {
     fn take_in(&mut self, place: Place, shown: &Shown, (step, now_ms): (u64, u64)) {
         let Shown { offset, batch, .. } = shown;
         let new = (*offset, offset + batch.count() - 1, Some(batch.key()));
-        if self.contradicts_any(place, new) {
+        // A newer batch at an older offset is evidence, too.
+        if self.contradicts_any(place, new) || self.is_out_of_order(place, shown) {
             self.begin_anew(place.0, step);
         }
         self.partitions.entry(place).or_default().perhaps.push(new);
         self.is_shown(place, batch).newest_ms = now_ms;
+    }
+
+    /// Whether another batch of the same producer and epoch stands in the log on the wrong side of this one.
+    fn is_out_of_order(&self, place: Place, shown: &Shown) -> bool {
+        let Some(partition) = self.partitions.get(&place) else { return false };
+        let of_log = partition.shown.iter().map(|other| (&other.batch, other.offset));
+        let producer = partition.producers.get(&shown.batch.producer_id);
+        let successes = producer.map_or(&[][..], |producer| &producer.successes);
+        let mut known = of_log.chain(successes.iter().map(|success| (&success.batch, success.offset)));
+        known.any(|(other, offset)| {
+            let is_same = (other.producer_id, other.epoch) == (shown.batch.producer_id, shown.batch.epoch);
+            let ahead = shown.batch.base.wrapping_sub(other.base) & i32::MAX;
+            is_same && ahead != 0 && (ahead < 1 << 30) != (shown.offset > offset)
+        })
     }
 
     /// The proxy knows the batch's producer, perhaps, and not from answers.

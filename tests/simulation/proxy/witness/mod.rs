@@ -301,11 +301,9 @@ impl Witness {
         // Nor what was told of a topic that is no more, of an older generation, of who knows it there now.
         let is_newer = producer.acked_by.is_none_or(|by| by.0 != asked.broker.0 || by.1 <= asked.broker.1);
         // Nor what stands in the log.
-        if by_broker
-            && asked.batch.epoch >= producer.epoch
-            && producer.alone.is_none_or(|by| by == asked.broker)
-            && (is_kept || is_newer)
-        {
+        // Unless that it is over was forgotten, perhaps.
+        let is_over = asked.batch.epoch < producer.epoch && !forgets && !producer.is_epoch_doubtful;
+        if by_broker && !is_over && producer.alone.is_none_or(|by| by == asked.broker) && (is_kept || is_newer) {
             producer.alone = None;
             producer.enter_generation(asked.broker);
         }

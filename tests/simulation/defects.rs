@@ -121,8 +121,8 @@ const DEFECTS: [Defect; 46] = [
         "answers under the number of another request",
         &[(
             "session/admit.rs",
-            "produce::answer(request.version, request.correlation_id, &",
-            "produce::answer(request.version, request.correlation_id - i32::from($IT), &",
+            "produce::answer(request.version, request.correlation_id, &stripped",
+            "produce::answer(request.version, request.correlation_id - i32::from($IT), &stripped",
         )],
     ),
     (
@@ -366,8 +366,8 @@ const DEFECTS: [Defect; 46] = [
         "asks in observe mode",
         &[(
             "session/admit.rs",
-            "            && present.policy.mode == Mode::Dedupe\n            && !self.is_unsure()",
-            "            && (present.policy.mode == Mode::Dedupe || $IT)\n            && !self.is_unsure()",
+            "            && present.policy.mode != Mode::Observe\n            && !self.is_unsure()",
+            "            && (present.policy.mode != Mode::Observe || $IT)\n            && !self.is_unsure()",
         )],
     ),
     (
@@ -424,8 +424,9 @@ fn workspace() -> PathBuf {
         &place.join("Cargo.toml"),
         &format!(
             "[package]\nname = \"defects\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[lib]\nname = \
-             \"seqgate_protocol\"\n\n[[bin]]\nname = \"defects\"\npath = {search:?}\n\n[dependencies]\n{}\n{}\n\n\
+             \"seqgate_protocol\"\n\n[[bin]]\nname = \"defects\"\npath = {search:?}\n\n[dependencies]\n{}\n{}\n{}\n\n\
              [workspace]\n\n[profile.dev]\nopt-level = 2\ndebug = false\nincremental = false\n",
+            line("crc32c = "),
             line("hashbrown = "),
             line("thiserror = "),
         ),

@@ -65,9 +65,9 @@ impl Sequencing {
     pub fn missing_for(&self, mode: Mode) -> Option<&'static str> {
         let has_all = self.authoritative && self.look_up && self.backend == Backend::Kafka;
         (mode == Mode::Enforce && !has_all).then_some(
-            "mode \"enforce\" refuses what follows a gap, which nobody may fill by another way: it needs \
-             sequencing.authoritative = true (every producer of the cluster comes through here), sequencing.look_up = true \
-             and sequencing.backend = \"kafka\"",
+            "mode \"enforce\" needs sequencing.authoritative = true (every producer of the cluster comes through this one \
+             seqgate), look_up = true and backend = \"kafka\"; set them under [sequencing] in the file, there are no flags for \
+             them, and start again",
         )
     }
 

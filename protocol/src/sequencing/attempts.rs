@@ -72,7 +72,7 @@ pub struct Sender {
     /// Whether a proof that is older than the broker's generation is good only once the log was seen to have the batch.
     pub confirms: bool,
     /// Whether what would be the first batch that the broker sees of a producer waits for the true first one, which is on
-    /// its way over another connection.
+    /// its way over another connection, and whether others wait for this one.
     pub guards: bool,
     /// Whether a gap may be refused here, once the leader itself says that it would refuse it.
     pub enforces: bool,
@@ -142,6 +142,8 @@ pub(super) struct Attempt {
     pub(super) on_expected: bool,
     /// By what was known when it was sent, it may have been in the log already: a 45 then does not say that it is not.
     pub(super) may_be_old: bool,
+    /// What follows it as the first batch of its producer waits for it.
+    pub(super) guarded: bool,
     pub(super) since: Millis,
     /// The partition's stamp and the count of handed-out producer ids when it was sent: evidence that came after
     /// that makes its success worthless as a proof.

@@ -56,6 +56,7 @@ impl Marks {
     const TWIN: u8 = 2;
     const PARTIAL: u8 = 4;
     const SHOWN: u8 = 8;
+    const WAITED: u8 = 16;
 
     const fn has(self, mark: u8) -> bool {
         self.0 & mark != 0
@@ -72,6 +73,9 @@ impl Marks {
 
 /// No batch has failed: connections are numbered from 0 up.
 const NO_CONNECTION: u32 = u32::MAX;
+
+/// No broker has said anything: brokers are numbered from 0 up.
+const NO_BROKER: BrokerGeneration = BrokerGeneration { broker: u32::MAX, generation: 0 };
 
 /// No gap counted.
 pub(super) const NO_GAP: u32 = NO_SEQUENCE;
@@ -91,7 +95,7 @@ impl Entry {
             unknown: 0,
             proof_at: Millis(0),
             used_s: 0,
-            acked_by: BrokerGeneration { broker: u32::MAX, generation: 0 },
+            acked_by: NO_BROKER,
             alone: false,
             marks: Marks::default(),
             failed_on: NO_CONNECTION,
@@ -131,6 +135,17 @@ impl Entry {
     /// A range was acknowledged that was not known to be: what was refused before it is over.
     pub(super) const fn note_progress(&mut self) {
         self.refused_end = NO_SEQUENCE;
+        self.marks.clear(Marks::WAITED);
+    }
+
+    /// A batch of it was told to wait: it may be on its way from here, although nothing is open.
+    pub(super) const fn note_waited(&mut self) {
+        self.marks.set(Marks::WAITED);
+    }
+
+    /// Whether one was, and none was acknowledged since.
+    pub(super) const fn has_waited(&self) -> bool {
+        self.marks.has(Marks::WAITED)
     }
 
     /// Whether the sequences between the expected one and `base` were refused, and not left out.
@@ -214,7 +229,9 @@ impl Entry {
         self.make_cold();
         self.epoch = ProducerEpoch::new(-1);
         self.alone = false;
+        self.acked_by = NO_BROKER;
         self.marks.clear(Marks::PARTIAL);
+        self.marks.clear(Marks::SHOWN);
     }
 
     /// More is open than is kept in mind.

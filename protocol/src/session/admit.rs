@@ -72,7 +72,9 @@ impl<L: Ledger> Session<L> {
         let admission = self.decide(&request, &mut observed, present, report);
         if matches!(admission, Admission::Hold) {
             let waits = request.body.entries().zip(&observed).filter(|(_, it)| it.passage == Passage::Hold);
-            self.held = waits.map(|(entry, _)| (self.topic_hash(entry.topic), entry.partition)).collect();
+            let mut held: Vec<_> = waits.map(|(entry, _)| (self.topic_hash(entry.topic), entry.partition)).collect();
+            held.sort_unstable();
+            self.held = held;
         }
         if !matches!(admission, Admission::Hold) {
             self.found.clear();
@@ -106,7 +108,7 @@ impl<L: Ledger> Session<L> {
             let is_repeated = !repeated.is_empty()
                 && repeated.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
             // Only what was told to wait is held back behind something; the rest of its request is not.
-            let held = held && self.held.contains(&(self.topic_hash(entry.topic), entry.partition));
+            let held = held && self.held.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
             let Request { acks, asks, enforces, .. } = *request;
             let manner = Manner { acks, repeated: is_repeated, held, asks, enforces };
             observed.push(self.observe(&entry, manner, present));

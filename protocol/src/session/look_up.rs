@@ -347,6 +347,9 @@ impl LookUp {
                 self.stage = Stage::Versions(answer);
             }
             Stage::Producers(mut reader) => {
+                if self.bytes_left == 0 {
+                    self.outcome.get_or_insert(LookUpOutcome::TooFar);
+                }
                 reader.feed(bytes);
                 self.stage = Stage::Producers(reader);
             }
@@ -424,8 +427,8 @@ impl LookUp {
         };
         match reader.outcome() {
             Ok(known) if known.is_some_and(refuses) => self.step = Step::End,
-            Ok(_) => self.outcome = Some(LookUpOutcome::NotFound),
-            Err(error) => self.outcome = Some(outcome_of(error)),
+            Ok(_) => _ = self.outcome.get_or_insert(LookUpOutcome::NotFound),
+            Err(error) => _ = self.outcome.get_or_insert(outcome_of(error)),
         }
     }
 

@@ -238,7 +238,7 @@ pub struct Session<L> {
     hasher: DefaultHashBuilder,
     /// Scratch space for requests with several partitions; empty between them.
     observed: Vec<Observed>,
-    /// The partitions that the request at the front was told to wait for.
+    /// The partitions that the request at the front was told to wait for, sorted.
     held: Vec<(u64, i32)>,
     /// What was found in the log for the request at the front.
     found: Vec<Found>,

@@ -98,7 +98,7 @@ impl<L: Ledger> Session<L> {
         let sender = Sender {
             may_look: manner.asks && present.may_look,
             confirms: manner.asks,
-            guards: present.guards,
+            guards: self.guards(present),
             enforces: manner.enforces,
             ..self.sender(manner.acks, present)
         };
@@ -115,9 +115,9 @@ impl<L: Ledger> Session<L> {
     /// Whether a request that was told to wait has to go on waiting. Nothing is registered to find out: two that wait
     /// would wake each other for ever by what they withdraw.
     pub(super) fn must_still_wait(&self, body: &ProduceRequest<'_>, present: &Present) -> bool {
-        let sender = Sender { guards: present.guards, ..self.sender(Acks::from_wire(body.acks), present) };
+        let sender = Sender { guards: self.guards(present), ..self.sender(Acks::from_wire(body.acks), present) };
         let waits = |entry: &ProduceEntry<'_>| {
-            self.held.contains(&(self.topic_hash(entry.topic), entry.partition))
+            self.held.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok()
                 && entry.records.batch().is_ok_and(|view| {
                     let Some(range) = view.range() else { return false };
                     let batch = batch_of(view, range).id;
@@ -126,6 +126,11 @@ impl<L: Ledger> Session<L> {
                 })
         };
         present.policy.mode != Mode::Observe && body.entries().any(|entry| waits(&entry))
+    }
+
+    /// Whether first batches wait for each other: only those of whoever the broker is known to serve.
+    fn guards(&self, present: &Present) -> bool {
+        present.guards && self.auth.allows_answers(present.serves_without_sasl, present.now)
     }
 
     pub(super) fn sender(&self, acks: Acks, present: &Present) -> Sender {

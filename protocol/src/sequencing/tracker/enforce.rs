@@ -20,7 +20,7 @@ impl Tracker {
         sender.authoritative
             && !batch.transactional
             && entry.has_nothing_open()
-            && !(entry.is_partial() || entry.is_unsure() || entry.is_twin())
+            && !(entry.is_partial() || entry.is_unsure() || entry.is_twin() || entry.has_waited())
             && entry.is_known_to(sender.broker)
             && !partition.refuses
             && batch.fingerprint.length <= partition.longest_taken

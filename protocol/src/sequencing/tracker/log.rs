@@ -239,6 +239,7 @@ impl Tracker {
             opaque: false,
             on_expected: false,
             may_be_old: false,
+            guarded: false,
             since: Millis(0),
             partition_stamp: self.partitions[partition].stamp,
             handed_serial: self.handed.serial(),

@@ -214,16 +214,22 @@ impl Tracker {
     }
 
     /// A broker takes whatever it sees first of a producer, so one that overtakes the first batch has that one refused for
-    /// ever (KAFKA-15591): it waits. If the first one fails, the client is to begin with it again.
+    /// ever (KAFKA-15591): it waits. If it is not known what became of the first one, the client is to begin with it again.
     fn guard(&self, entry: &Entry, batch: &Batch, sender: &Sender, held: bool) -> Passage {
         if batch.transactional || sender.acks == Acks::None || batch.id.range.first == Sequence::ZERO {
             return Passage::Free;
         }
-        match (self.comes_before_the_first(entry, batch.id, sender), held) {
-            (true, _) => Passage::Hold,
-            (false, true) => Passage::Reset,
-            (false, false) => Passage::Free,
+        if self.comes_before_the_first(entry, batch.id, sender) {
+            return Passage::Hold;
         }
+        let is_lost_first = |other: &Attempt| {
+            let id = other.batch.id;
+            matches!(other.state, State::Unknown { .. })
+                && id.epoch == batch.id.epoch
+                && id.range.first == Sequence::ZERO
+        };
+        let is_first_lost = self.attempts.list(entry.attempts).any(|(_, other)| is_lost_first(other));
+        if held && is_first_lost { Passage::Reset } else { Passage::Free }
     }
 
     /// Whether the producer's first batch is at the broker over another connection, and not over this one as well.
@@ -234,7 +240,8 @@ impl Tracker {
         };
         let mut firsts = self.attempts.list(entry.attempts).filter(|(_, other)| is_first(other)).peekable();
         let follows = entry.is_cold() && batch.range.first != Sequence::ZERO && firsts.peek().is_some();
-        follows && firsts.all(|(_, first)| first.connection != sender.connection && !first.opaque)
+        // Nobody is made to wait by whom the broker may not serve.
+        follows && firsts.all(|(_, first)| first.connection != sender.connection && !first.opaque && first.guarded)
     }
 
     pub(super) fn is_new_gap(&mut self, at: u32, batch: &Batch, rule: Rule, sender: &Sender) -> bool {
@@ -311,6 +318,7 @@ impl Tracker {
             opaque: false,
             on_expected: false,
             may_be_old: false,
+            guarded: sender.guards,
             since: now,
             partition_stamp: self.partitions[partition].stamp,
             handed_serial: self.handed.serial(),

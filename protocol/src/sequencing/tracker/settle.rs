@@ -36,9 +36,11 @@ impl Tracker {
         self.refresh_stamps(attempt.entry);
         let settlement = match outcome {
             Outcome::Withdrawn => {
+                let entry = &mut self.entries[attempt.entry];
                 if attempt.flag == Flag::NewGap {
-                    self.entries[attempt.entry].gap_at = NO_GAP;
+                    entry.gap_at = NO_GAP;
                 }
+                entry.note_waited();
                 self.remove(ticket, attempt);
                 Settlement::default()
             }
@@ -61,7 +63,8 @@ impl Tracker {
         let fate = answer.fate();
         let partition = &mut self.partitions[attempt.partition];
         if fate == Fate::Acked {
-            partition.refuses = false;
+            // A leader asks for in-sync replicas only where all of them are to acknowledge.
+            partition.refuses &= attempt.acks != Acks::All;
             partition.longest_taken = partition.longest_taken.max(attempt.batch.fingerprint.length);
         } else {
             partition.refuses |= !answer.error.is_of_the_sequence();

@@ -54,8 +54,8 @@ fn a_retry_of_the_second_waits_as_well() {
 }
 
 #[test]
-fn when_the_first_fails_the_client_begins_with_it_again() {
-    for outcome in [said(19, -1), Outcome::Lost, Outcome::Missing] {
+fn when_the_first_is_lost_the_client_begins_with_it_again() {
+    for outcome in [said(7, -1), Outcome::Lost, Outcome::Missing] {
         let (mut tracker, first) = begun();
         assert_eq!(try_send(&mut tracker, 1, &over(2), false).passage, Passage::Hold);
         tracker.settle(first, outcome, NOW);
@@ -89,11 +89,24 @@ fn nothing_is_held_that_the_guard_does_not_help() {
     assert_eq!((next.passage, try_send(&mut tracker, 2, &over(2), false).passage), (Passage::Free, Passage::Free));
 }
 
+/// Whoever was refused may never have been let in: nobody is reset for it.
 #[test]
-fn what_waits_leaves_nothing_behind() {
+fn what_waits_for_one_that_is_refused_goes_and_leaves_nothing_behind() {
     let (mut tracker, first) = begun();
-    tracker.settle(first, said(19, -1), NOW);
+    assert_eq!(try_send(&mut tracker, 1, &over(2), false).passage, Passage::Hold);
+    tracker.settle(first, said(29, -1), NOW);
     assert_eq!(tracker.producers(), 0);
-    assert_eq!(try_send(&mut tracker, 1, &over(2), true).passage, Passage::Reset);
+    let second = try_send(&mut tracker, 1, &over(2), true);
+    assert_eq!(second.passage, Passage::Free);
+    tracker.settle(second.ticket.unwrap(), said(45, -1), NOW);
     assert_eq!((tracker.producers(), tracker.open_attempts()), (0, 0));
+}
+
+/// It may be of somebody whom the broker does not even let in.
+#[test]
+fn nothing_waits_for_the_first_batch_of_whoever_is_not_served() {
+    let mut tracker = tracker();
+    let stranger = Sender { guards: false, ..over(1) };
+    let _first = try_send(&mut tracker, 0, &stranger, false).ticket.unwrap();
+    assert_eq!(try_send(&mut tracker, 1, &over(2), false).passage, Passage::Free);
 }

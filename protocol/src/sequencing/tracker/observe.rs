@@ -219,9 +219,6 @@ impl Tracker {
         if batch.transactional || sender.acks == Acks::None || batch.id.range.first == Sequence::ZERO {
             return Passage::Free;
         }
-        if self.comes_before_the_first(entry, batch.id, sender) {
-            return Passage::Hold;
-        }
         let is_lost_first = |other: &Attempt| {
             let id = other.batch.id;
             matches!(other.state, State::Unknown { .. })
@@ -229,7 +226,11 @@ impl Tracker {
                 && id.range.first == Sequence::ZERO
         };
         let is_first_lost = self.attempts.list(entry.attempts).any(|(_, other)| is_lost_first(other));
-        if held && is_first_lost { Passage::Reset } else { Passage::Free }
+        match (self.comes_before_the_first(entry, batch.id, sender), held && is_first_lost) {
+            (true, _) => Passage::Hold,
+            (false, true) => Passage::Reset,
+            (false, false) => Passage::Free,
+        }
     }
 
     /// Whether the producer's first batch is at the broker over another connection, and not over this one as well.

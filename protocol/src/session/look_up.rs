@@ -1,20 +1,24 @@
 //! A look into the log of one partition, for batches that may stand there: which requests it takes, and what the answers
 //! come to.
 
+mod gap;
+mod kind;
+
 use std::sync::Arc;
 
 use hashbrown::HashSet;
 
 use super::observe::fingerprint_of;
 use super::{Ledger, Session};
-use crate::sequencing::{
-    Batch, BatchId, BrokerGeneration, ErrorCode, LogBatch, LogMark, Millis, Proof, Sequence, TopicRef,
-};
+use crate::sequencing::{Batch, BatchId, BrokerGeneration, ErrorCode, LogBatch, LogMark, Millis, Proof, TopicRef};
 use crate::wire::batch::BatchView;
 use crate::wire::head::ApiKey;
 use crate::wire::learn::Learner;
-use crate::wire::log::{self, FetchReader, FetchVersion, KnownProducer, ProducersReader};
+use crate::wire::log::{self, FetchReader, FetchVersion, ProducersReader};
 use crate::wire::produce::OwnedTopic;
+
+pub(super) use gap::{Gap, Refusable};
+pub use kind::{LookUpKind, LookUpOutcome};
 
 /// Bytes of the log that one look reads at most: at 100 MB/s of produce traffic to one partition, the last sixth of a
 /// second; at the usual rates, minutes.
@@ -32,74 +36,6 @@ const REQUESTS_MAX: u32 = 64;
 
 /// Batches of one look that are remembered at most.
 const BATCHES_MAX: usize = 16_384;
-
-/// What a look into the log is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LookUpKind {
-    /// A batch whose acknowledgement was not seen.
-    Resolve,
-    /// A producer that nothing is known of and that does not begin with its first sequence.
-    WarmUp,
-    /// A proof that is older than the broker's generation, before it is first used.
-    Confirm,
-    /// A batch that follows a gap, before it is refused here: whether its leader would refuse it.
-    Enforce,
-}
-
-impl LookUpKind {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Resolve, Self::WarmUp, Self::Confirm, Self::Enforce];
-
-    /// The name in metrics, journal and log.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Resolve => "resolve",
-            Self::WarmUp => "warm_up",
-            Self::Confirm => "confirm",
-            Self::Enforce => "enforce",
-        }
-    }
-}
-
-/// What a look into the log came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LookUpOutcome {
-    /// All batches that it was for stand in the log; of a gap: its leader says so, too.
-    Found,
-    /// Not all of them do: its end was reached; of a gap: its leader does not say so.
-    NotFound,
-    /// They may stand further ahead than one look reads.
-    TooFar,
-    /// The client may not read the topic (29).
-    NotAllowed,
-    /// The log may not be read, but it reaches beyond the batch, and is the same topic's of the same cluster.
-    LogEnd,
-    /// The broker answered with another error, or with what cannot be read.
-    Failed,
-    /// The broker took too long, or there was no memory to keep its other answers back meanwhile.
-    GivenUp,
-}
-
-impl LookUpOutcome {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::Found, Self::NotFound, Self::TooFar, Self::NotAllowed, Self::LogEnd, Self::Failed, Self::GivenUp];
-
-    /// The name in metrics, journal and log.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Found => "found",
-            Self::NotFound => "not_found",
-            Self::TooFar => "too_far",
-            Self::NotAllowed => "not_allowed",
-            Self::LogEnd => "log_end",
-            Self::Failed => "failed",
-            Self::GivenUp => "given_up",
-        }
-    }
-}
 
 /// A batch that is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -151,26 +87,6 @@ enum Step {
     Versions,
     /// What the broker expects of the producer.
     Producers,
-}
-
-/// What a leader has to say of a gap, so that it may be refused here.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Gap {
-    /// The sequence that it has to expect.
-    pub(super) expected: Sequence,
-    /// It may forget the producer of batches that are no younger than this, in ms since 1970, at any time.
-    pub(super) younger_than: i64,
-}
-
-/// A batch that its leader would refuse.
-#[derive(Clone, Debug)]
-pub(super) struct Refusable {
-    topic: OwnedTopic,
-    partition: i32,
-    ledger: usize,
-    mark: LogMark,
-    batch: Batch,
-    expected: Sequence,
 }
 
 /// Where is looked, and by whom.
@@ -265,13 +181,6 @@ impl LookUp {
     fn ask_for_offset(&mut self, timestamp: i64) -> Option<Vec<u8>> {
         self.stage = Stage::Offset(Vec::new());
         Some(log::list_offset(self.correlation_id, self.name.as_deref()?, self.partition, timestamp))
-    }
-
-    fn ask_for_producers(&mut self) -> Option<Vec<u8>> {
-        let (name, producer) = (self.name.as_deref()?, self.wanted.first()?.batch.id.producer_id);
-        let reader = ProducersReader::new(self.correlation_id, name, self.partition, producer);
-        self.stage = Stage::Producers(Box::new(reader));
-        Some(log::describe_producers(self.correlation_id, name, self.partition))
     }
 
     fn ask_for_name(&mut self) -> Option<Vec<u8>> {
@@ -408,30 +317,6 @@ impl LookUp {
         }
     }
 
-    /// The broker has said which requests it understands: one that it does not know would end the connection.
-    fn take_versions(&mut self, answer: &[u8]) {
-        let wanted = (ApiKey::DESCRIBE_PRODUCERS, log::DESCRIBE_PRODUCERS_VERSION);
-        match log::understands(self.correlation_id, wanted, answer) {
-            Ok(true) => self.step = Step::Producers,
-            Ok(false) | Err(_) => self.outcome = Some(LookUpOutcome::Failed),
-        }
-    }
-
-    /// The broker has said what it expects of the producer. That it leads the partition is to be seen yet: a follower would
-    /// have told as well.
-    fn take_producers(&mut self, reader: &ProducersReader) {
-        let (Some(Wanted { batch, .. }), Some(gap)) = (self.wanted.first(), self.gap) else { return };
-        let refuses = |known: KnownProducer| {
-            let next = Sequence::new(known.last_sequence).map(|last| last.advance(1));
-            known.epoch == batch.id.epoch && next == Some(gap.expected) && known.last_timestamp > gap.younger_than
-        };
-        match reader.outcome() {
-            Ok(known) if known.is_some_and(refuses) => self.step = Step::End,
-            Ok(_) => _ = self.outcome.get_or_insert(LookUpOutcome::NotFound),
-            Err(error) => _ = self.outcome.get_or_insert(outcome_of(error)),
-        }
-    }
-
     /// The last offset of the batch that is to be confirmed, if it begins at `place`.
     fn ends(&self, place: i64) -> i64 {
         let len = self.wanted.first().map_or(0, |wanted| wanted.batch.id.range.len());
@@ -499,13 +384,6 @@ impl LookUp {
 }
 
 impl<L: Ledger> Session<L> {
-    /// Asks the leader whether it would refuse a batch that follows a gap.
-    pub(super) fn ask_about(&self, gap: Gap, place: Place<'_>, wanted: Wanted, now: Millis) -> LookUp {
-        let look = self.look_for(LookUpKind::Enforce, place, wanted, now);
-        let step = if look.name.is_some() { Step::Versions } else { Step::Name };
-        LookUp { gap: Some(gap), step, next: None, ..look }
-    }
-
     /// Begins a look into the log for a batch. Only what the log is asked from now on counts.
     pub(super) fn look_for(&self, kind: LookUpKind, place: Place<'_>, wanted: Wanted, now: Millis) -> LookUp {
         let Place { ledger, broker, topic, partition } = place;
@@ -634,26 +512,6 @@ impl<L: Ledger> Session<L> {
     }
 }
 
-impl<L: Ledger> Session<L> {
-    /// Whether its leader has just said that it would refuse the batch, which it was asked for the request at the front.
-    pub(super) fn would_be_refused(
-        &self,
-        (topic, partition): (TopicRef<'_>, i32),
-        batch: &Batch,
-        expected: Option<Sequence>,
-        now: Millis,
-    ) -> bool {
-        self.refusable.as_ref().is_some_and(|it| {
-            let producer = (batch.id.producer_id, batch.id.epoch);
-            (it.ledger, it.partition, it.batch, Some(it.expected)) == (self.current, partition, *batch, expected)
-                && it.topic.as_ref() == topic
-                && self
-                    .ledger()
-                    .tracker(partition, |tracker| tracker.log_stands(topic, partition, &it.mark, producer, now))
-        })
-    }
-}
-
 impl Found {
     /// Whether this is what was found of the batch.
     pub(super) fn is(&self, topic: TopicRef<'_>, partition: i32, batch: &Batch) -> bool {
@@ -666,16 +524,6 @@ impl Found {
 }
 
 impl LookUp {
-    /// The batch that its leader would refuse, if that was asked.
-    pub(super) fn refusable(&self) -> Option<Refusable> {
-        let Self { topic, partition, ledger, mark, .. } = self;
-        let (partition, ledger, mark) = (*partition, *ledger, *mark);
-        let (gap, wanted) = (self.gap?, self.wanted.first()?);
-        let refusable =
-            Refusable { topic: topic.clone(), partition, ledger, mark, batch: wanted.batch, expected: gap.expected };
-        (self.outcome == Some(LookUpOutcome::Found)).then_some(refusable)
-    }
-
     /// What it found.
     pub(super) fn into_found(self) -> Vec<Found> {
         let mark = self.mark;

@@ -1,0 +1,69 @@
+//! What a look into the log is for, and what it comes to.
+
+/// What a look into the log is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LookUpKind {
+    /// A batch whose acknowledgement was not seen.
+    Resolve,
+    /// A producer that nothing is known of and that does not begin with its first sequence.
+    WarmUp,
+    /// A proof that is older than the broker's generation, before it is first used.
+    Confirm,
+    /// A batch that follows a gap, before it is refused here: whether its leader would refuse it.
+    Enforce,
+}
+
+impl LookUpKind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Resolve, Self::WarmUp, Self::Confirm, Self::Enforce];
+
+    /// The name in metrics, journal and log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::WarmUp => "warm_up",
+            Self::Confirm => "confirm",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+/// What a look into the log came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LookUpOutcome {
+    /// All batches that it was for stand in the log; of a gap: its leader says so, too.
+    Found,
+    /// Not all of them do: its end was reached; of a gap: its leader does not say so.
+    NotFound,
+    /// They may stand further ahead than one look reads.
+    TooFar,
+    /// The client may not read the topic (29).
+    NotAllowed,
+    /// The log may not be read, but it reaches beyond the batch, and is the same topic's of the same cluster.
+    LogEnd,
+    /// The broker answered with another error, or with what cannot be read.
+    Failed,
+    /// The broker took too long, or there was no memory to keep its other answers back meanwhile.
+    GivenUp,
+}
+
+impl LookUpOutcome {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 7] =
+        [Self::Found, Self::NotFound, Self::TooFar, Self::NotAllowed, Self::LogEnd, Self::Failed, Self::GivenUp];
+
+    /// The name in metrics, journal and log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::NotFound => "not_found",
+            Self::TooFar => "too_far",
+            Self::NotAllowed => "not_allowed",
+            Self::LogEnd => "log_end",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+        }
+    }
+}

@@ -13,7 +13,7 @@ use std::env;
 use std::hint::black_box;
 use std::process::Command;
 
-use seqgate_protocol::sequencing::ConnectionId;
+use seqgate_protocol::sequencing::{ConnectionId, TopicRef, Tracker, TrackerLimits};
 use seqgate_protocol::session::{Admission, Session};
 use seqgate_protocol::wire::frame::{Piece, RequestSplitter};
 use seqgate_protocol::wire::head::RequestHead;
@@ -21,6 +21,7 @@ use seqgate_protocol::wire::produce::{self, AnswerEntry, OwnedTopic, ProduceRequ
 
 use support::frames::{RECORDS, Request, Response, TOPIC, batch_16k};
 use support::single::{NOW, Single, admit, present};
+use support::track::step;
 
 const OPERATIONS: u64 = 2_000;
 /// The argument by which this program, started again, runs one case.
@@ -28,11 +29,12 @@ const CASE: &str = "--case";
 
 type Case = fn(u64);
 
-const CASES: [(&str, Case); 9] = [
+const CASES: [(&str, Case); 10] = [
     ("split", split),
     ("head", head),
     ("parse-v9", parse::<9>),
     ("parse-v13", parse::<13>),
+    ("observe-and-settle", track),
     ("admit-and-settle-v9", in_order::<9>),
     ("admit-and-settle-v13", in_order::<13>),
     ("answer-duplicate", duplicate),
@@ -101,6 +103,15 @@ fn parse<const VERSION: i16>(operations: u64) {
         let request = ProduceRequest::parse(VERSION, black_box(&frame[body_at..])).expect("our own");
         let entry = request.entries().next().expect("one partition");
         black_box(entry.records.batch()).expect("our own");
+    }
+}
+
+fn track(operations: u64) {
+    let mut tracker = Tracker::new(TrackerLimits::default());
+    tracker.introduce(TopicRef::Name(TOPIC), None, None, NOW);
+    let mut offset = 0;
+    for n in 0..i32::try_from(operations).expect("few operations") {
+        step(&mut tracker, (0, 7), n * RECORDS, &mut offset);
     }
 }
 

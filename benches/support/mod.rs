@@ -3,3 +3,4 @@
 
 pub(crate) mod frames;
 pub(crate) mod single;
+pub(crate) mod track;

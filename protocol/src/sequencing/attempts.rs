@@ -164,6 +164,7 @@ impl Attempts {
     }
 
     /// Adds an attempt in front of the list that starts at `head`.
+    #[inline]
     pub(super) fn push(&mut self, head: &mut u32, mut attempt: Attempt) -> Ticket {
         self.serial = self.serial.wrapping_add(1);
         attempt.serial = self.serial;
@@ -190,7 +191,18 @@ impl Attempts {
 
     /// Frees an attempt that is in no list.
     pub(super) fn remove_alone(&mut self, at: u32) {
-        self.slab.remove(at);
+        self.slab.free(at);
+    }
+
+    /// Takes one attempt out of the list that starts at `head`.
+    #[inline]
+    pub(super) fn remove(&mut self, head: &mut u32, at: u32) {
+        if *head == at {
+            *head = self.slab[at].next;
+            self.slab.free(at);
+        } else {
+            self.remove_where(head, |place, _| place == at, |_| {});
+        }
     }
 
     /// Takes the attempts that `is_done` names out of the list that starts at `head`; returns the removed ones'
@@ -204,19 +216,20 @@ impl Attempts {
         let mut before = NOWHERE;
         let mut at = *head;
         while at != NOWHERE {
-            let attempt = self.slab[at];
-            if is_done(at, &attempt) {
-                self.slab.remove(at);
-                removed(&attempt);
+            let attempt = &self.slab[at];
+            let next = attempt.next;
+            if is_done(at, attempt) {
+                removed(attempt);
+                self.slab.free(at);
                 if before == NOWHERE {
-                    *head = attempt.next;
+                    *head = next;
                 } else {
-                    self.slab[before].next = attempt.next;
+                    self.slab[before].next = next;
                 }
             } else {
                 before = at;
             }
-            at = attempt.next;
+            at = next;
         }
     }
 

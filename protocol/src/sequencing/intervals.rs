@@ -96,13 +96,16 @@ impl Intervals {
         self.newest.iter().any(|known| known.first < offset && offset <= known.last)
     }
 
-    pub(super) fn push(&mut self, interval: Interval, may_grow: bool) {
-        let is_full = self.newest.len() == self.newest.capacity();
+    /// Returns by how many bytes it has grown.
+    pub(super) fn push(&mut self, interval: Interval, may_grow: bool) -> usize {
+        let (before, capacity) = (self.bytes(), self.newest.capacity());
+        let is_full = self.newest.len() == capacity;
         if self.newest.len() == INTERVALS_MAX || is_full && !may_grow {
             self.newest.pop_front();
         }
         self.highest = self.highest.max(interval.last);
         self.newest.push_back(interval);
+        if self.newest.capacity() == capacity { 0 } else { self.bytes() - before }
     }
 
     pub(super) fn clear(&mut self) {
@@ -167,7 +170,9 @@ mod tests {
     #[test]
     fn nothing_stays_of_a_log_that_is_no_more() {
         let mut known = Intervals::new();
-        (0..10).for_each(|n| known.push(interval(n, n, 0), true));
+        for n in 0..10 {
+            known.push(interval(n, n, 0), true);
+        }
         known.clear();
         assert_eq!(known.fit(&interval(5, 9, 500), false), Fit::New);
         assert!(!known.are_cut_by(5));
@@ -177,7 +182,9 @@ mod tests {
     #[test]
     fn without_room_to_grow_the_oldest_makes_room() {
         let mut known = Intervals::new();
-        (0..10).for_each(|n| known.push(interval(n, n, 0), false));
+        for n in 0..10 {
+            known.push(interval(n, n, 0), false);
+        }
         assert_eq!((known.newest.len(), known.bytes()), (INTERVALS_MIN, Intervals::BYTES_MIN));
         assert_eq!(known.fit(&interval(5, 5, 500), false), Fit::New);
         assert_eq!(known.fit(&interval(6, 6, 500), false), Fit::Contradiction);

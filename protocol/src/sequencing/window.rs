@@ -154,8 +154,16 @@ impl Window {
         self.is_empty() || range.first.is_after(self.newest.last)
     }
 
-    /// Adds a range, or replaces what is known of the same one; the oldest makes room.
-    pub(super) fn insert(&mut self, mut acked: Acked, slots_max: usize, growth: Growth) {
+    /// Adds a range, or replaces what is known of the same one; the oldest makes room. Returns by how many bytes the
+    /// window has grown.
+    pub(super) fn insert(&mut self, acked: Acked, slots_max: usize, growth: Growth) -> usize {
+        let (before, capacity) = (self.bytes(), self.older.capacity());
+        self.put_in(acked, slots_max, growth);
+        let may_have_grown = self.older.capacity() != capacity || self.append_times.is_some();
+        if may_have_grown { self.bytes() - before } else { 0 }
+    }
+
+    fn put_in(&mut self, mut acked: Acked, slots_max: usize, growth: Growth) {
         if self.append_times.is_none() && acked.append_time != -1 && !growth.append_times {
             acked.append_time = -1;
             acked.proof = false;

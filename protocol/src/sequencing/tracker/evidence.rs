@@ -99,12 +99,18 @@ impl Tracker {
     }
 
     /// Takes in what ended the partition's topic or cluster.
+    #[inline]
     pub(super) fn refresh_partition(&mut self, at: u32) {
         let partition = &self.partitions[at];
         let topic_stamp = self.topics.get(partition.topic).stamp;
         if partition.topic_stamp == topic_stamp && partition.cluster_stamp == self.cluster_stamp {
             return;
         }
+        self.renew_partition(at, topic_stamp);
+    }
+
+    #[cold]
+    fn renew_partition(&mut self, at: u32, topic_stamp: u32) {
         self.end_partition(at);
         let partition = &mut self.partitions[at];
         partition.topic_stamp = topic_stamp;
@@ -112,7 +118,18 @@ impl Tracker {
     }
 
     /// Takes in what ended the entry's proofs, or the entry. The partition is fresh already.
+    #[inline]
     pub(super) fn refresh_stamps(&mut self, at: u32) {
+        let serial = self.handed.serial();
+        let entry = &self.entries[at];
+        let stamp = self.partitions[entry.partition].stamp;
+        if entry.handed_serial != serial || serial == u32::MAX || entry.partition_stamp != stamp {
+            self.renew_entry(at, stamp);
+        }
+    }
+
+    #[cold]
+    fn renew_entry(&mut self, at: u32, stamp: u32) {
         let serial = self.handed.serial();
         let entry = &mut self.entries[at];
         if entry.handed_serial != serial || serial == u32::MAX {
@@ -128,7 +145,6 @@ impl Tracker {
             }
             entry.handed_serial = serial;
         }
-        let stamp = self.partitions[entry.partition].stamp;
         if entry.partition_stamp != stamp {
             entry.window.end_proofs();
             entry.partition_stamp = stamp;
@@ -136,6 +152,7 @@ impl Tracker {
     }
 
     /// As `refresh_stamps`, and what time has ended.
+    #[inline]
     pub(super) fn refresh_entry(&mut self, at: u32, now: Millis) {
         self.refresh_stamps(at);
         self.end_lapsed_proofs(at, now);

@@ -256,6 +256,7 @@ impl Tracker {
         is_new
     }
 
+    #[inline]
     fn send(&mut self, at: u32, batch: &Batch, sender: &Sender, rule: Rule, now: Millis) -> Option<Ticket> {
         let mut attempt = self.attempt(at, self.entries[at].partition, batch, sender, now);
         // A broker may refuse a transactional batch for reasons that nobody outside can see (KIP-890).

@@ -132,11 +132,14 @@ impl Tracker {
             entry.enter_generation(attempt.broker);
         }
         settlement.ended = self.take_in_acknowledged(attempt, answer, late, now);
-        if !is_repeated && id.epoch >= self.entries[at].epoch {
-            self.entries[at].note_progress();
-        }
-        if by_broker && id.epoch >= self.entries[at].epoch {
-            self.note_acknowledged(attempt, answer, late);
+        let entry = &mut self.entries[at];
+        if id.epoch >= entry.epoch {
+            if !is_repeated {
+                entry.note_progress();
+            }
+            if by_broker {
+                self.note_acknowledged(attempt, answer, late);
+            }
         }
         settlement
     }
@@ -151,7 +154,9 @@ impl Tracker {
     ) -> Option<Evidence> {
         let (at, id) = (attempt.entry, attempt.batch.id);
         let mut evidence = self.take_in_interval(attempt, answer, late);
-        self.refresh_stamps(at);
+        if evidence.is_some() {
+            self.refresh_stamps(at);
+        }
         let entry = &self.entries[at];
         if id.epoch < entry.epoch {
             // Acknowledged, but its producer has moved on: the broker forgot this epoch's batches as well.
@@ -163,7 +168,9 @@ impl Tracker {
             self.make_cold(at);
             self.entries[at].epoch = id.epoch;
             self.refresh_stamps(at);
-            self.push_interval(attempt, answer);
+            if let Some(interval) = interval_of(attempt, answer) {
+                self.push_interval(attempt.partition, interval);
+            }
             evidence = Some(Evidence::Regression);
         }
         self.end_lapsed_proofs(at, now);
@@ -194,10 +201,10 @@ impl Tracker {
     /// Adds the acknowledged range to the window, as a proof where it is one.
     fn remember(&mut self, at: u32, attempt: &Attempt, answer: &Answer, late: bool, now: Millis) {
         let has_offset = answer.error == ErrorCode::NONE && answer.base_offset >= 0;
-        let is_twin = self.entries[at].is_twin();
-        let proof = !late && !is_twin && has_offset && attempt.acks == Acks::All && !attempt.batch.transactional;
-        let base_offset = if has_offset { answer.base_offset } else { -1 };
         let entry = &mut self.entries[at];
+        let proof =
+            !late && !entry.is_twin() && has_offset && attempt.acks == Acks::All && !attempt.batch.transactional;
+        let base_offset = if has_offset { answer.base_offset } else { -1 };
         let range = attempt.batch.id.range;
         let known = entry.window.find(range);
         // Brokers do not compare contents: of two that are acknowledged at one place, which one stands there is not known.
@@ -209,7 +216,6 @@ impl Tracker {
         if was_proof || known.is_none_or(|known| !known.proof) {
             let append_times = answer.log_append_time == -1 || self.share.has(APPEND_TIMES_BYTES);
             let growth = Growth { slots: self.share.is_roomy(), append_times };
-            let before = entry.window.bytes();
             let acked = Acked {
                 range,
                 base_offset,
@@ -219,8 +225,7 @@ impl Tracker {
                 older: attempt.broker != entry.acked_by,
                 append_time: answer.log_append_time,
             };
-            entry.window.insert(acked, self.limits.window, growth);
-            self.owned_bytes = self.owned_bytes + entry.window.bytes() - before;
+            self.owned_bytes += entry.window.insert(acked, self.limits.window, growth);
         }
         if proof {
             entry.proof_at = now;
@@ -306,6 +311,7 @@ impl Tracker {
 
     /// Holds the place of an acknowledged batch against those of others; a contradiction ends the partition's proofs.
     /// A late one is not held against what comes: it is perhaps the one that is wrong.
+    #[inline]
     fn take_in_interval(&mut self, attempt: &Attempt, answer: &Answer, late: bool) -> Option<Evidence> {
         let interval = interval_of(attempt, answer)?;
         let elsewhere = attempt.entry != NOWHERE && self.is_known_elsewhere(attempt, answer);
@@ -314,14 +320,14 @@ impl Tracker {
             Fit::Known => None,
             Fit::New if !elsewhere => {
                 if !late {
-                    self.push_interval(attempt, answer);
+                    self.push_interval(attempt.partition, interval);
                 }
                 None
             }
             Fit::New | Fit::Contradiction => {
                 self.end_partition(attempt.partition);
                 if !late {
-                    self.push_interval(attempt, answer);
+                    self.push_interval(attempt.partition, interval);
                 }
                 Some(Evidence::Collision)
             }
@@ -345,19 +351,17 @@ impl Tracker {
                 .is_some_and(|known| known.base_offset >= 0 && known.base_offset != answer.base_offset)
     }
 
-    fn push_interval(&mut self, attempt: &Attempt, answer: &Answer) {
-        if let Some(interval) = interval_of(attempt, answer) {
-            let intervals = &mut self.partitions[attempt.partition].intervals;
-            let before = intervals.bytes();
-            intervals.push(interval, self.share.is_roomy());
-            self.owned_bytes = self.owned_bytes + intervals.bytes() - before;
-        }
+    #[inline]
+    fn push_interval(&mut self, partition: u32, interval: Interval) {
+        let may_grow = self.share.is_roomy();
+        self.owned_bytes += self.partitions[partition].intervals.push(interval, may_grow);
     }
 
     /// Takes an attempt out of its entry.
+    #[inline]
     pub(super) fn remove(&mut self, ticket: Ticket, attempt: &Attempt) {
         let entry = &mut self.entries[attempt.entry];
-        self.attempts.remove_where(&mut entry.attempts, |at, _| at == ticket.attempt, |_| {});
+        self.attempts.remove(&mut entry.attempts, ticket.attempt);
         entry.pending -= 1;
     }
 }

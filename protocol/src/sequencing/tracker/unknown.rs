@@ -53,6 +53,9 @@ impl Tracker {
     pub(super) fn resolve_unknowns(&mut self, at: u32, attempt: &Attempt) {
         let id = attempt.batch.id;
         let entry = &mut self.entries[at];
+        if entry.unknown == 0 {
+            return;
+        }
         let mut resolved = 0;
         self.attempts.remove_where(
             &mut entry.attempts,
@@ -83,7 +86,7 @@ impl Tracker {
         let oldest = self.attempts.list(head).filter(|(_, other)| other.state != State::Pending).last();
         if let Some((oldest, _)) = oldest {
             let entry = &mut self.entries[at];
-            self.attempts.remove_where(&mut entry.attempts, |place, _| place == oldest, |_| {});
+            self.attempts.remove(&mut entry.attempts, oldest);
             entry.unknown -= 1;
             entry.note_unsure();
         }

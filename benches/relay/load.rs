@@ -18,6 +18,8 @@ pub(crate) enum Load {
     Produce16k,
     /// Produce requests of 1 MiB: 16 partitions, a batch of 64 KiB each.
     Produce1m,
+    /// Produce requests of one batch of 1 MiB.
+    ProduceLarge,
     /// Small fetch requests, and answers of 1 MiB.
     Fetch1m,
     /// Produce requests of 1 KiB, one at a time, for their latency.
@@ -25,12 +27,14 @@ pub(crate) enum Load {
 }
 
 impl Load {
-    pub(crate) const ALL: [Self; 4] = [Self::Produce16k, Self::Produce1m, Self::Fetch1m, Self::Ping];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Produce16k, Self::Produce1m, Self::ProduceLarge, Self::Fetch1m, Self::Ping];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Produce16k => "produce 16 KiB, 4 connections, 5 in flight",
             Self::Produce1m => "produce 1 MiB, 2 connections, 5 in flight",
+            Self::ProduceLarge => "produce 1 MiB in one batch, 2 connections, 5 in flight",
             Self::Fetch1m => "fetch 1 MiB, 2 connections, 1 in flight",
             Self::Ping => "produce 1 KiB, 1 connection, 1 in flight",
         }
@@ -39,14 +43,14 @@ impl Load {
     const fn connections(self) -> i32 {
         match self {
             Self::Produce16k => 4,
-            Self::Produce1m | Self::Fetch1m => 2,
+            Self::Produce1m | Self::ProduceLarge | Self::Fetch1m => 2,
             Self::Ping => 1,
         }
     }
 
     const fn in_flight(self) -> usize {
         match self {
-            Self::Produce16k | Self::Produce1m => 5,
+            Self::Produce16k | Self::Produce1m | Self::ProduceLarge => 5,
             Self::Fetch1m | Self::Ping => 1,
         }
     }
@@ -56,7 +60,7 @@ impl Load {
         match (self, smoke) {
             (_, true) => 20,
             (Self::Produce16k, false) => 3_000,
-            (Self::Produce1m | Self::Fetch1m, false) => 120,
+            (Self::Produce1m | Self::ProduceLarge | Self::Fetch1m, false) => 120,
             (Self::Ping, false) => 2_000,
         }
     }
@@ -66,11 +70,13 @@ impl Load {
         let batches = match self {
             Self::Produce16k => vec![batch_16k(0, 0)],
             Self::Produce1m => vec![batch(4 * RECORDS, 1_000, 0, 0); 16],
+            Self::ProduceLarge => vec![batch(64 * RECORDS, 1_000, 0, 0)],
             Self::Ping => vec![batch(1, 900, 0, 0)],
             Self::Fetch1m => return None,
         };
         let records = match self {
             Self::Produce1m => 4 * RECORDS,
+            Self::ProduceLarge => 64 * RECORDS,
             Self::Ping => 1,
             Self::Produce16k | Self::Fetch1m => RECORDS,
         };

@@ -16,6 +16,7 @@ mod fuzz;
 mod guard;
 mod hostile;
 mod journal;
+mod large;
 mod log;
 mod many;
 mod memory;

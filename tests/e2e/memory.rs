@@ -70,7 +70,12 @@ fn a_broker_that_reads_nothing_holds_the_client_back_not_memory() {
 fn frames_that_stay_unfinished_keep_nobody_from_being_served() {
     let scene = Scene::with("[limits]\nmemory_max = \"16MiB\"\nhold_bytes_max = \"2MiB\"");
     let before = scene.resident_bytes();
-    let large = |base| produce_one(1, batch_of(7, 0, base, &[Bytes::from(vec![b'x'; 2 * MIB - 200])]));
+    // Of two batches, of which the second comes last: only whole can they be decided on.
+    let large = |base| {
+        let batch_of = |bytes| Some(batch_of(7, 0, base, &[Bytes::from(vec![b'x'; bytes])]));
+        produce(9, 1, -1, &[("t", 0, batch_of(2 * MIB - 400)), ("t", 1, batch_of(10))])
+    };
+    let answer = |offset| produced(9, 1, &[("t", 0, 0, offset), ("t", 1, 0, offset)]);
     assert!((MIB..=2 * MIB).contains(&large(0).len()));
     let mut halves: Vec<_> = (1..100).map(|base| (scene.pair(), large(base))).collect();
     for ((client, _served), request) in &mut halves {
@@ -88,16 +93,16 @@ fn frames_that_stay_unfinished_keep_nobody_from_being_served() {
     let sending = std::thread::spawn(move || sender.write_all(&sent).unwrap());
     served.expect(&large(0));
     sending.join().unwrap();
-    served.send(&produced_one(1, 0, 11));
-    client.expect(&produced_one(1, 0, 11));
+    served.send(&answer(11));
+    client.expect(&answer(11));
     // And all of them come through in the end.
     for ((mut client, mut served), request) in halves {
         let (mut sender, sent) = (client.0.try_clone().unwrap(), request.clone());
         let sending = std::thread::spawn(move || sender.write_all(&sent[MIB / 2..]).unwrap());
         served.expect(&request);
         sending.join().unwrap();
-        served.send(&produced_one(1, 0, 11));
-        client.expect(&produced_one(1, 0, 11));
+        served.send(&answer(11));
+        client.expect(&answer(11));
     }
     scene.wait_for_metric("connections_open", 2);
     scene.wait_for_metric("buffer_bytes", 0);

@@ -2,6 +2,7 @@
 
 mod admit;
 mod auth;
+mod by_head;
 mod keep;
 mod learn;
 mod look_up;

@@ -7,6 +7,7 @@ use super::observe::{Manner, Observed};
 use super::{Claim, Claims, Ledger, Pending, Present, Report, Session};
 use crate::event::{Action, Event, Unread};
 use crate::sequencing::{Acks, Outcome, Passage, Rule, TopicId};
+use crate::wire::frame::LENGTH_BYTES;
 use crate::wire::head::RequestHead;
 use crate::wire::produce::{OwnedTopic, ProduceEntry, ProduceEvent, ProduceWalk, Step};
 
@@ -57,21 +58,7 @@ impl<L: Ledger> Session<L> {
             return None;
         };
         report(Event::Unread(Unread::TooLarge));
-        Some(Streamed {
-            version: head.prefix.api_version,
-            correlation_id: head.prefix.correlation_id,
-            ledger: self.current,
-            walk: Some(walk),
-            carry: Vec::new(),
-            // The length and the header come with the first bytes.
-            skip: 4 + head.body_at as u64,
-            acks: Acks::All,
-            timeout_ms: 0,
-            topic: OwnedTopic::Name(Arc::default()),
-            claims: Vec::new(),
-            unclaimed: Some(Vec::new()),
-            stopped: false,
-        })
+        Some(Streamed::new(&head, walk, self.current))
     }
 
     /// Takes in the next bytes of the frame, before they are sent. False: a batch in it must not go now (T27);
@@ -212,10 +199,7 @@ impl<L: Ledger> Session<L> {
         let mut observed: Observed = self.observe(entry, manner, &Present { guards: false, ..*present });
         self.register(entry, &mut observed, streamed.acks, present);
         streamed.stopped |= observed.passage != Passage::Free;
-        match observed.claim {
-            Some(claim) => streamed.claims.push(claim),
-            None => streamed.note_unclaimed((self.topic_hash(entry.topic), entry.partition)),
-        }
+        streamed.note(&observed, (self.topic_hash(entry.topic), entry.partition));
         if streamed.claims.len() > CLAIMS_MIN && streamed.bytes() > present.keep_bytes_max {
             // Nothing more of it is noted down; what is may stand in it again.
             (streamed.walk, streamed.unclaimed) = (None, None);
@@ -227,6 +211,52 @@ impl<L: Ledger> Session<L> {
 }
 
 impl Streamed {
+    /// At the front of the frame, whose length and header come with the first bytes.
+    pub(super) fn new(head: &RequestHead<'_>, walk: ProduceWalk, ledger: usize) -> Self {
+        Self {
+            version: head.prefix.api_version,
+            correlation_id: head.prefix.correlation_id,
+            ledger,
+            walk: Some(walk),
+            carry: Vec::new(),
+            skip: (LENGTH_BYTES + head.body_at) as u64,
+            acks: Acks::All,
+            timeout_ms: 0,
+            topic: OwnedTopic::Name(Arc::default()),
+            claims: Vec::new(),
+            unclaimed: Some(Vec::new()),
+            stopped: false,
+        }
+    }
+
+    /// Its one entry was observed ahead of its bytes, of which the walk is to see what follows the first `seen`.
+    pub(super) fn by_head(
+        self,
+        (acks, timeout_ms): (Acks, i32),
+        observed: &Observed,
+        place: (u64, i32),
+        seen: u64,
+    ) -> Self {
+        let timeout_ms = u32::try_from(timeout_ms).unwrap_or(0);
+        let mut streamed = Self { acks, timeout_ms, skip: seen, ..self };
+        streamed.note(observed, place);
+        streamed
+    }
+
+    fn note(&mut self, observed: &Observed, place: (u64, i32)) {
+        match observed.claim {
+            Some(claim) => self.claims.push(claim),
+            None => self.note_unclaimed(place),
+        }
+    }
+
+    /// Passes over the next bytes of the frame, if nothing of them is to be looked at. False: nothing has been done.
+    pub fn pass_over(&mut self, count: usize) -> bool {
+        let left = self.skip.checked_sub(count as u64).filter(|_| !self.claims.is_empty());
+        self.skip = left.unwrap_or(self.skip);
+        left.is_some()
+    }
+
     /// What is noted down of it so far, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {

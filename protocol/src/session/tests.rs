@@ -1,5 +1,6 @@
 //! A session against whole frames, where scenarios cannot reach.
 
+mod by_head;
 mod enforce;
 mod ledgers;
 mod look_up;

@@ -118,6 +118,14 @@ impl ProduceWalk {
         Ok(Step::Event { consumed, skip, event })
     }
 
+    /// Whether no further entry can follow: what is left is as long as the counts of tags, none of which there are, that end a
+    /// request.
+    pub(crate) const fn has_only_empty_tags_left(&self) -> bool {
+        /// Of the entry, its topic and the body.
+        const COUNTS: u32 = 3;
+        self.left == if self.layout.is_flexible() { COUNTS } else { 0 }
+    }
+
     /// Reads all of a unit before it changes anything, so that one that is not there yet can be tried again.
     #[inline]
     fn unit<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<(ProduceEvent<'a>, u32), ParseError> {

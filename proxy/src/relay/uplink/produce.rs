@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::super::fifo::{Expected, Ours};
 use super::super::keep::Keep;
 use super::super::link::Link;
+use super::super::spares::BLOCK_BYTES;
 use super::super::unwind;
 use super::{Frame, Step, UpEnd, Uplink, wanted};
 use crate::net::socket;
@@ -32,6 +33,9 @@ const LOOKS_MAX: u32 = 3;
 
 /// The front of a frame in which its header must end: a client id and tags are far shorter in any honest one.
 const HEADER_BYTES_MAX: usize = 4 * 1024;
+
+/// The front of a frame in which the header of its first batch must end to be decided on by it.
+const FRONT_BYTES: usize = HEADER_BYTES_MAX;
 
 /// A request that has begun to pass. Dropped before its end, it was cut off.
 pub(super) struct Tracked<'a> {
@@ -60,10 +64,15 @@ impl Drop for Tracked<'_> {
 impl<'a> Uplink<'a> {
     pub(super) async fn begin_produce(&mut self, size: u32, prefix: RequestPrefix) -> Step {
         let whole = size as usize + 4;
-        if whole <= self.link.runtime.config.limits.hold_bytes_max && self.buffer.try_hold(whole) {
-            self.splitter.gather();
-            self.frame = Some(Frame::Gathering);
-            return Ok(());
+        if whole <= self.link.runtime.config.limits.hold_bytes_max {
+            if whole > BLOCK_BYTES && self.goes_by_head(size, prefix).await? {
+                return Ok(());
+            }
+            if self.buffer.try_hold(whole) {
+                self.splitter.gather();
+                self.frame = Some(Frame::Gathering);
+                return Ok(());
+            }
         }
         self.wait_for_header(whole).await?;
         let mut reporter = self.link.reporter();
@@ -74,6 +83,29 @@ impl<'a> Uplink<'a> {
         let tracked = streamed.map(|streamed| Tracked::new(self.link, streamed));
         self.frame = Some(Frame::Streaming(tracked, prefix));
         Ok(())
+    }
+
+    /// Whether a request that is longer than what is read at once may pass as it comes, by what its front says: then its
+    /// client and its broker wait for none of it, and it takes no memory of its own.
+    async fn goes_by_head(&mut self, size: u32, prefix: RequestPrefix) -> Result<bool, UpEnd> {
+        while self.buffer.unread().len() < FRONT_BYTES {
+            self.read(FRONT_BYTES).await?;
+        }
+        let present = self.present(self.link.may_send_own());
+        let mut reporter = self.link.reporter();
+        let mut session = self.link.session();
+        let streamed = session.admit_by_head(self.buffer.unread(), size, &present, &mut |event| reporter.take(event));
+        reporter.finish(session.ledger());
+        drop(session);
+        let Some(streamed) = streamed else { return Ok(false) };
+        self.splitter.pass();
+        self.frame = Some(Frame::Streaming(Some(Tracked::new(self.link, streamed)), prefix));
+        self.carries_batches = true;
+        Ok(true)
+    }
+
+    fn present(&self, may_look: bool) -> Present {
+        Present { may_look, guards: true, ..self.link.present() }
     }
 
     /// The header decides whether a large frame can be read at all: it is waited for, within bounds.
@@ -90,6 +122,9 @@ impl<'a> Uplink<'a> {
     /// The next bytes of a request that is not held. Others have their turn between pieces: some hundred thousand
     /// partitions fit into what may come at once.
     pub(super) async fn track(&self, tracked: &mut Tracked<'_>, count: usize) -> Step {
+        if tracked.streamed.as_mut().is_some_and(|streamed| streamed.pass_over(count)) {
+            return Ok(());
+        }
         let mut pieces = self.buffer.unread()[..count].chunks(PIECE_BYTES_MAX);
         while let Some(piece) = pieces.next() {
             self.track_piece(tracked, piece)?;
@@ -131,14 +166,13 @@ impl<'a> Uplink<'a> {
     /// A whole produce request.
     pub(super) async fn admit(&mut self, count: usize) -> Step {
         self.frame = None;
-        let admit = |may_look| Present { may_look, guards: true, ..self.link.present() };
-        let mut admission = self.decide(count, false, &admit(self.link.may_send_own()));
+        let mut admission = self.decide(count, false, &self.present(self.link.may_send_own()));
         for looks_left in (0..LOOKS_MAX).rev() {
             let Admission::Look(look_ups) = admission else { break };
             let looked = self.look_into(look_ups).await?;
             let stands = self.link.session().looked(looked);
             let may_look = looks_left > 0 && !stands && self.link.may_send_own();
-            admission = self.decide(count, false, &admit(may_look));
+            admission = self.decide(count, false, &self.present(may_look));
         }
         if matches!(admission, Admission::Hold) {
             // What stands before it must be on its way, or it would wait for itself.

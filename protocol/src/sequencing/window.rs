@@ -91,6 +91,9 @@ const ABSENT: Slot =
     Slot { first: Sequence::ZERO, last: Sequence::ZERO, base_offset: 0, crc: 0, length_and_flags: u32::MAX };
 
 /// The newest acknowledged ranges, at most as many as configured. Empty means that nothing is known.
+///
+/// They share no sequence and lie within half of the ring, so that all of them agree on which comes after which: what lies
+/// between the newest and the oldest is none of theirs.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Window {
@@ -146,7 +149,7 @@ impl Window {
 
     /// Whether any acknowledged range shares a sequence with `range`.
     pub(super) fn overlaps(&self, range: SequenceRange) -> bool {
-        self.slots().any(|slot| slot.range().overlaps(range))
+        !self.lies_outside(range) && self.slots().any(|slot| slot.range().overlaps(range))
     }
 
     /// Whether `range` follows everything acknowledged so far.
@@ -169,12 +172,22 @@ impl Window {
             acked.proof = false;
         }
         let slots_max = if growth.slots { slots_max } else { slots_max.min(self.older.capacity() + 1) };
-        if let Some(at) = self.place_of(acked.range) {
+        let lies_outside = self.lies_outside(acked.range);
+        if !lies_outside && let Some(at) = self.place_of(acked.range) {
             *self.slot_mut(at) = Slot::from(acked);
             self.set_append_time(at, acked.append_time);
             return;
         }
         let mut at = self.position(acked.range);
+        if at < self.len() {
+            if self.overlaps(acked.range) || !is_near(acked.range.first, self.newest.last) {
+                return;
+            }
+        } else if !lies_outside || !is_near(self.oldest().first, acked.range.last) {
+            // The newest range does not follow what is known: the log has lost that.
+            self.empty();
+            at = 0;
+        }
         if self.len() >= slots_max {
             if at == 0 {
                 return;
@@ -221,9 +234,17 @@ impl Window {
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Forgets all ranges, and keeps what room there is.
+    fn empty(&mut self) {
         self.newest = ABSENT;
         self.older.clear();
+        if let Some(times) = &mut self.append_times {
+            times.clear();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.empty();
         self.older.shrink_to(OLDER_MIN);
         self.append_times = None;
     }
@@ -247,6 +268,11 @@ impl Window {
 
     fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.older.iter().chain((!self.is_empty()).then_some(&self.newest))
+    }
+
+    /// The absent slot if there is none.
+    fn oldest(&self) -> &Slot {
+        self.older.front().unwrap_or(&self.newest)
     }
 
     fn slot(&self, at: usize) -> Option<&Slot> {
@@ -277,14 +303,22 @@ impl Window {
     }
 
     fn place_of(&self, range: SequenceRange) -> Option<usize> {
-        // What follows the newest slot at once is none of the slots: the usual case is settled here.
-        if range.first == self.expected()? {
+        // What follows the newest slot at once is none of the slots: the usual case is settled here, without the older ones.
+        if range.first == self.expected()? || self.lies_outside(range) {
             return None;
         }
         if self.newest.range() == range {
             return Some(self.older.len());
         }
         self.older.iter().rposition(|slot| slot.range() == range)
+    }
+
+    /// Whether `range` lies in the part of the ring between the newest and the oldest slot. What is in flight does, as a
+    /// rule: it is held against none of them.
+    fn lies_outside(&self, range: SequenceRange) -> bool {
+        let oldest = self.oldest().first;
+        let first = range.first.distance_from(oldest);
+        self.is_empty() || first > self.newest.last.distance_from(oldest) && range.last.distance_from(oldest) >= first
     }
 
     /// Where `range` belongs: after the last slot that it follows. Answers come nearly always in order.
@@ -320,6 +354,11 @@ impl Window {
         let times = self.append_times.get_or_insert_with(|| Box::new(VecDeque::from(vec![-1; len])));
         times[at] = append_time;
     }
+}
+
+/// Whether `last` is `first`, or the shorter way from that to it goes forward.
+fn is_near(first: Sequence, last: Sequence) -> bool {
+    last == first || last.is_after(first)
 }
 
 impl Slot {

@@ -1,5 +1,7 @@
 //! Which ranges stay, and in which order.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const FREE: Growth = Growth { slots: true, append_times: true };
@@ -160,4 +162,45 @@ fn a_range_without_room_for_its_append_time_is_no_proof() {
     window.insert(acked(1, 0, 1), 5, NONE);
     assert_eq!(window.iter().map(|a| a.proof).collect::<Vec<_>>(), [false, true]);
     assert_eq!(window.bytes(), Window::BYTES_MIN);
+}
+
+#[test]
+fn a_newest_range_that_is_not_behind_all_others_stands_alone() {
+    let mut window = Window::default();
+    for n in 0..4 {
+        window.insert(acked(n * 5, 4, i64::from(n)), 5, FREE);
+    }
+    window.insert(acked(17, 9, 100), 5, FREE);
+    assert_eq!(window.iter().map(|a| a.base_offset).collect::<Vec<_>>(), [100]);
+    assert_eq!(window.expected(), Sequence::new(27));
+    // And an older one that does not fit in between is not taken in.
+    window.insert(acked(10, 9, 50), 5, FREE);
+    assert_eq!(window.iter().count(), 1);
+}
+
+proptest! {
+    /// On a few places of the ring, its end among them, so that ranges meet.
+    #[test]
+    fn what_lies_outside_is_found_nowhere(
+        steps in prop::collection::vec((0_u32..6, 0_i32..30, 0_i32..12), 0..60),
+        slots_max in 5_usize..9,
+    ) {
+        let range_of = |(part, base, delta): (u32, i32, i32)| {
+            let base = Sequence::new((i32::MAX / 5).wrapping_mul(part.cast_signed()).wrapping_add(base) & i32::MAX);
+            let first = base.expect("not negative");
+            SequenceRange { first, last: first.advance(delta.cast_unsigned()) }
+        };
+        let mut window = Window::default();
+        for step in steps.iter().copied() {
+            let range = range_of(step);
+            let slots: Vec<SequenceRange> = window.slots().map(Slot::range).collect();
+            prop_assert_eq!(window.find(range).is_some(), slots.contains(&range));
+            prop_assert_eq!(window.overlaps(range), slots.iter().any(|slot| slot.overlaps(range)));
+            window.insert(Acked { range, ..acked(0, 0, 7) }, slots_max, FREE);
+            let slots: Vec<SequenceRange> = window.slots().map(Slot::range).collect();
+            for (at, slot) in slots.iter().enumerate() {
+                prop_assert!(slots[..at].iter().all(|other| !other.overlaps(*slot)), "{:?}", slots);
+            }
+        }
+    }
 }

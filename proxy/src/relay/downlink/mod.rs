@@ -104,20 +104,23 @@ impl<'a> Downlink<'a> {
         if self.current.is_none() {
             self.next_expected().await?;
         }
-        match self.current.take() {
+        match &self.current {
             None => Ok(()),
-            Some(Current::Waiting(Expected::Local(ours))) if self.keeps_back() => {
-                self.keep_back_ours(ours);
+            Some(Current::Waiting(Expected::Local(_))) => {
+                self.take_ours().await;
                 Ok(())
             }
-            Some(Current::Waiting(Expected::Local(ours))) => {
-                self.deliver_local(&ours.local).await;
-                Ok(())
-            }
-            current => {
-                self.current = current;
-                self.take_piece().await
-            }
+            Some(_) => self.take_piece().await,
+        }
+    }
+
+    /// An answer made here is due.
+    async fn take_ours(&mut self) {
+        let Some(Current::Waiting(Expected::Local(ours))) = self.current.take() else { return };
+        if self.keeps_back() {
+            self.keep_back_ours(ours);
+        } else {
+            self.deliver_local(&ours.local).await;
         }
     }
 

@@ -12,10 +12,6 @@ use super::super::looks::Turn;
 use super::{Frame, Step, UpEnd, Uplink, wanted};
 use crate::net::socket;
 
-/// How long looking into the log may take before everything goes on as without it: far less than the 30 s after which
-/// clients give up on an answer.
-pub(in super::super) const LOOK_PATIENCE: Duration = Duration::from_secs(5);
-
 /// How long another connection's look into the same log is waited for before it is looked into at the same time.
 const TURN_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -27,21 +23,32 @@ impl Uplink<'_> {
 
     /// Looks up what the downlink wants to know.
     pub(super) async fn grant_wish(&mut self) -> Step {
-        let Some(Wish { look_ups, back }) = self.link.take_wish() else { return Ok(()) };
+        let Some(Wish { look_ups, deadline, back }) = self.link.take_wish() else { return Ok(()) };
         if back.is_closed() {
             // It was given up.
             return Ok(());
         }
-        let looked = self.look_into(look_ups).await?;
+        let looked = self.look_into(look_ups, Some(deadline)).await?;
         back.send(looked).ok();
         Ok(())
     }
 
-    /// Looks into these logs, one after the other.
-    pub(super) async fn look_into(&mut self, look_ups: Vec<LookUp>) -> Result<Vec<LookUp>, UpEnd> {
+    /// Looks into these logs, one after the other. `at_latest`: when the answer that they are for goes as it came.
+    pub(super) async fn look_into(
+        &mut self,
+        look_ups: Vec<LookUp>,
+        at_latest: Option<Instant>,
+    ) -> Result<Vec<LookUp>, UpEnd> {
         // What stands before must be on its way, for the answers come in this order.
         self.flush().await?;
-        let deadline = Instant::now() + LOOK_PATIENCE;
+        let since = Instant::now();
+        let deadline = self.row.deadline(since);
+        let looked = self.look_one_by_one(look_ups, at_latest.map_or(deadline, |end| end.min(deadline))).await;
+        self.row.note(since.elapsed());
+        looked
+    }
+
+    async fn look_one_by_one(&mut self, look_ups: Vec<LookUp>, deadline: Instant) -> Result<Vec<LookUp>, UpEnd> {
         let mut looked = Vec::new();
         for look in look_ups {
             let kind = look.kind();

@@ -31,6 +31,13 @@ pub struct BrokerGeneration {
     pub generation: u32,
 }
 
+impl BrokerGeneration {
+    /// Whether it is over: the other one is a later one of the same broker. Of two brokers neither is.
+    pub(super) const fn is_before(self, other: Self) -> bool {
+        self.broker == other.broker && self.generation < other.generation
+    }
+}
+
 /// What a produce request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Acks {

@@ -24,6 +24,7 @@ fn overtaken(scene: &Scene) -> ((Peer, Peer), (Peer, Peer)) {
 fn the_second_batch_waits_for_the_first_one() {
     let scene = Scene::new();
     let ((mut first, mut served), (mut second, mut asked)) = overtaken(&scene);
+    scene.wait_for_metric("batches_held_total{waits_for=\"first_batch\"}", 1);
     asked.silent();
     served.send(&produced_one(1, 0, 10));
     first.expect(&produced_one(1, 0, 10));

@@ -261,6 +261,58 @@ fn client_that_has_said_all_is_told_what_the_broker_said() {
     scene.end(&[]);
 }
 
+/// One is found, one is refused, and of one the answer never comes.
+#[test]
+fn each_look_is_told_with_what_it_was_for_and_what_it_came_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = directory.path().join("journal");
+    let scene = Scene::with(&format!("[journal]\nfile = {journal:?}"));
+    let (mut client, mut served) = unknown(&scene);
+    client.send(&produce_one(2, batch(7, 1, 1)));
+    let asked = asked_log(&mut served, 11);
+    served.send(&fetched(asked, 0, 12, &[stored(&batch(7, 1, 1), 11)]));
+    client.expect(&produced_one(2, 0, 11));
+    let refused = produce_one(3, batch(8, 5, 2));
+    client.send(&refused);
+    let asked = asked_offset(&mut served);
+    served.send(&listed(asked, 29, -1));
+    served.expect(&refused);
+    served.send(&produced_one(3, 0, 12));
+    client.expect(&produced_one(3, 0, 12));
+    client.send(&produce_one(4, batch(9, 6, 1)));
+    asked_offset(&mut served);
+    drop(served);
+    assert_eq!(client.end(), Ok(()));
+    drop(client);
+    scene.wait_for_metric("connections_closed_total{outcome=\"broker\"}", 2);
+    assert_eq!(scene.metric("look_latency_seconds_count"), 3);
+    scene.end(&[]);
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let told: Vec<_> = lines.filter(|line| line["event"] == "own_request").collect();
+    let names = [
+        "kind",
+        "outcome",
+        "given_up",
+        "error_code",
+        "topic",
+        "partition",
+        "producer_id",
+        "producer_epoch",
+        "base_sequence",
+        "last_sequence",
+        "base_offset",
+    ];
+    let found: Vec<_> = told.iter().map(|line| names.map(|name| line[name].to_string()).join(" ")).collect();
+    let expected = [
+        r#""resolve" "found" null null "t" 0 7 0 1 1 11"#,
+        r#""warm_up" "not_allowed" null 29 "t" 0 8 0 5 6 null"#,
+        r#""warm_up" "given_up" "closed" null "t" 0 9 0 6 6 null"#,
+    ];
+    assert_eq!(found, expected);
+    assert!(told.iter().all(|line| line["took_ms"].as_f64().is_some_and(|took| took >= 0.0)), "{told:?}");
+}
+
 #[test]
 fn nothing_is_asked_where_nothing_may_be() {
     for toml in ["mode = \"observe\"", "sequencing.look_up = false"] {

@@ -10,7 +10,9 @@ use hashbrown::HashSet;
 
 use super::observe::fingerprint_of;
 use super::{Ledger, Session};
-use crate::sequencing::{Batch, BatchId, BrokerGeneration, ErrorCode, LogBatch, LogMark, Millis, Proof, TopicRef};
+use crate::sequencing::{
+    Batch, BatchId, BrokerGeneration, ErrorCode, LogBatch, LogMark, Millis, Proof, Sequence, TopicRef,
+};
 use crate::wire::batch::BatchView;
 use crate::wire::head::ApiKey;
 use crate::wire::learn::Learner;
@@ -18,7 +20,7 @@ use crate::wire::log::{self, FetchReader, FetchVersion, ProducersReader};
 use crate::wire::produce::OwnedTopic;
 
 pub(super) use gap::{Gap, Refusable};
-pub use kind::{LookUpKind, LookUpOutcome};
+pub use kind::{GivenUp, LookUpKind, LookUpOutcome};
 
 /// Bytes of the log that one look reads at most: at 100 MB/s of produce traffic to one partition, the last sixth of a
 /// second; at the usual rates, minutes.
@@ -134,6 +136,23 @@ pub struct LookUp {
     log_end: Option<i64>,
     has_asked: bool,
     outcome: Option<LookUpOutcome>,
+    /// With which error the broker has ended it.
+    error: Option<ErrorCode>,
+}
+
+/// What a look is for: of one that is away at the broker it can be told all the same.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// What it is for.
+    pub kind: LookUpKind,
+    /// The topic that it looks into.
+    pub topic: OwnedTopic,
+    /// The partition that it looks into.
+    pub partition: i32,
+    /// The batch that it looks for.
+    pub batch: Option<BatchId>,
+    /// The sequence that the leader has to expect, where it is asked for that.
+    pub expected: Option<Sequence>,
 }
 
 impl LookUp {
@@ -208,6 +227,30 @@ impl LookUp {
         self.has_asked
     }
 
+    /// With which error the broker has ended it.
+    #[must_use]
+    pub const fn error(&self) -> Option<ErrorCode> {
+        self.error
+    }
+
+    /// Where the batch that it is for stands, if it was found.
+    #[must_use]
+    pub fn place(&self) -> Option<i64> {
+        self.found.first().map(|found| found.proof.base_offset)
+    }
+
+    /// All that it is for.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject {
+            kind: self.kind,
+            topic: self.topic.clone(),
+            partition: self.partition,
+            batch: self.wanted.first().map(|wanted| wanted.batch.id),
+            expected: self.gap.map(|gap| gap.expected),
+        }
+    }
+
     /// What it is for.
     #[must_use]
     pub const fn kind(&self) -> LookUpKind {
@@ -224,12 +267,6 @@ impl LookUp {
     #[must_use]
     pub const fn partition(&self) -> i32 {
         self.partition
-    }
-
-    /// It takes too long, or more memory than there is.
-    pub fn give_up(&mut self) {
-        self.outcome.get_or_insert(LookUpOutcome::GivenUp);
-        self.forget_shown();
     }
 
     /// What it has noted on the way is nobody's once it is over: others are kept until the last one is.
@@ -299,7 +336,7 @@ impl LookUp {
         let name = self.name.as_deref().unwrap_or_default();
         let listed = match log::listed_offset(self.correlation_id, name, self.partition, answer) {
             Ok(listed) if listed.error == 0 => listed,
-            Ok(listed) => return self.outcome = Some(outcome_of(listed.error)),
+            Ok(listed) => return self.refuse(listed.error),
             Err(_) => return self.outcome = Some(LookUpOutcome::Failed),
         };
         match self.step {
@@ -315,6 +352,12 @@ impl LookUp {
                 self.outcome = Some(LookUpOutcome::NotFound);
             }
         }
+    }
+
+    /// The broker will not tell.
+    fn refuse(&mut self, error: i16) {
+        self.error = Some(ErrorCode(error));
+        self.outcome = Some(outcome_of(error));
     }
 
     /// The last offset of the batch that is to be confirmed, if it begins at `place`.
@@ -345,8 +388,7 @@ impl LookUp {
             return;
         }
         if read.error != 0 {
-            self.outcome = Some(outcome_of(read.error));
-            return;
+            return self.refuse(read.error);
         }
         self.outcome = match read.next_offset {
             _ if self.found.len() == self.wanted.len() => Some(LookUpOutcome::Found),
@@ -420,6 +462,7 @@ impl<L: Ledger> Session<L> {
             requests_left: REQUESTS_MAX,
             log_end: None,
             has_asked: false,
+            error: None,
             outcome: if mark.is_none() { Some(LookUpOutcome::Failed) } else { None },
         }
     }

@@ -21,7 +21,7 @@ use crate::wire::produce::{AnswerEntry, OwnedTopic};
 pub use auth::Auth;
 pub use learn::Learnt;
 use look_up::{Found, Refusable};
-pub use look_up::{LookUp, LookUpKind, LookUpOutcome};
+pub use look_up::{GivenUp, LookUp, LookUpKind, LookUpOutcome, Subject};
 use observe::Observed;
 pub use settle::{Settled, Unresolved};
 pub use stream::Streamed;

@@ -85,6 +85,13 @@ impl Tracker {
         self.topics.find(topic).is_some_and(|topic| self.find_entry_of(topic, partition, producer).is_some())
     }
 
+    /// Whether batches of the producer go to the partition one at a time (T27).
+    #[must_use]
+    pub fn goes_alone(&self, topic: TopicRef<'_>, partition: i32, producer: ProducerId) -> bool {
+        let at = self.topics.find(topic).and_then(|topic| self.find_entry_of(topic, partition, producer));
+        at.is_some_and(|at| self.entries[at].alone)
+    }
+
     /// The offset from which on a batch must stand in the log, if it stands there: behind the newest acknowledged one
     /// of its producer and epoch, which a leader has appended before.
     #[must_use]

@@ -234,6 +234,7 @@ const SENDER: Sender = Sender {
     tainted: false,
     may_look: false,
     confirms: false,
+    by_end: false,
     guards: false,
     enforces: false,
 };

@@ -179,6 +179,7 @@ fn observe(
         tainted: false,
         may_look: false,
         confirms: false,
+        by_end: false,
         guards: false,
         enforces: false,
     };

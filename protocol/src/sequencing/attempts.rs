@@ -78,6 +78,8 @@ pub struct Sender {
     pub may_look: bool,
     /// Whether a proof that is older than the broker's generation is good only once the log was seen to have the batch.
     pub confirms: bool,
+    /// Whether it is good as well where the log was seen to reach beyond it: it may not be read.
+    pub by_end: bool,
     /// Whether what would be the first batch that the broker sees of a producer waits for the true first one, which is on
     /// its way over another connection, and whether others wait for this one.
     pub guards: bool,

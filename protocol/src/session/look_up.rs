@@ -11,7 +11,7 @@ use hashbrown::HashSet;
 use super::observe::fingerprint_of;
 use super::{Ledger, Session};
 use crate::sequencing::{
-    Batch, BatchId, BrokerGeneration, ErrorCode, LogBatch, LogMark, Millis, Proof, Sequence, TopicRef,
+    Batch, BatchId, BrokerGeneration, Confirming, ErrorCode, LogBatch, LogMark, Millis, Proof, Sequence, TopicRef,
 };
 use crate::wire::batch::BatchView;
 use crate::wire::head::ApiKey;
@@ -492,11 +492,13 @@ impl<L: Ledger> Session<L> {
             // It has told what it tells only those whom it serves.
             self.auth.served();
         }
+        let topic_hash = self.topic_hash(look.topic.as_ref());
         let LookUp { topic, partition, ledger, broker, mark, shown, log_end, .. } = look;
         if let Some(end) = *log_end {
             self.ledgers[*ledger].tracker(*partition, |tracker| {
                 tracker.confirm_below(topic.as_ref(), *partition, *broker, mark, end);
             });
+            note_unreadable(&mut self.unreadable, topic_hash);
         }
         for batch in shown.drain(..) {
             self.ledgers[*ledger].tracker(*partition, |tracker| {
@@ -506,6 +508,11 @@ impl<L: Ledger> Session<L> {
         if look.outcome.is_some() {
             look.forget_shown();
         }
+    }
+
+    /// Whether the log of a topic may not be read by the client, as far as it was told so.
+    pub(super) fn may_not_read(&self, topic: TopicRef<'_>) -> bool {
+        !self.unreadable.is_empty() && self.unreadable.contains(&self.topic_hash(topic))
     }
 
     /// What an answer has told of the topic is in the directory.
@@ -529,7 +536,7 @@ impl<L: Ledger> Session<L> {
             return;
         }
         let LookUp { topic, partition, ledger, broker, wanted, .. } = &*look;
-        let confirmed_by = Some(*broker);
+        let confirmed_by = Some(Confirming { broker: *broker, by_end: self.may_not_read(topic.as_ref()) });
         let (mark, proofs) = self.ledgers[*ledger].tracker(*partition, |tracker| {
             let mark = tracker.mark_log(topic.as_ref(), *partition, now);
             let proof =
@@ -572,6 +579,19 @@ impl LookUp {
         let mark = self.mark;
         self.found.into_iter().map(|found| Found { mark, ..found }).collect()
     }
+}
+
+/// Topics that a session remembers as not to be read; of more of them the first are asked for again.
+const UNREADABLE_MAX: usize = 64;
+
+fn note_unreadable(unreadable: &mut Vec<u64>, topic: u64) {
+    if unreadable.contains(&topic) {
+        return;
+    }
+    if unreadable.len() == UNREADABLE_MAX {
+        unreadable.remove(0);
+    }
+    unreadable.push(topic);
 }
 
 /// The bit that says that the max timestamp is the broker's (`DefaultRecordBatch.TIMESTAMP_TYPE_MASK`).

@@ -244,6 +244,8 @@ pub struct Session<L> {
     found: Vec<Found>,
     /// What its leader would refuse of it.
     refusable: Option<Refusable>,
+    /// The topics that the client may not read, as far as it was told so.
+    unreadable: Vec<u64>,
     /// A produce request went through unread.
     unread: bool,
     /// And whether it is answered at all is not known.
@@ -266,6 +268,7 @@ impl<L: Ledger> Session<L> {
             held: Vec::new(),
             found: Vec::new(),
             refusable: None,
+            unreadable: Vec::new(),
             unread: false,
             unsure: false,
         }

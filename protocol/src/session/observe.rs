@@ -98,6 +98,7 @@ impl<L: Ledger> Session<L> {
         let sender = Sender {
             may_look: manner.asks && present.may_look,
             confirms: manner.asks,
+            by_end: self.may_not_read(entry.topic),
             guards: self.guards(present),
             enforces: manner.enforces,
             ..self.sender(manner.acks, present)
@@ -143,6 +144,7 @@ impl<L: Ledger> Session<L> {
             tainted,
             may_look: false,
             confirms: false,
+            by_end: false,
             guards: false,
             enforces: false,
         }

@@ -24,6 +24,22 @@ pub struct LogBatch {
     pub append_time: i64,
 }
 
+/// What confirms a proof that may be older than the broker's generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirming {
+    /// What this broker has said in its present generation.
+    pub broker: BrokerGeneration,
+    /// Also that the log reaches beyond the batch. Whatever stands there now, it does: that has to do for those who may not
+    /// read it, and for nobody else.
+    pub by_end: bool,
+}
+
+impl Sender {
+    pub(super) const fn confirming(&self) -> Confirming {
+        Confirming { broker: self.broker, by_end: self.by_end }
+    }
+}
+
 /// The moment at which a look into a partition's log begins. What ends proofs makes what is found afterwards worthless:
 /// it was perhaps read before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +138,7 @@ impl Tracker {
         topic: TopicRef<'_>,
         partition: i32,
         batch: &Batch,
-        confirmed_by: Option<BrokerGeneration>,
+        confirmed_by: Option<Confirming>,
         now: Millis,
     ) -> Option<Proof> {
         let topic = self.topics.find(topic)?;
@@ -131,7 +147,7 @@ impl Tracker {
         self.refresh_entry(at, now);
         let entry = &self.entries[at];
         let proof = self.proof_of(entry, batch.id.range, now)?;
-        let is_confirmed = confirmed_by.is_none_or(|broker| self.is_confirmed(entry, &proof, broker));
+        let is_confirmed = confirmed_by.is_none_or(|by| self.is_confirmed(entry, &proof, by));
         let is_same = entry.window.find(batch.id.range).is_some_and(|acked| acked.is_same(batch.fingerprint, -1));
         let proof = Proof { fingerprint: batch.fingerprint, ..proof };
         (entry.epoch == batch.id.epoch && is_same && is_confirmed).then_some(proof)
@@ -191,10 +207,11 @@ impl Tracker {
 
     /// Whether a proof is known to be of the log as it is: the broker has acknowledged the batch in its present
     /// generation, or was seen to have it, or, where that may not be seen, to reach beyond it.
-    pub(super) fn is_confirmed(&self, entry: &Entry, proof: &Proof, broker: BrokerGeneration) -> bool {
+    pub(super) fn is_confirmed(&self, entry: &Entry, proof: &Proof, by: Confirming) -> bool {
+        let Confirming { broker, by_end } = by;
         let last_offset = proof.base_offset.saturating_add(i64::from(proof.batch.range.len()) - 1);
         entry.has_of_now(broker, proof.batch.range)
-            || self.partitions[entry.partition].reaches.beyond(broker, last_offset)
+            || by_end && self.partitions[entry.partition].reaches.beyond(broker, last_offset)
     }
 
     /// The batch was seen in the log, as its producer sent it.

@@ -29,7 +29,7 @@ use super::topic::TopicRef;
 use super::topics::Topics;
 use super::verdict::Rule;
 use super::window::Fingerprint;
-pub use log::{LogBatch, LogMark};
+pub use log::{Confirming, LogBatch, LogMark};
 pub use report::ProducerReport;
 
 /// What bounds a tracker.

@@ -58,7 +58,7 @@ impl Tracker {
             && !batch.transactional
             && sender.acks != Acks::None
         {
-            if !sender.confirms || self.is_confirmed(entry, &proof, sender.broker) {
+            if !sender.confirms || self.is_confirmed(entry, &proof, sender.confirming()) {
                 return Ok(Observation::of(classified, Passage::Free));
             }
             if sender.may_look {

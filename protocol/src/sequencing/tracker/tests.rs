@@ -51,6 +51,7 @@ fn sender() -> Sender {
         tainted: false,
         may_look: false,
         confirms: false,
+        by_end: false,
         guards: false,
         enforces: false,
     }

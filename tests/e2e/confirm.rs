@@ -1,6 +1,6 @@
 //! Proofs that are older than the broker's generation: the log is asked whether they are true of it still.
 
-use crate::log::{LIST_OFFSETS, asked_log, asked_offset, fetched, listed, own, stored};
+use crate::log::{LIST_OFFSETS, asked_earlier_offset, asked_log, asked_offset, fetched, listed, own, stored};
 use crate::scene::{Peer, Scene, acknowledge, exchange};
 use crate::wire::*;
 
@@ -179,6 +179,8 @@ fn refusal_of_what_the_log_has_lost_goes_through() {
     served.expect(&retry);
     served.send(&produced_one(1, 45, -1));
     let asked = asked_offset(&mut served);
+    served.send(&listed(asked, 0, -1));
+    let asked = asked_earlier_offset(&mut served);
     served.send(&listed(asked, 0, -1));
     client.expect(&produced_one(1, 45, -1));
     scene.end(&[]);

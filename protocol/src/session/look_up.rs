@@ -29,6 +29,14 @@ const LOOK_BACK_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes that one request asks for; a broker gives out a batch that is larger all the same.
 const FETCH_BYTES: i32 = 1024 * 1024;
 
+/// How far before its own time a batch is searched once more where the topic stamps append times: a client's clock that is
+/// ahead of the broker's has its batch stored, as the broker sees it, before it was made. Clocks that are kept by NTP differ by
+/// far less; of a margin much larger than that more would have to be read than one look does.
+const CLOCK_MARGIN_MS: i64 = 10_000;
+
+/// Of a log that may keep the producers' timestamps, so that there is nothing to find, one batch is enough to tell.
+const PROBE_BYTES: i32 = 1;
+
 /// An answer that is held whole is not larger than this: the place of an offset, with the longest name, or the versions of
 /// some hundred requests.
 const HELD_ANSWER_BYTES_MAX: usize = 4 * 1024;
@@ -91,6 +99,17 @@ enum Step {
     Producers,
 }
 
+/// From where on the log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    /// From a place that is known; or there is no use in going back.
+    Place,
+    /// From the batch's own time on.
+    OwnTime,
+    /// From some time before that.
+    Margin,
+}
+
 /// Where is looked, and by whom.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
@@ -126,6 +145,9 @@ pub struct LookUp {
     pub(super) seen: HashSet<BatchId>,
     /// The offset to read from; none while it is not known.
     next: Option<i64>,
+    since: Since,
+    /// Whether the topic stamps append times, by what was seen of its log.
+    is_stamped: Option<bool>,
     step: Step,
     stage: Stage,
     /// In which the log is asked for: the oldest at first, for what the broker understands is not known.
@@ -166,8 +188,9 @@ impl LookUp {
             (Step::Name, _) => self.ask_for_name(),
             (Step::Log, Some(next)) => self.ask_for_log(next),
             (Step::Log, None) => {
-                let since = self.wanted.iter().map(|wanted| wanted.timestamp).min().unwrap_or(0).max(0);
-                self.ask_for_offset(since)
+                let own = self.wanted.iter().map(|wanted| wanted.timestamp).min().unwrap_or(0);
+                let margin = if self.since == Since::Margin { CLOCK_MARGIN_MS } else { 0 };
+                self.ask_for_offset(own.saturating_sub(margin).max(0))
             }
             (Step::End, _) => self.ask_for_offset(log::HIGH_WATERMARK),
             (Step::Metadata, _) => self.ask_for_metadata(),
@@ -194,7 +217,9 @@ impl LookUp {
         let Self { version, correlation_id, partition, .. } = *self;
         let reader = FetchReader::new(version, correlation_id, self.topic.clone(), partition);
         self.stage = Stage::Log(Box::new(reader));
-        Some(log::fetch(version, correlation_id, self.topic.as_ref(), partition, next, FETCH_BYTES))
+        let is_probe = self.since == Since::Margin && self.is_stamped.is_none();
+        let bytes = if is_probe { PROBE_BYTES } else { FETCH_BYTES };
+        Some(log::fetch(version, correlation_id, self.topic.as_ref(), partition, next, bytes))
     }
 
     fn ask_for_offset(&mut self, timestamp: i64) -> Option<Vec<u8>> {
@@ -317,6 +342,7 @@ impl LookUp {
 
     /// A batch of the log.
     fn show(&mut self, view: BatchView<'_>) {
+        self.is_stamped.get_or_insert(append_time(view) != -1);
         let Some(range) = view.range().filter(|_| !view.is_control() && !view.is_transactional()) else { return };
         let id = BatchId { producer_id: view.producer_id(), epoch: view.epoch(), range };
         self.compare(view, id);
@@ -339,7 +365,8 @@ impl LookUp {
             Ok(listed) => return self.refuse(listed.error),
             Err(_) => return self.outcome = Some(LookUpOutcome::Failed),
         };
-        match self.step {
+        let step = self.step;
+        match step {
             // It leads the partition, and has said what it expects.
             Step::End if self.gap.is_some() => self.outcome = Some(LookUpOutcome::Found),
             Step::End if self.next.is_some_and(|place| self.ends(place) < listed.offset) => {
@@ -347,6 +374,7 @@ impl LookUp {
                 self.outcome = Some(LookUpOutcome::LogEnd);
             }
             Step::Log if listed.offset >= 0 => self.next = Some(listed.offset),
+            Step::Log if self.goes_back() => {}
             // No record is as young as that, or the log does not reach as far.
             Step::Name | Step::Log | Step::End | Step::Metadata | Step::Versions | Step::Producers => {
                 self.outcome = Some(LookUpOutcome::NotFound);
@@ -373,6 +401,7 @@ impl LookUp {
             // What it seemed to say before that may be as wrong.
             self.found.clear();
             self.shown.clear();
+            self.is_stamped = None;
             self.outcome = Some(LookUpOutcome::Failed);
             return;
         }
@@ -394,10 +423,22 @@ impl LookUp {
             _ if self.found.len() == self.wanted.len() => Some(LookUpOutcome::Found),
             // It stands at its place or nowhere.
             _ if self.kind == LookUpKind::Confirm => Some(LookUpOutcome::NotFound),
+            // It would have been found by its own time.
+            _ if self.since == Since::Margin && self.is_stamped != Some(true) => Some(LookUpOutcome::NotFound),
             Some(next) if next < read.high_watermark => None,
+            Some(_) | None if self.is_stamped == Some(true) && self.goes_back() => return,
             Some(_) | None => Some(LookUpOutcome::NotFound),
         };
         self.next = read.next_offset;
+    }
+
+    /// Goes back by the margin for clocks, if it has not and may.
+    fn goes_back(&mut self) -> bool {
+        let may = self.since == Since::OwnTime;
+        if may {
+            (self.since, self.next) = (Since::Margin, None);
+        }
+        may
     }
 
     /// Whether it is one of those that are looked for.
@@ -431,13 +472,13 @@ impl<L: Ledger> Session<L> {
         let Place { ledger, broker, topic, partition } = place;
         let (name, has_id) = self.name_of(ledger, topic);
         let is_nameless = name.is_none();
-        let (mark, next) = self.ledgers[ledger].tracker(partition, |tracker| {
+        let (mark, next, keeps_times) = self.ledgers[ledger].tracker(partition, |tracker| {
             let next = if kind == LookUpKind::Confirm {
                 tracker.find_proof(topic, partition, &wanted.batch, None, now).map(|proof| proof.base_offset)
             } else {
                 tracker.offset_before(topic, partition, wanted.batch.id)
             };
-            (tracker.mark_log(topic, partition, now), next)
+            (tracker.mark_log(topic, partition, now), next, tracker.keeps_times(topic, partition))
         });
         LookUp {
             kind,
@@ -454,6 +495,8 @@ impl<L: Ledger> Session<L> {
             shown: Vec::new(),
             seen: HashSet::new(),
             next,
+            since: if next.is_none() && !keeps_times { Since::OwnTime } else { Since::Place },
+            is_stamped: None,
             step: if is_nameless && next.is_none() { Step::Name } else { Step::Log },
             stage: Stage::Between,
             version: FetchVersion::of(topic),
@@ -493,12 +536,15 @@ impl<L: Ledger> Session<L> {
             self.auth.served();
         }
         let topic_hash = self.topic_hash(look.topic.as_ref());
-        let LookUp { topic, partition, ledger, broker, mark, shown, log_end, .. } = look;
+        let LookUp { topic, partition, ledger, broker, mark, shown, log_end, is_stamped, .. } = look;
         if let Some(end) = *log_end {
             self.ledgers[*ledger].tracker(*partition, |tracker| {
                 tracker.confirm_below(topic.as_ref(), *partition, *broker, mark, end);
             });
             note_unreadable(&mut self.unreadable, topic_hash);
+        }
+        if let Some(is_stamped) = *is_stamped {
+            self.ledgers[*ledger].tracker(*partition, |it| it.note_times(topic.as_ref(), *partition, !is_stamped));
         }
         for batch in shown.drain(..) {
             self.ledgers[*ledger].tracker(*partition, |tracker| {

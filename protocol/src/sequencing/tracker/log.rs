@@ -238,6 +238,20 @@ impl Tracker {
         }
     }
 
+    /// The log of a partition keeps the producers' timestamps, or the topic stamps append times.
+    pub fn note_times(&mut self, topic: TopicRef<'_>, partition: i32, kept: bool) {
+        if let Some(at) = self.find_fresh(topic, partition) {
+            self.partitions[at].keeps_times = kept;
+        }
+    }
+
+    /// Whether the log of a partition was seen to keep the producers' timestamps: a batch is found there by its own, or not at
+    /// all.
+    #[must_use]
+    pub fn keeps_times(&mut self, topic: TopicRef<'_>, partition: i32) -> bool {
+        self.find_fresh(topic, partition).is_some_and(|at| self.partitions[at].keeps_times)
+    }
+
     /// Whether the very batch is proven at that place already. Its producer's fingerprint says more than the one of
     /// what is stored.
     fn is_proven_there(&self, at: u32, batch: &LogBatch) -> bool {

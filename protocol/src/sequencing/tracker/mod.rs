@@ -156,6 +156,8 @@ struct Partition {
     longest_taken: u32,
     /// The last answer to a batch was not a success.
     refuses: bool,
+    /// Its log was seen to keep the producers' timestamps.
+    keeps_times: bool,
     /// How far its log was found to reach where it may not be read.
     reaches: Reach,
     intervals: Intervals,

@@ -11,8 +11,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use seqgate_protocol::sequencing::{
-    Acks, Answer, Batch, BatchId, ConnectionId, ErrorCode, Fingerprint, Outcome, ProducerEpoch, ProducerId, Sender,
-    SequenceRange, TopicRef, Tracker, TrackerLimits,
+    Acks, Answer, Batch, BatchId, ConnectionId, ErrorCode, Fingerprint, Millis, Outcome, ProducerEpoch, ProducerId,
+    Sender, SequenceRange, TopicRef, Tracker, TrackerLimits,
 };
 use seqgate_protocol::session::{Admission, Session};
 use seqgate_protocol::wire::frame::{Piece, RequestSplitter};
@@ -228,6 +228,7 @@ fn step(tracker: &mut Tracker, (partition, producer): (i32, i64), sequence: i32,
 
 const SENDER: Sender = Sender {
     connection: ConnectionId(0),
+    since: Millis(0),
     broker: BROKER,
     acks: Acks::All,
     authoritative: false,

@@ -173,6 +173,7 @@ fn observe(
 ) -> seqgate_protocol::sequencing::Ticket {
     let sender = Sender {
         connection: ConnectionId(0),
+        since: Millis(0),
         broker: BROKER,
         acks: Acks::All,
         authoritative: false,

@@ -66,6 +66,8 @@ impl Acks {
 pub struct Sender {
     /// The client's connection.
     pub connection: ConnectionId,
+    /// When its request was first decided on.
+    pub since: Millis,
     /// The broker it is connected to, as it is now.
     pub broker: BrokerGeneration,
     /// What the request waits for.

@@ -63,6 +63,7 @@ impl<L: Ledger> Session<L> {
         let request = Request { frame, version, correlation_id, body, acks, asks, enforces };
         if is_too_much {
             self.unread = true;
+            self.end_waiting(false, present.now);
             report(self.taint_by(Unread::Memory));
             // Nothing is noted of what it carries, but it was read: whether an answer comes is known.
             return self.expecting(&request, &[], present);
@@ -78,6 +79,12 @@ impl<L: Ledger> Session<L> {
             let mut held: Vec<_> = waits.map(|(entry, _)| (self.topic_hash(entry.topic), entry.partition)).collect();
             held.sort_unstable();
             self.held = held;
+        }
+        if matches!(admission, Admission::Hold | Admission::Look(_)) {
+            self.note_waiting(&request.body, &observed, present);
+        } else {
+            // Behind the decision: what has gone is at the broker, and noted there.
+            self.end_waiting(matches!(admission, Admission::Reset), present.now);
         }
         if !matches!(admission, Admission::Hold) {
             self.found.clear();

@@ -8,6 +8,7 @@ mod look_up;
 mod observe;
 mod settle;
 mod stream;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use look_up::{GivenUp, LookUp, LookUpKind, LookUpOutcome, Subject};
 use observe::Observed;
 pub use settle::{Settled, Unresolved};
 pub use stream::Streamed;
+use waiting::Waiting;
 
 /// Where the state of one cluster is kept, for all connections to it.
 ///
@@ -240,6 +242,10 @@ pub struct Session<L> {
     observed: Vec<Observed>,
     /// The partitions that the request at the front was told to wait for, sorted.
     held: Vec<(u64, i32)>,
+    /// When the request at the front was first decided on, while it waits.
+    waits_since: Option<Millis>,
+    /// The first batches of their producers in it, which others wait for meanwhile.
+    waiting: Vec<Waiting>,
     /// What was found in the log for the request at the front.
     found: Vec<Found>,
     /// What its leader would refuse of it.
@@ -266,6 +272,8 @@ impl<L: Ledger> Session<L> {
             hasher: DefaultHashBuilder::default(),
             observed: Vec::new(),
             held: Vec::new(),
+            waits_since: None,
+            waiting: Vec::new(),
             found: Vec::new(),
             refusable: None,
             unreadable: Vec::new(),
@@ -285,6 +293,7 @@ impl<L: Ledger> Session<L> {
         if !self.ledger().is_same(&ledger) {
             // What was waited for is in the cluster that is left.
             self.held.clear();
+            self.end_waiting(false, Millis(0));
         }
         match self.ledgers.iter().position(|known| known.is_same(&ledger)) {
             Some(known) => self.current = known,

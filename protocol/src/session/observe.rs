@@ -130,7 +130,7 @@ impl<L: Ledger> Session<L> {
     }
 
     /// Whether first batches wait for each other: only those of whoever the broker is known to serve.
-    fn guards(&self, present: &Present) -> bool {
+    pub(super) fn guards(&self, present: &Present) -> bool {
         present.guards && self.auth.allows_answers(present.serves_without_sasl, present.now)
     }
 
@@ -138,6 +138,7 @@ impl<L: Ledger> Session<L> {
         let tainted = self.ledger().is_tainted();
         Sender {
             connection: self.connection,
+            since: self.waits_since.unwrap_or(present.now),
             broker: present.broker,
             acks,
             authoritative: present.policy.authoritative && !tainted,

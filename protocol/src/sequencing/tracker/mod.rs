@@ -9,6 +9,7 @@ mod observe;
 mod report;
 mod settle;
 mod unknown;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use super::verdict::Rule;
 use super::window::Fingerprint;
 pub use log::{Confirming, LogBatch, LogMark};
 pub use report::ProducerReport;
+use waiting::Waiting;
 
 /// What bounds a tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +182,7 @@ pub struct Tracker {
     producers: Arc<AtomicU32>,
     entry_index: Index,
     attempts: Attempts,
+    waiting: Waiting,
     handed: HandedOut,
     cluster_stamp: u32,
     /// How many partitions there were so far.
@@ -220,6 +223,7 @@ impl Tracker {
             producers,
             entry_index: Index::new(),
             attempts: Attempts::new(),
+            waiting: Waiting::default(),
             handed: HandedOut::new(),
             cluster_stamp: 0,
             partition_serial: 0,

@@ -26,6 +26,7 @@ use super::buffer::{Buffer, Read};
 use super::fifo::{Closed, Expected, Owed, Sender};
 use super::link::Link;
 use super::patience::Row;
+use super::unwind;
 use crate::net::socket;
 use crate::runtime::DrainSignal;
 use crate::telemetry::api::Api;
@@ -296,6 +297,7 @@ impl<'a> Uplink<'a> {
 impl Drop for Uplink<'_> {
     fn drop(&mut self) {
         self.link.note_sends_no_more();
+        unwind::settle(|| self.link.session().end_waiting(true, self.link.runtime.shared.now()));
     }
 }
 

@@ -173,12 +173,14 @@ fn observe(
 ) -> seqgate_protocol::sequencing::Ticket {
     let sender = Sender {
         connection: ConnectionId(0),
+        since: Millis(0),
         broker: BROKER,
         acks: Acks::All,
         authoritative: false,
         tainted: false,
         may_look: false,
         confirms: false,
+        by_end: false,
         guards: false,
         enforces: false,
     };

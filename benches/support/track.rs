@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use seqgate_protocol::sequencing::{
-    Acks, Answer, Batch, BatchId, ConnectionId, ErrorCode, Fingerprint, Outcome, ProducerEpoch, ProducerId, Sender,
-    SequenceRange, TopicRef, Tracker,
+    Acks, Answer, Batch, BatchId, ConnectionId, ErrorCode, Fingerprint, Millis, Outcome, ProducerEpoch, ProducerId,
+    Sender, SequenceRange, TopicRef, Tracker,
 };
 
 use super::frames::{RECORDS, TOPIC};
@@ -31,12 +31,14 @@ pub(crate) fn step(tracker: &mut Tracker, (partition, producer): (i32, i64), seq
 
 const SENDER: Sender = Sender {
     connection: ConnectionId(0),
+    since: Millis(0),
     broker: BROKER,
     acks: Acks::All,
     authoritative: false,
     tainted: false,
     may_look: false,
     confirms: false,
+    by_end: false,
     guards: false,
     enforces: false,
 };

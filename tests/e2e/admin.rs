@@ -58,6 +58,10 @@ fn status_and_connections_show_what_is_open() {
     assert_eq!(status["mode"], "dedupe");
     assert_eq!(status["listeners"][0]["listener"], "default");
     assert_eq!(status["listeners"][0]["upstream"]["generation"], 0);
+    let sequencing = &status["sequencing"];
+    assert_eq!((&sequencing["look_up"], &sequencing["authoritative"]), (&true.into(), &false.into()));
+    assert_eq!((&sequencing["backend"], &sequencing["producer_expiration"]), (&"kafka".into(), &"1d".into()));
+    assert_eq!(sequencing["missing_to_enforce"], serde_json::json!(["authoritative = true"]));
     assert_eq!(status["limits"]["hold_bytes_max"], "2MiB");
     assert_eq!(status["totals"]["connections_open"], 1);
     let connections = json(admin, "/api/v1/connections");

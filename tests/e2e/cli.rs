@@ -117,6 +117,44 @@ fn check_ends_with_1_when_the_broker_is_down() {
     assert!(said.contains("ERROR  the broker cannot be reached: "), "{said}");
 }
 
+#[test]
+fn check_tells_what_is_asked_and_what_a_mode_needs() {
+    let (_listener, upstream) = broker();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("seqgate.toml");
+    let to_enforce = "mode = \"enforce\"\nsequencing.authoritative = true";
+    for (toml, expected) in [
+        (
+            "",
+            &[
+                "mode dedupe\n  look_up = true: what",
+                "authoritative = false: others",
+                "\"enforce\" would need authoritative = true\n",
+            ],
+        ),
+        (
+            "sequencing.look_up = false\nsequencing.backend = \"other\"",
+            &[
+                "look_up = false: what",
+                "backend = \"other\"",
+                "would need authoritative = true, look_up = true, backend = \"kafka\"\n",
+            ],
+        ),
+        (
+            "mode = \"observe\"",
+            &["mode observe\n  look_up = true: nothing", "forgets an idle producer after 1d", "would need"],
+        ),
+        (to_enforce, &["mode enforce\n", "authoritative = true: every producer", "backend = \"kafka\""]),
+    ] {
+        let listener = format!(
+            "[limits]\ndial_timeout = \"10ms\"\n[[listener]]\nlisten = \"127.0.0.1:0\"\nupstream = \"{upstream}\"\n"
+        );
+        std::fs::write(&file, format!("{toml}\n{listener}")).unwrap();
+        let said = String::from_utf8(output(&["check", "-c", file.to_str().unwrap()]).stdout).unwrap();
+        assert!(expected.iter().all(|part| said.contains(part)), "{toml}: {said}");
+    }
+}
+
 /// Answers one Metadata request (version 4) with one broker that advertises `host` and `port`.
 fn advertise(broker: TcpListener, host: &'static str, port: i32) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {

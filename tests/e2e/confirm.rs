@@ -1,6 +1,6 @@
 //! Proofs that are older than the broker's generation: the log is asked whether they are true of it still.
 
-use crate::log::{LIST_OFFSETS, asked_log, asked_offset, fetched, listed, own, stored};
+use crate::log::{LIST_OFFSETS, asked_earlier_offset, asked_log, asked_offset, fetched, listed, own, stored};
 use crate::scene::{Peer, Scene, acknowledge, exchange};
 use crate::wire::*;
 
@@ -94,6 +94,34 @@ fn who_may_not_read_is_answered_for_what_the_log_reaches_beyond() {
     }
 }
 
+/// That the log reaches beyond is said of whatever stands there now: it has to do for those who may not read, and for nobody else.
+#[test]
+fn who_may_read_looks_at_what_the_log_was_only_seen_to_reach_beyond() {
+    let scene = Scene::new();
+    let (mut client, mut served) = acknowledged_before(&scene);
+    client.send(&produce_one(1, batch(7, 1, 1)));
+    let asked = asked_log(&mut served, 11);
+    served.send(&fetched(asked, NOT_ALLOWED, -1, &[]));
+    let port = scene.proxy.address.port();
+    let asked = correlation_of(&served.frame());
+    served.send(&metadata_answer(asked, "127.0.0.1", port, "c"));
+    let asked = correlation_of(&served.frame());
+    served.send(&listed(asked, 0, 12));
+    client.expect(&produced_one(1, 0, 11));
+    // The same client is told of the other one, without more ado.
+    client.send(&produce_one(2, batch(7, 0, 1)));
+    client.expect(&produced_one(2, 0, 10));
+    let (mut reader, mut read) = scene.pair();
+    let retry = produce_one(3, batch(7, 0, 1));
+    reader.send(&retry);
+    let asked = asked_log(&mut read, 10);
+    read.send(&fetched(asked, 0, 12, &[stored(&batch(9, 0, 1), 10)]));
+    read.expect(&retry);
+    read.send(&produced_one(3, 0, 12));
+    reader.expect(&produced_one(3, 0, 12));
+    scene.end(&[]);
+}
+
 /// What one finds, others need not look for.
 #[test]
 fn one_log_is_looked_into_once_for_all_who_wait() {
@@ -151,6 +179,8 @@ fn refusal_of_what_the_log_has_lost_goes_through() {
     served.expect(&retry);
     served.send(&produced_one(1, 45, -1));
     let asked = asked_offset(&mut served);
+    served.send(&listed(asked, 0, -1));
+    let asked = asked_earlier_offset(&mut served);
     served.send(&listed(asked, 0, -1));
     client.expect(&produced_one(1, 45, -1));
     scene.end(&[]);

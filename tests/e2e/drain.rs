@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
+use crate::log::asked_offset;
 use crate::scene::{ASKS_NOTHING, Scene};
 use crate::support::{Proxy, REQUEST, accept, broker, request, respond, seqgate};
 use crate::wire::{batch, produce_one, produced_one};
@@ -119,6 +120,23 @@ fn a_drain_does_not_wait_for_answers_that_nobody_would_use() {
     served.expect(&produce_one(1, batch(7, 0, 1)));
     client.reset();
     scene.proxy.signal(Signal::TERM);
+    assert_eq!(scene.ended(), Some(0));
+}
+
+#[test]
+fn a_drain_does_not_wait_for_an_answer_to_what_the_proxy_has_asked_itself() {
+    let mut scene = Scene::new();
+    scene.serve_without_sasl();
+    let (mut client, mut served) = scene.pair();
+    client.send(&produce_one(1, batch(7, 0, 1)));
+    served.expect(&produce_one(1, batch(7, 0, 1)));
+    served.send(&produced_one(1, 45, -1));
+    asked_offset(&mut served);
+    scene.proxy.signal(Signal::TERM);
+    // The look is given up, and its answer is nobody's.
+    client.expect(&produced_one(1, 45, -1));
+    assert_eq!(client.end(), Ok(()));
+    assert_eq!(served.end(), Ok(()));
     assert_eq!(scene.ended(), Some(0));
 }
 

@@ -14,11 +14,20 @@ pub(crate) fn stored(batch: &Bytes, offset: i64) -> Vec<u8> {
     [&offset.to_be_bytes(), &batch[8..]].concat()
 }
 
-/// The proxy asks for the first record of a time; returns the number that the answer must repeat.
+/// The proxy asks for the first record of the batch's time; returns the number that the answer must repeat.
 pub(crate) fn asked_offset(served: &mut Peer) -> i32 {
+    asked_offset_of(served, 1_700_000_000_000)
+}
+
+/// There is none, and it asks for the first one of a time before that, as far as clocks may be apart.
+pub(crate) fn asked_earlier_offset(served: &mut Peer) -> i32 {
+    asked_offset_of(served, 1_699_999_990_000)
+}
+
+fn asked_offset_of(served: &mut Peer, time: i64) -> i32 {
     let frame = served.frame();
     assert_eq!(frame[4..8], [LIST_OFFSETS.to_be_bytes(), 2_i16.to_be_bytes()].concat());
-    assert_eq!(frame[frame.len() - 8..], 1_700_000_000_000_i64.to_be_bytes());
+    assert_eq!(frame[frame.len() - 8..], time.to_be_bytes());
     correlation_of(&frame)
 }
 
@@ -159,8 +168,71 @@ fn refusal_of_a_batch_that_is_nowhere_goes_through_as_it_came() {
     served.send(&[produced_one(0, 45, -1), RESPONSE.to_vec()].concat());
     let asked = asked_offset(&mut served);
     served.send(&listed(asked, 0, -1));
+    let asked = asked_earlier_offset(&mut served);
+    served.send(&listed(asked, 0, -1));
     client.expect(&[produced_one(0, 45, -1), RESPONSE.to_vec()].concat());
     assert_eq!(own(&scene, "resolve", "not_found"), 1);
+    scene.end(&[]);
+}
+
+/// A batch as it stands in the log of a topic that stamps append times: its checksum is another one, and no time in it is its
+/// producer's.
+fn stamped(batch: &Bytes, offset: i64, append_time: i64) -> Vec<u8> {
+    let mut stored = stored(batch, offset);
+    stored[22] |= 0x08;
+    stored[27..35].copy_from_slice(&append_time.to_be_bytes());
+    stored[35..43].copy_from_slice(&append_time.to_be_bytes());
+    let crc = crc32c::crc32c(&stored[21..]);
+    stored[17..21].copy_from_slice(&crc.to_be_bytes());
+    stored
+}
+
+/// The client's clock is ahead of the broker's, which stores the batch before it was made, as it were.
+#[test]
+fn batch_of_a_client_whose_clock_is_ahead_is_found_where_append_times_are_stamped() {
+    let mut scene = Scene::new();
+    scene.serve_without_sasl();
+    let (mut client, mut served) = scene.pair();
+    client.send(&produce_one(1, batch(7, 4, 1)));
+    let asked = asked_offset(&mut served);
+    served.send(&listed(asked, 0, -1));
+    let asked = asked_earlier_offset(&mut served);
+    served.send(&listed(asked, 0, 40));
+    // One batch tells that the topic stamps; all that follow may be the one.
+    let asked = asked_log(&mut served, 40);
+    let at = 1_699_999_998_000;
+    served.send(&fetched(asked, 0, 42, &[stamped(&batch(8, 9, 1), 40, at)]));
+    let asked = asked_log(&mut served, 41);
+    served.send(&fetched(asked, 0, 42, &[stamped(&batch(7, 4, 1), 41, at + 1)]));
+    let answer = client.frame();
+    assert_eq!(answer[answer.len() - 28 - 2..answer.len() - 28], 0_i16.to_be_bytes());
+    assert_eq!(answer[answer.len() - 28..answer.len() - 20], 41_i64.to_be_bytes());
+    served.silent();
+    assert_eq!(own(&scene, "warm_up", "found"), 1);
+    scene.end(&[]);
+}
+
+#[test]
+fn one_batch_is_enough_to_tell_that_a_log_keeps_its_producers_times() {
+    let mut scene = Scene::new();
+    scene.serve_without_sasl();
+    let (mut client, mut served) = scene.pair();
+    for base in [4, 6] {
+        let sent = produce_one(base, batch(base.into(), base, 1));
+        client.send(&sent);
+        let asked = asked_offset(&mut served);
+        served.send(&listed(asked, 0, -1));
+        if base == 4 {
+            let asked = asked_earlier_offset(&mut served);
+            served.send(&listed(asked, 0, 40));
+            let asked = asked_log(&mut served, 40);
+            served.send(&fetched(asked, 0, 90, &[stored(&batch(8, 9, 1), 40)]));
+        }
+        served.expect(&sent);
+        served.send(&produced_one(base, 0, 90 + i64::from(base)));
+        client.expect(&produced_one(base, 0, 90 + i64::from(base)));
+    }
+    assert_eq!(own(&scene, "warm_up", "not_found"), 2);
     scene.end(&[]);
 }
 
@@ -259,6 +331,58 @@ fn client_that_has_said_all_is_told_what_the_broker_said() {
     drop(served);
     assert_eq!(client.end(), Ok(()));
     scene.end(&[]);
+}
+
+/// One is found, one is refused, and of one the answer never comes.
+#[test]
+fn each_look_is_told_with_what_it_was_for_and_what_it_came_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = directory.path().join("journal");
+    let scene = Scene::with(&format!("[journal]\nfile = {journal:?}"));
+    let (mut client, mut served) = unknown(&scene);
+    client.send(&produce_one(2, batch(7, 1, 1)));
+    let asked = asked_log(&mut served, 11);
+    served.send(&fetched(asked, 0, 12, &[stored(&batch(7, 1, 1), 11)]));
+    client.expect(&produced_one(2, 0, 11));
+    let refused = produce_one(3, batch(8, 5, 2));
+    client.send(&refused);
+    let asked = asked_offset(&mut served);
+    served.send(&listed(asked, 29, -1));
+    served.expect(&refused);
+    served.send(&produced_one(3, 0, 12));
+    client.expect(&produced_one(3, 0, 12));
+    client.send(&produce_one(4, batch(9, 6, 1)));
+    asked_offset(&mut served);
+    drop(served);
+    assert_eq!(client.end(), Ok(()));
+    drop(client);
+    scene.wait_for_metric("connections_closed_total{outcome=\"broker\"}", 2);
+    assert_eq!(scene.metric("look_latency_seconds_count"), 3);
+    scene.end(&[]);
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let told: Vec<_> = lines.filter(|line| line["event"] == "own_request").collect();
+    let names = [
+        "kind",
+        "outcome",
+        "given_up",
+        "error_code",
+        "topic",
+        "partition",
+        "producer_id",
+        "producer_epoch",
+        "base_sequence",
+        "last_sequence",
+        "base_offset",
+    ];
+    let found: Vec<_> = told.iter().map(|line| names.map(|name| line[name].to_string()).join(" ")).collect();
+    let expected = [
+        r#""resolve" "found" null null "t" 0 7 0 1 1 11"#,
+        r#""warm_up" "not_allowed" null 29 "t" 0 8 0 5 6 null"#,
+        r#""warm_up" "given_up" "closed" null "t" 0 9 0 6 6 null"#,
+    ];
+    assert_eq!(found, expected);
+    assert!(told.iter().all(|line| line["took_ms"].as_f64().is_some_and(|took| took >= 0.0)), "{told:?}");
 }
 
 #[test]

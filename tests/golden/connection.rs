@@ -250,6 +250,10 @@ fn read(version: i16, frame: &[u8]) -> String {
 pub(crate) fn event_text(event: &Event<'_>) -> String {
     match event {
         Event::Batch(batch) => batch_text(batch),
+        Event::Held { topic, partition, waits_for, .. } => {
+            format!("{}-{partition}: waits ({})", topic_text(*topic), waits_for.name())
+        }
+        Event::LookedUp(_) => unreachable!("whoever looks tells of it"),
         Event::GapConfirmed { topic, partition, expected, .. } => {
             format!("{}-{partition}: gap confirmed, expected {}", topic_text(*topic), expected.get())
         }

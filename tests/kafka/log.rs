@@ -77,6 +77,8 @@ fn check(stage: &mut Stage) {
             batches: sent.len() as u32,
         };
         assert_eq!(outcome, whole);
+        // However few bytes are asked for: one batch is whole.
+        assert_eq!(log.fetch(topic, 0, 1).0, sent[..1]);
         // From inside a batch on, and from the end on.
         assert_eq!(log.fetch(topic, 5, BYTES_MAX).0, sent[2..]);
         assert_eq!(log.fetch(topic, end, BYTES_MAX), (vec![], FetchOutcome { next_offset: None, batches: 0, ..whole }));

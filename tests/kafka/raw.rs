@@ -18,11 +18,17 @@ const PRODUCE: i16 = 0;
 
 /// A batch of so many small records, of now.
 pub(crate) fn batch(producer: i64, epoch: i16, base: i32, count: usize) -> Bytes {
+    batch_ahead(producer, epoch, base, count, 0)
+}
+
+/// A batch of a producer whose clock is ahead.
+pub(crate) fn batch_ahead(producer: i64, epoch: i16, base: i32, count: usize, ahead_ms: i64) -> Bytes {
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
     batch::encode(BatchContent {
         producer_id: ProducerId::new(producer),
         epoch: ProducerEpoch::new(epoch),
         base_sequence: Sequence::new(base).unwrap(),
-        timestamp_ms: i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap(),
+        timestamp_ms: now + ahead_ms,
         values: &vec![Bytes::from_static(b"value"); count],
     })
 }

@@ -31,6 +31,13 @@ pub struct BrokerGeneration {
     pub generation: u32,
 }
 
+impl BrokerGeneration {
+    /// Whether it is over: the other one is a later one of the same broker. Of two brokers neither is.
+    pub(super) const fn is_before(self, other: Self) -> bool {
+        self.broker == other.broker && self.generation < other.generation
+    }
+}
+
 /// What a produce request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Acks {
@@ -59,6 +66,8 @@ impl Acks {
 pub struct Sender {
     /// The client's connection.
     pub connection: ConnectionId,
+    /// When its request was first decided on.
+    pub since: Millis,
     /// The broker it is connected to, as it is now.
     pub broker: BrokerGeneration,
     /// What the request waits for.
@@ -71,6 +80,8 @@ pub struct Sender {
     pub may_look: bool,
     /// Whether a proof that is older than the broker's generation is good only once the log was seen to have the batch.
     pub confirms: bool,
+    /// Whether it is good as well where the log was seen to reach beyond it: it may not be read.
+    pub by_end: bool,
     /// Whether what would be the first batch that the broker sees of a producer waits for the true first one, which is on
     /// its way over another connection, and whether others wait for this one.
     pub guards: bool,

@@ -161,8 +161,12 @@ impl Entry {
         end.is_after(expected).then(|| end.distance_from(expected))
     }
 
-    /// What comes next is, or is to be, acknowledged by this generation of the broker; what is known is of another one.
+    /// What comes next is, or is to be, acknowledged by this generation of the broker; what is known is of another one. One
+    /// that is over is not entered again.
     pub(super) fn enter_generation(&mut self, broker: BrokerGeneration) {
+        if broker.is_before(self.acked_by) {
+            return;
+        }
         self.marks.clear(Marks::SHOWN);
         if self.acked_by != broker {
             self.acked_by = broker;
@@ -172,6 +176,9 @@ impl Entry {
 
     /// This generation of the broker has the batch in its log. Whether it knows the producer, that does not say.
     pub(super) fn note_shown(&mut self, broker: BrokerGeneration, range: SequenceRange) {
+        if broker.is_before(self.acked_by) {
+            return;
+        }
         if self.acked_by != broker {
             self.enter_generation(broker);
             self.marks.set(Marks::SHOWN);
@@ -189,7 +196,8 @@ impl Entry {
 
     /// A retry was answered from what was known before the broker could say anything of the producer.
     pub(super) fn go_alone(&mut self, broker: BrokerGeneration) {
-        if self.acked_by != broker || self.marks.has(Marks::SHOWN) {
+        let is_over = broker.is_before(self.acked_by);
+        if !is_over && (self.acked_by != broker || self.marks.has(Marks::SHOWN)) {
             self.enter_generation(broker);
             self.alone = true;
         }

@@ -28,8 +28,8 @@ pub use sequence::{BatchId, ProducerEpoch, ProducerId, Sequence, SequenceRange};
 pub use topic::{TopicId, TopicRef};
 pub use topics::TOPIC_NAME_BYTES_MAX;
 pub use tracker::{
-    Evictions, Evidence, LogBatch, LogMark, Observation, Passage, ProducerReport, Proof, Settlement, Tracker,
-    TrackerLimits, UnknownTopic,
+    Confirming, Evictions, Evidence, LogBatch, LogMark, Observation, Passage, ProducerReport, Proof, Settlement,
+    Tracker, TrackerLimits, UnknownTopic,
 };
 pub use verdict::{Action, Rule, Verdict};
 pub use window::Fingerprint;

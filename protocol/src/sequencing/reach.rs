@@ -16,6 +16,9 @@ impl Reach {
 
     /// The log reaches up to `end`, and is the one of the same topic of the same cluster.
     pub(super) fn add(&mut self, by: BrokerGeneration, end: i64) {
+        if self.0.is_some_and(|(told, _)| by.is_before(told)) {
+            return;
+        }
         let before = self.0.filter(|(told, _)| *told == by).map_or(end, |(_, end)| end);
         self.0 = Some((by, end.max(before)));
     }
@@ -36,6 +39,7 @@ mod tests {
         reach.add(NOW, 11);
         assert!(reach.beyond(NOW, 12) && !reach.beyond(NOW, 13) && !reach.beyond(LATER, 12));
         reach.add(LATER, 7);
+        reach.add(NOW, 20);
         assert!(reach.beyond(LATER, 6) && !reach.beyond(LATER, 7) && !reach.beyond(NOW, 6));
     }
 }

@@ -7,7 +7,7 @@ use super::{
     Admission, Claim, Claims, Ledger, Local, LookUp, LookUpKind, Mixed, Mode, Pending, Present, Report, Session,
     Stripped,
 };
-use crate::event::{Action, Event, Unread};
+use crate::event::{Action, Event, HeldFor, Unread};
 use crate::sequencing::{Acks, ErrorCode, Millis, Outcome, Passage, Rule};
 use crate::wire::batch::crc_fits;
 use crate::wire::frame::LENGTH_BYTES;
@@ -63,6 +63,7 @@ impl<L: Ledger> Session<L> {
         let request = Request { frame, version, correlation_id, body, acks, asks, enforces };
         if is_too_much {
             self.unread = true;
+            self.end_waiting(false, present.now);
             report(self.taint_by(Unread::Memory));
             // Nothing is noted of what it carries, but it was read: whether an answer comes is known.
             return self.expecting(&request, &[], present);
@@ -72,9 +73,18 @@ impl<L: Ledger> Session<L> {
         let admission = self.decide(&request, &mut observed, present, report);
         if matches!(admission, Admission::Hold) {
             let waits = request.body.entries().zip(&observed).filter(|(_, it)| it.passage == Passage::Hold);
+            if !held {
+                waits.clone().for_each(|(entry, observed)| self.report_held(&entry, observed, report));
+            }
             let mut held: Vec<_> = waits.map(|(entry, _)| (self.topic_hash(entry.topic), entry.partition)).collect();
             held.sort_unstable();
             self.held = held;
+        }
+        if matches!(admission, Admission::Hold | Admission::Look(_)) {
+            self.note_waiting(&request.body, &observed, present);
+        } else {
+            // Behind the decision: what has gone is at the broker, and noted there.
+            self.end_waiting(matches!(admission, Admission::Reset), present.now);
         }
         if !matches!(admission, Admission::Hold) {
             self.found.clear();
@@ -178,6 +188,14 @@ impl<L: Ledger> Session<L> {
             self.ledger().settled();
         }
         Some(stop)
+    }
+
+    fn report_held(&self, entry: &ProduceEntry<'_>, observed: &Observed, report: &mut impl Report) {
+        let (topic, partition) = (entry.topic, entry.partition);
+        let Some(batch) = observed.batch.map(|batch| batch.id) else { return };
+        let is_alone = self.ledger().tracker(partition, |it| it.goes_alone(topic, partition, batch.producer_id));
+        let waits_for = if is_alone { HeldFor::OneAtATime } else { HeldFor::FirstBatch };
+        report(Event::Held { topic, partition, batch, waits_for });
     }
 
     /// One for each partition with a batch that may be in the log already.

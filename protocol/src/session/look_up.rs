@@ -10,7 +10,9 @@ use hashbrown::HashSet;
 
 use super::observe::fingerprint_of;
 use super::{Ledger, Session};
-use crate::sequencing::{Batch, BatchId, BrokerGeneration, ErrorCode, LogBatch, LogMark, Millis, Proof, TopicRef};
+use crate::sequencing::{
+    Batch, BatchId, BrokerGeneration, Confirming, ErrorCode, LogBatch, LogMark, Millis, Proof, Sequence, TopicRef,
+};
 use crate::wire::batch::BatchView;
 use crate::wire::head::ApiKey;
 use crate::wire::learn::Learner;
@@ -18,7 +20,7 @@ use crate::wire::log::{self, FetchReader, FetchVersion, ProducersReader};
 use crate::wire::produce::OwnedTopic;
 
 pub(super) use gap::{Gap, Refusable};
-pub use kind::{LookUpKind, LookUpOutcome};
+pub use kind::{GivenUp, LookUpKind, LookUpOutcome};
 
 /// Bytes of the log that one look reads at most: at 100 MB/s of produce traffic to one partition, the last sixth of a
 /// second; at the usual rates, minutes.
@@ -26,6 +28,14 @@ const LOOK_BACK_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Bytes that one request asks for; a broker gives out a batch that is larger all the same.
 const FETCH_BYTES: i32 = 1024 * 1024;
+
+/// How far before its own time a batch is searched once more where the topic stamps append times: a client's clock that is
+/// ahead of the broker's has its batch stored, as the broker sees it, before it was made. Clocks that are kept by NTP differ by
+/// far less; of a margin much larger than that more would have to be read than one look does.
+const CLOCK_MARGIN_MS: i64 = 10_000;
+
+/// Of a log that may keep the producers' timestamps, so that there is nothing to find, one batch is enough to tell.
+const PROBE_BYTES: i32 = 1;
 
 /// An answer that is held whole is not larger than this: the place of an offset, with the longest name, or the versions of
 /// some hundred requests.
@@ -89,6 +99,17 @@ enum Step {
     Producers,
 }
 
+/// From where on the log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    /// From a place that is known; or there is no use in going back.
+    Place,
+    /// From the batch's own time on.
+    OwnTime,
+    /// From some time before that.
+    Margin,
+}
+
 /// Where is looked, and by whom.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
@@ -124,6 +145,9 @@ pub struct LookUp {
     pub(super) seen: HashSet<BatchId>,
     /// The offset to read from; none while it is not known.
     next: Option<i64>,
+    since: Since,
+    /// Whether the topic stamps append times, by what was seen of its log.
+    is_stamped: Option<bool>,
     step: Step,
     stage: Stage,
     /// In which the log is asked for: the oldest at first, for what the broker understands is not known.
@@ -134,6 +158,23 @@ pub struct LookUp {
     log_end: Option<i64>,
     has_asked: bool,
     outcome: Option<LookUpOutcome>,
+    /// With which error the broker has ended it.
+    error: Option<ErrorCode>,
+}
+
+/// What a look is for: of one that is away at the broker it can be told all the same.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// What it is for.
+    pub kind: LookUpKind,
+    /// The topic that it looks into.
+    pub topic: OwnedTopic,
+    /// The partition that it looks into.
+    pub partition: i32,
+    /// The batch that it looks for.
+    pub batch: Option<BatchId>,
+    /// The sequence that the leader has to expect, where it is asked for that.
+    pub expected: Option<Sequence>,
 }
 
 impl LookUp {
@@ -147,8 +188,9 @@ impl LookUp {
             (Step::Name, _) => self.ask_for_name(),
             (Step::Log, Some(next)) => self.ask_for_log(next),
             (Step::Log, None) => {
-                let since = self.wanted.iter().map(|wanted| wanted.timestamp).min().unwrap_or(0).max(0);
-                self.ask_for_offset(since)
+                let own = self.wanted.iter().map(|wanted| wanted.timestamp).min().unwrap_or(0);
+                let margin = if self.since == Since::Margin { CLOCK_MARGIN_MS } else { 0 };
+                self.ask_for_offset(own.saturating_sub(margin).max(0))
             }
             (Step::End, _) => self.ask_for_offset(log::HIGH_WATERMARK),
             (Step::Metadata, _) => self.ask_for_metadata(),
@@ -175,7 +217,9 @@ impl LookUp {
         let Self { version, correlation_id, partition, .. } = *self;
         let reader = FetchReader::new(version, correlation_id, self.topic.clone(), partition);
         self.stage = Stage::Log(Box::new(reader));
-        Some(log::fetch(version, correlation_id, self.topic.as_ref(), partition, next, FETCH_BYTES))
+        let is_probe = self.since == Since::Margin && self.is_stamped.is_none();
+        let bytes = if is_probe { PROBE_BYTES } else { FETCH_BYTES };
+        Some(log::fetch(version, correlation_id, self.topic.as_ref(), partition, next, bytes))
     }
 
     fn ask_for_offset(&mut self, timestamp: i64) -> Option<Vec<u8>> {
@@ -208,6 +252,30 @@ impl LookUp {
         self.has_asked
     }
 
+    /// With which error the broker has ended it.
+    #[must_use]
+    pub const fn error(&self) -> Option<ErrorCode> {
+        self.error
+    }
+
+    /// Where the batch that it is for stands, if it was found.
+    #[must_use]
+    pub fn place(&self) -> Option<i64> {
+        self.found.first().map(|found| found.proof.base_offset)
+    }
+
+    /// All that it is for.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject {
+            kind: self.kind,
+            topic: self.topic.clone(),
+            partition: self.partition,
+            batch: self.wanted.first().map(|wanted| wanted.batch.id),
+            expected: self.gap.map(|gap| gap.expected),
+        }
+    }
+
     /// What it is for.
     #[must_use]
     pub const fn kind(&self) -> LookUpKind {
@@ -224,12 +292,6 @@ impl LookUp {
     #[must_use]
     pub const fn partition(&self) -> i32 {
         self.partition
-    }
-
-    /// It takes too long, or more memory than there is.
-    pub fn give_up(&mut self) {
-        self.outcome.get_or_insert(LookUpOutcome::GivenUp);
-        self.forget_shown();
     }
 
     /// What it has noted on the way is nobody's once it is over: others are kept until the last one is.
@@ -280,6 +342,7 @@ impl LookUp {
 
     /// A batch of the log.
     fn show(&mut self, view: BatchView<'_>) {
+        self.is_stamped.get_or_insert(append_time(view) != -1);
         let Some(range) = view.range().filter(|_| !view.is_control() && !view.is_transactional()) else { return };
         let id = BatchId { producer_id: view.producer_id(), epoch: view.epoch(), range };
         self.compare(view, id);
@@ -299,10 +362,11 @@ impl LookUp {
         let name = self.name.as_deref().unwrap_or_default();
         let listed = match log::listed_offset(self.correlation_id, name, self.partition, answer) {
             Ok(listed) if listed.error == 0 => listed,
-            Ok(listed) => return self.outcome = Some(outcome_of(listed.error)),
+            Ok(listed) => return self.refuse(listed.error),
             Err(_) => return self.outcome = Some(LookUpOutcome::Failed),
         };
-        match self.step {
+        let step = self.step;
+        match step {
             // It leads the partition, and has said what it expects.
             Step::End if self.gap.is_some() => self.outcome = Some(LookUpOutcome::Found),
             Step::End if self.next.is_some_and(|place| self.ends(place) < listed.offset) => {
@@ -310,11 +374,18 @@ impl LookUp {
                 self.outcome = Some(LookUpOutcome::LogEnd);
             }
             Step::Log if listed.offset >= 0 => self.next = Some(listed.offset),
+            Step::Log if self.goes_back() => {}
             // No record is as young as that, or the log does not reach as far.
             Step::Name | Step::Log | Step::End | Step::Metadata | Step::Versions | Step::Producers => {
                 self.outcome = Some(LookUpOutcome::NotFound);
             }
         }
+    }
+
+    /// The broker will not tell.
+    fn refuse(&mut self, error: i16) {
+        self.error = Some(ErrorCode(error));
+        self.outcome = Some(outcome_of(error));
     }
 
     /// The last offset of the batch that is to be confirmed, if it begins at `place`.
@@ -330,6 +401,7 @@ impl LookUp {
             // What it seemed to say before that may be as wrong.
             self.found.clear();
             self.shown.clear();
+            self.is_stamped = None;
             self.outcome = Some(LookUpOutcome::Failed);
             return;
         }
@@ -345,17 +417,28 @@ impl LookUp {
             return;
         }
         if read.error != 0 {
-            self.outcome = Some(outcome_of(read.error));
-            return;
+            return self.refuse(read.error);
         }
         self.outcome = match read.next_offset {
             _ if self.found.len() == self.wanted.len() => Some(LookUpOutcome::Found),
             // It stands at its place or nowhere.
             _ if self.kind == LookUpKind::Confirm => Some(LookUpOutcome::NotFound),
+            // It would have been found by its own time.
+            _ if self.since == Since::Margin && self.is_stamped != Some(true) => Some(LookUpOutcome::NotFound),
             Some(next) if next < read.high_watermark => None,
+            Some(_) | None if self.is_stamped == Some(true) && self.goes_back() => return,
             Some(_) | None => Some(LookUpOutcome::NotFound),
         };
         self.next = read.next_offset;
+    }
+
+    /// Goes back by the margin for clocks, if it has not and may.
+    fn goes_back(&mut self) -> bool {
+        let may = self.since == Since::OwnTime;
+        if may {
+            (self.since, self.next) = (Since::Margin, None);
+        }
+        may
     }
 
     /// Whether it is one of those that are looked for.
@@ -389,13 +472,13 @@ impl<L: Ledger> Session<L> {
         let Place { ledger, broker, topic, partition } = place;
         let (name, has_id) = self.name_of(ledger, topic);
         let is_nameless = name.is_none();
-        let (mark, next) = self.ledgers[ledger].tracker(partition, |tracker| {
+        let (mark, next, keeps_times) = self.ledgers[ledger].tracker(partition, |tracker| {
             let next = if kind == LookUpKind::Confirm {
                 tracker.find_proof(topic, partition, &wanted.batch, None, now).map(|proof| proof.base_offset)
             } else {
                 tracker.offset_before(topic, partition, wanted.batch.id)
             };
-            (tracker.mark_log(topic, partition, now), next)
+            (tracker.mark_log(topic, partition, now), next, tracker.keeps_times(topic, partition))
         });
         LookUp {
             kind,
@@ -412,6 +495,8 @@ impl<L: Ledger> Session<L> {
             shown: Vec::new(),
             seen: HashSet::new(),
             next,
+            since: if next.is_none() && !keeps_times { Since::OwnTime } else { Since::Place },
+            is_stamped: None,
             step: if is_nameless && next.is_none() { Step::Name } else { Step::Log },
             stage: Stage::Between,
             version: FetchVersion::of(topic),
@@ -420,6 +505,7 @@ impl<L: Ledger> Session<L> {
             requests_left: REQUESTS_MAX,
             log_end: None,
             has_asked: false,
+            error: None,
             outcome: if mark.is_none() { Some(LookUpOutcome::Failed) } else { None },
         }
     }
@@ -449,11 +535,16 @@ impl<L: Ledger> Session<L> {
             // It has told what it tells only those whom it serves.
             self.auth.served();
         }
-        let LookUp { topic, partition, ledger, broker, mark, shown, log_end, .. } = look;
+        let topic_hash = self.topic_hash(look.topic.as_ref());
+        let LookUp { topic, partition, ledger, broker, mark, shown, log_end, is_stamped, .. } = look;
         if let Some(end) = *log_end {
             self.ledgers[*ledger].tracker(*partition, |tracker| {
                 tracker.confirm_below(topic.as_ref(), *partition, *broker, mark, end);
             });
+            note_unreadable(&mut self.unreadable, topic_hash);
+        }
+        if let Some(is_stamped) = *is_stamped {
+            self.ledgers[*ledger].tracker(*partition, |it| it.note_times(topic.as_ref(), *partition, !is_stamped));
         }
         for batch in shown.drain(..) {
             self.ledgers[*ledger].tracker(*partition, |tracker| {
@@ -463,6 +554,11 @@ impl<L: Ledger> Session<L> {
         if look.outcome.is_some() {
             look.forget_shown();
         }
+    }
+
+    /// Whether the log of a topic may not be read by the client, as far as it was told so.
+    pub(super) fn may_not_read(&self, topic: TopicRef<'_>) -> bool {
+        !self.unreadable.is_empty() && self.unreadable.contains(&self.topic_hash(topic))
     }
 
     /// What an answer has told of the topic is in the directory.
@@ -486,7 +582,7 @@ impl<L: Ledger> Session<L> {
             return;
         }
         let LookUp { topic, partition, ledger, broker, wanted, .. } = &*look;
-        let confirmed_by = Some(*broker);
+        let confirmed_by = Some(Confirming { broker: *broker, by_end: self.may_not_read(topic.as_ref()) });
         let (mark, proofs) = self.ledgers[*ledger].tracker(*partition, |tracker| {
             let mark = tracker.mark_log(topic.as_ref(), *partition, now);
             let proof =
@@ -529,6 +625,19 @@ impl LookUp {
         let mark = self.mark;
         self.found.into_iter().map(|found| Found { mark, ..found }).collect()
     }
+}
+
+/// Topics that a session remembers as not to be read; of more of them the first are asked for again.
+const UNREADABLE_MAX: usize = 64;
+
+fn note_unreadable(unreadable: &mut Vec<u64>, topic: u64) {
+    if unreadable.contains(&topic) {
+        return;
+    }
+    if unreadable.len() == UNREADABLE_MAX {
+        unreadable.remove(0);
+    }
+    unreadable.push(topic);
 }
 
 /// The bit that says that the max timestamp is the broker's (`DefaultRecordBatch.TIMESTAMP_TYPE_MASK`).

@@ -9,6 +9,7 @@ mod look_up;
 mod observe;
 mod settle;
 mod stream;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -22,10 +23,11 @@ use crate::wire::produce::{AnswerEntry, OwnedTopic};
 pub use auth::Auth;
 pub use learn::Learnt;
 use look_up::{Found, Refusable};
-pub use look_up::{LookUp, LookUpKind, LookUpOutcome};
+pub use look_up::{GivenUp, LookUp, LookUpKind, LookUpOutcome, Subject};
 use observe::Observed;
 pub use settle::{Settled, Unresolved};
 pub use stream::Streamed;
+use waiting::Waiting;
 
 /// Where the state of one cluster is kept, for all connections to it.
 ///
@@ -241,10 +243,16 @@ pub struct Session<L> {
     observed: Vec<Observed>,
     /// The partitions that the request at the front was told to wait for, sorted.
     held: Vec<(u64, i32)>,
+    /// When the request at the front was first decided on, while it waits.
+    waits_since: Option<Millis>,
+    /// The first batches of their producers in it, which others wait for meanwhile.
+    waiting: Vec<Waiting>,
     /// What was found in the log for the request at the front.
     found: Vec<Found>,
     /// What its leader would refuse of it.
     refusable: Option<Refusable>,
+    /// The topics that the client may not read, as far as it was told so.
+    unreadable: Vec<u64>,
     /// A produce request went through unread.
     unread: bool,
     /// And whether it is answered at all is not known.
@@ -265,8 +273,11 @@ impl<L: Ledger> Session<L> {
             hasher: DefaultHashBuilder::default(),
             observed: Vec::new(),
             held: Vec::new(),
+            waits_since: None,
+            waiting: Vec::new(),
             found: Vec::new(),
             refusable: None,
+            unreadable: Vec::new(),
             unread: false,
             unsure: false,
         }
@@ -283,6 +294,7 @@ impl<L: Ledger> Session<L> {
         if !self.ledger().is_same(&ledger) {
             // What was waited for is in the cluster that is left.
             self.held.clear();
+            self.end_waiting(false, Millis(0));
         }
         match self.ledgers.iter().position(|known| known.is_same(&ledger)) {
             Some(known) => self.current = known,

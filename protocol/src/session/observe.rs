@@ -98,6 +98,7 @@ impl<L: Ledger> Session<L> {
         let sender = Sender {
             may_look: manner.asks && present.may_look,
             confirms: manner.asks,
+            by_end: self.may_not_read(entry.topic),
             guards: self.guards(present),
             enforces: manner.enforces,
             ..self.sender(manner.acks, present)
@@ -129,7 +130,7 @@ impl<L: Ledger> Session<L> {
     }
 
     /// Whether first batches wait for each other: only those of whoever the broker is known to serve.
-    fn guards(&self, present: &Present) -> bool {
+    pub(super) fn guards(&self, present: &Present) -> bool {
         present.guards && self.auth.allows_answers(present.serves_without_sasl, present.now)
     }
 
@@ -137,12 +138,14 @@ impl<L: Ledger> Session<L> {
         let tainted = self.ledger().is_tainted();
         Sender {
             connection: self.connection,
+            since: self.waits_since.unwrap_or(present.now),
             broker: present.broker,
             acks,
             authoritative: present.policy.authoritative && !tainted,
             tainted,
             may_look: false,
             confirms: false,
+            by_end: false,
             guards: false,
             enforces: false,
         }

@@ -3,7 +3,9 @@
 use super::look_up::{Place, Wanted};
 use super::{Claim, Claims, Found, Ledger, LookUp, LookUpKind, Pending, Report, Session, Stripped};
 use crate::event::Event;
-use crate::sequencing::{Answer, BrokerGeneration, ErrorCode, Millis, Outcome, Proof, Settlement, TopicRef};
+use crate::sequencing::{
+    Answer, BrokerGeneration, Confirming, ErrorCode, Millis, Outcome, Proof, Settlement, TopicRef,
+};
 use crate::wire::produce::{self, AnswerEntry, OwnedTopic, ProduceResponse, ResponseEntry};
 
 /// Batches of one answer that are held against the log at most. A look takes a request and its answer at least, and
@@ -150,9 +152,10 @@ impl<L: Ledger> Session<L> {
             return None;
         }
         let (topic, partition) = (refused.topic.as_ref(), refused.claim.partition);
+        let by_end = self.may_not_read(topic);
         self.ledgers[ledger].tracker(partition, |tracker| {
             let batch = tracker.batch_of(refused.claim.ticket)?;
-            tracker.find_proof(topic, partition, &batch, Some(broker), now)
+            tracker.find_proof(topic, partition, &batch, Some(Confirming { broker, by_end }), now)
         })
     }
 

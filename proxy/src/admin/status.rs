@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::config::units::{display_duration, display_size};
-use crate::config::{Limits, Mode};
+use crate::config::{Backend, Config, Limits, Mixed, Mode};
 use crate::runtime::advertised::unclear;
 use crate::runtime::{ConnectionRecord, Listener, Runtime};
 use crate::telemetry::labels::{Action, Direction, Label, Verdict};
@@ -20,6 +20,7 @@ pub(super) struct Status {
     uptime_seconds: u64,
     draining: bool,
     listeners: Vec<ListenerRow>,
+    sequencing: SequencingRow,
     limits: LimitRows,
     totals: TotalRows,
     warnings: Vec<String>,
@@ -43,6 +44,20 @@ struct UpstreamRow {
     error: Option<String>,
     generation: u32,
     connections: usize,
+}
+
+/// Shows what is known and asked, and what the mode `enforce` would need beside it.
+#[derive(Debug, Serialize)]
+struct SequencingRow {
+    look_up: bool,
+    authoritative: bool,
+    backend: Backend,
+    mixed: Mixed,
+    proof_ttl: String,
+    window: usize,
+    producers_max: usize,
+    producer_expiration: String,
+    missing_to_enforce: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,6 +103,7 @@ impl Status {
             uptime_seconds: runtime.started.elapsed().as_secs(),
             draining,
             listeners: runtime.listeners.iter().map(|listener| ListenerRow::of(listener)).collect(),
+            sequencing: SequencingRow::of(&runtime.config),
             limits: LimitRows::of(&runtime.config.limits),
             totals: TotalRows::of(runtime),
             warnings: runtime.listeners.iter().flat_map(|listener| warnings(listener)).collect(),
@@ -137,6 +153,23 @@ impl ListenerRow {
             cluster_name: listener.cluster_name.clone(),
             bypass: listener.bypass().iter().map(ToString::to_string).collect(),
             unclear: listener.unclear().iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl SequencingRow {
+    fn of(config: &Config) -> Self {
+        let sequencing = &config.sequencing;
+        Self {
+            look_up: sequencing.look_up,
+            authoritative: sequencing.authoritative,
+            backend: sequencing.backend,
+            mixed: config.mixed,
+            proof_ttl: display_duration(sequencing.proof_ttl),
+            window: sequencing.window,
+            producers_max: sequencing.producers_max,
+            producer_expiration: display_duration(sequencing.producer_expiration),
+            missing_to_enforce: sequencing.missing_to_enforce(),
         }
     }
 }

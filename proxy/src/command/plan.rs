@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::check::Finding;
-use crate::config::Config;
 use crate::config::units::{display_duration, display_size};
+use crate::config::{Backend, Config, Mode};
 use crate::net::descriptors;
 use crate::runtime::advertised::{Route, unclear};
 
@@ -17,6 +17,7 @@ pub(super) fn render(config: &Config, findings: &[Finding]) -> String {
 
 fn lines(out: &mut String, config: &Config, findings: &[Finding]) -> std::fmt::Result {
     writeln!(out, "mode {}", config.mode)?;
+    sequencing(out, config)?;
     for finding in findings {
         listener(out, finding)?;
     }
@@ -26,6 +27,35 @@ fn lines(out: &mut String, config: &Config, findings: &[Finding]) -> std::fmt::R
         None => writeln!(out, "no admin port (--admin 127.0.0.1:9655 serves health and metrics)")?,
     }
     limits(out, config)
+}
+
+fn sequencing(out: &mut String, config: &Config) -> std::fmt::Result {
+    let sequencing = &config.sequencing;
+    let look_up = match (sequencing.look_up, config.mode) {
+        (_, Mode::Observe) => "nothing is looked up in this mode",
+        (true, _) => "what was not seen is looked up in the log, for clients that may READ their topic",
+        (false, _) => "what was not seen is not looked up, and forwarded",
+    };
+    writeln!(out, "  look_up = {}: {look_up}", sequencing.look_up)?;
+    let authoritative = if sequencing.authoritative {
+        "every producer of the cluster must come through this one seqgate; a gap is told at once"
+    } else {
+        "others may produce too; a gap is a suspect until the broker refuses it"
+    };
+    writeln!(out, "  authoritative = {}: {authoritative}", sequencing.authoritative)?;
+    let (backend, expiration) = match sequencing.backend {
+        Backend::Kafka => ("kafka", display_duration(sequencing.producer_expiration)),
+        Backend::Other => ("other", display_duration(sequencing.producer_expiration)),
+    };
+    writeln!(
+        out,
+        "  backend = \"{backend}\", which forgets an idle producer after {expiration} (producer_expiration)"
+    )?;
+    match sequencing.missing_to_enforce().as_slice() {
+        _ if config.mode == Mode::Enforce => Ok(()),
+        [] => writeln!(out, "  mode \"enforce\" is possible"),
+        missing => writeln!(out, "  mode \"enforce\" would need {}", missing.join(", ")),
+    }
 }
 
 fn listener(out: &mut String, finding: &Finding) -> std::fmt::Result {

@@ -38,7 +38,7 @@ pub struct Config {
 }
 
 /// Says what happens to a request that holds batches the cluster has acknowledged beside new ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mixed {
     /// The old ones are taken out, and answered from memory when the answer to the others comes.
@@ -63,12 +63,21 @@ pub struct ListenerConfig {
 impl Sequencing {
     /// Says what a mode needs and has not.
     pub fn missing_for(&self, mode: Mode) -> Option<&'static str> {
-        let has_all = self.authoritative && self.look_up && self.backend == Backend::Kafka;
-        (mode == Mode::Enforce && !has_all).then_some(
+        (mode == Mode::Enforce && !self.missing_to_enforce().is_empty()).then_some(
             "mode \"enforce\" needs sequencing.authoritative = true (every producer of the cluster comes through this one \
              seqgate), look_up = true and backend = \"kafka\"; set them under [sequencing] in the file, there are no flags for \
              them, and start again",
         )
+    }
+
+    /// Returns what would have to be set for gaps to be refused.
+    pub fn missing_to_enforce(&self) -> Vec<&'static str> {
+        let needed = [
+            (self.authoritative, "authoritative = true"),
+            (self.look_up, "look_up = true"),
+            (self.backend == Backend::Kafka, "backend = \"kafka\""),
+        ];
+        needed.into_iter().filter(|(is_there, _)| !is_there).map(|(_, needed)| needed).collect()
     }
 
     /// Returns how long brokers remember a producer, in milliseconds.
@@ -98,7 +107,7 @@ pub struct Sequencing {
 }
 
 /// Says what the brokers are: nothing is rejected locally on behalf of a broker that is not Apache Kafka.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// Apache Kafka.

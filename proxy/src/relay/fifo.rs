@@ -134,6 +134,13 @@ impl<'a> Receiver<'a> {
     pub(super) async fn news(&self) {
         self.news.notified().await;
     }
+
+    /// Waits until the uplink has ended, and nothing is due but what was taken. Cancel safe.
+    pub(super) async fn over(&self) {
+        while !(self.queue.is_closed() && self.queue.is_empty()) {
+            self.news().await;
+        }
+    }
 }
 
 impl Expected<'_> {

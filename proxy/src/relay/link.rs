@@ -3,13 +3,13 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use seqgate_protocol::sequencing::{BrokerGeneration, ConnectionId};
 use seqgate_protocol::session::{LookUp, Mixed, Mode, Pending, Policy, Present};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::cluster::Cluster;
 use super::report::Reporter;
@@ -34,6 +34,8 @@ const UNTAKEN_MAX: Duration = Duration::from_secs(900);
 #[derive(Debug)]
 pub(super) struct Wish {
     pub(super) look_ups: Vec<LookUp>,
+    /// It is of no use after that.
+    pub(super) deadline: Instant,
     pub(super) back: oneshot::Sender<Vec<LookUp>>,
 }
 
@@ -293,10 +295,10 @@ impl Link {
     }
 
     /// Asks the uplink to look something up. Nothing comes back, at once, from one that sends no more.
-    pub(super) fn wish(&self, look_ups: Vec<LookUp>) -> oneshot::Receiver<Vec<LookUp>> {
+    pub(super) fn wish(&self, look_ups: Vec<LookUp>, deadline: Instant) -> oneshot::Receiver<Vec<LookUp>> {
         let (back, looked) = oneshot::channel();
         if self.sends.load(Ordering::SeqCst) {
-            *self.lock_wish() = Some(Wish { look_ups, back });
+            *self.lock_wish() = Some(Wish { look_ups, deadline, back });
             self.has_wish.store(true, Ordering::SeqCst);
             self.wished.notify_one();
         }
@@ -357,7 +359,7 @@ impl Link {
     }
 
     /// Counts the time since `since` as what the proxy added.
-    pub(super) fn note_added(&self, since: Instant) {
+    pub(super) fn note_added(&self, since: std::time::Instant) {
         self.runtime.metrics.added_latency.observe(since.elapsed());
     }
 }

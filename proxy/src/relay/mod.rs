@@ -11,6 +11,7 @@ mod home;
 mod keep;
 mod link;
 mod looks;
+mod patience;
 mod report;
 mod seat;
 mod shared;

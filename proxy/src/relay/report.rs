@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use seqgate_protocol::event::{BatchEvent, Event, Unread};
+use seqgate_protocol::event::{BatchEvent, Event, LookUpEvent, LookUpOutcome, Unread};
 use seqgate_protocol::sequencing::{BatchId, Sequence, TopicId, TopicRef};
-use seqgate_protocol::session::{Ledger, LookUp, LookUpOutcome};
+use seqgate_protocol::session::Ledger;
 use seqgate_protocol::wire::produce::OwnedTopic;
 use tracing::{debug, info, trace, warn};
 
 use super::cluster::ClusterRef;
 use super::link::Link;
+use crate::runtime::Runtime;
 use crate::telemetry::journal::Scribe;
 use crate::telemetry::labels::Passthrough;
 
@@ -32,6 +33,18 @@ impl<'a> Reporter<'a> {
         let metrics = &self.link.runtime.metrics;
         match event {
             Event::Batch(batch) => self.take_batch(&batch),
+            Event::Held { topic, partition, batch, waits_for } => {
+                metrics.held.inc(waits_for);
+                debug!(
+                    topic = %Shown(topic),
+                    partition,
+                    producer = batch.producer_id.get(),
+                    base_sequence = batch.range.first.get(),
+                    waits_for = waits_for.name(),
+                    "a batch waits"
+                );
+            }
+            Event::LookedUp(look) => self.take_look(&look),
             Event::GapConfirmed { topic, partition, batch, expected } => {
                 self.note_gap(topic, partition, batch, expected);
             }
@@ -62,6 +75,34 @@ impl<'a> Reporter<'a> {
                 metrics.passthrough.inc(Passthrough::Undecodable);
                 debug!("a produce response does not match its request");
             }
+        }
+    }
+
+    fn take_look(&self, look: &LookUpEvent<'_>) {
+        let Runtime { metrics, shared, .. } = &*self.link.runtime;
+        metrics.own_requests.inc(look.kind, look.outcome);
+        metrics.look_latency.observe(look.took);
+        debug!(
+            topic = %Shown(look.topic),
+            partition = look.partition,
+            producer = look.batch.map(|id| id.producer_id.get()),
+            base_sequence = look.batch.map(|id| id.range.first.get()),
+            kind = look.kind.name(),
+            outcome = look.outcome.name(),
+            error = look.error.map(|error| error.0),
+            given_up = look.given_up.map(|why| why.name()),
+            took = ?look.took,
+            "looked into the log for a batch"
+        );
+        if matches!(look.outcome, LookUpOutcome::NotAllowed | LookUpOutcome::LogEnd)
+            && shared.is_newly_unreadable(look.topic)
+        {
+            info!(
+                topic = %Shown(look.topic),
+                client_id = self.link.record.client_id(),
+                "a client may not read a topic that it writes to: acknowledgements that were not seen cannot be looked up \
+                 for it (grant it READ, if they are to be)"
+            );
         }
     }
 
@@ -108,29 +149,6 @@ impl<'a> Reporter<'a> {
                 received = batch.range.first.get(),
                 client_id,
                 "sequence gap"
-            );
-        }
-    }
-}
-
-impl Link {
-    /// Tells what a look into the log came to.
-    pub(super) fn note_look_up(&self, look: &LookUp, outcome: LookUpOutcome) {
-        debug!(
-            topic = %Shown(look.topic()),
-            partition = look.partition(),
-            kind = look.kind().name(),
-            outcome = outcome.name(),
-            "looked into the log for a batch"
-        );
-        if matches!(outcome, LookUpOutcome::NotAllowed | LookUpOutcome::LogEnd)
-            && self.runtime.shared.is_newly_unreadable(look.topic())
-        {
-            info!(
-                topic = %Shown(look.topic()),
-                client_id = self.record.client_id(),
-                "a client may not read a topic that it writes to: acknowledgements that were not seen cannot be looked up \
-                 for it (grant it READ, if they are to be)"
             );
         }
     }

@@ -1,7 +1,6 @@
 //! The label values that exist; every set is closed.
 
-pub use seqgate_protocol::event::{Action, Verdict};
-pub use seqgate_protocol::session::{LookUpKind, LookUpOutcome};
+pub use seqgate_protocol::event::{Action, HeldFor, LookUpKind, LookUpOutcome, Verdict};
 
 /// Is one value of a label, with its place in an array.
 pub trait Label: Copy {
@@ -74,6 +73,23 @@ impl Label for Action {
 
 impl Label for LookUpOutcome {
     const KEY: &'static str = "outcome";
+    const NAMES: &'static [&'static str] = &{
+        let mut names = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for HeldFor {
+    const KEY: &'static str = "waits_for";
     const NAMES: &'static [&'static str] = &{
         let mut names = [""; Self::ALL.len()];
         let mut at = 0;

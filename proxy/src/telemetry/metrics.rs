@@ -11,7 +11,7 @@ use super::api::Api;
 use super::families::{Counters, Grid, SparseCounters};
 use super::histogram::Durations;
 use super::labels::{
-    Action, Direction, Eviction, LookUpKind, LookUpOutcome, Outcome, Passthrough, UpstreamError, Verdict,
+    Action, Direction, Eviction, HeldFor, LookUpKind, LookUpOutcome, Outcome, Passthrough, UpstreamError, Verdict,
 };
 use super::lanes::Counter;
 
@@ -55,6 +55,10 @@ pub struct Metrics {
     pub buffer_bytes: Gauge,
     /// Looks into the log, by what they were for and what they came to.
     pub own_requests: Grid<LookUpKind, LookUpOutcome>,
+    /// How long they took.
+    pub look_latency: Durations,
+    /// Batches that were made to wait here.
+    pub held: Counters<HeldFor>,
     /// What was forgotten.
     pub evictions: Counters<Eviction>,
     /// Trouble with brokers.
@@ -82,6 +86,8 @@ impl Metrics {
             tracker_bytes: Gauge::default(),
             buffer_bytes: Gauge::default(),
             own_requests: Grid::new(),
+            look_latency: Durations::default(),
+            held: Counters::new(),
             evictions: Counters::new(),
             upstream_errors: Counters::new(),
             journal_dropped: Counter::default(),
@@ -109,6 +115,7 @@ impl Metrics {
         to.register("connections_closed", "Client connections that ended", self.connections_closed.family());
         to.register("passthrough", "Frames that were not understood and went through", self.passthrough.family());
         to.register("own_requests", "Looks into partitions' logs by requests of our own", self.own_requests.family());
+        to.register("batches_held", "Batches that were made to wait for another one", self.held.family());
         to.register("evictions", "Tracked producers that were forgotten", self.evictions.family());
         to.register("upstream_errors", "Trouble with brokers", self.upstream_errors.family());
         to.register("journal_dropped", "Events that are missing in the journal", self.journal_dropped.clone());
@@ -125,6 +132,8 @@ impl Metrics {
         to.register_with_unit("added_latency", added, Unit::Seconds, self.added_latency.clone());
         let broker = "Time between writing a request and its response";
         to.register_with_unit("broker_latency", broker, Unit::Seconds, self.broker_latency.clone());
+        let look = "Time that looking into a partition's log for a batch takes";
+        to.register_with_unit("look_latency", look, Unit::Seconds, self.look_latency.clone());
         to.register("build", "What is running", Info::new([("version", VERSION), ("revision", REVISION)].to_vec()));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::expiry::{self, FORGETFUL};
 use crate::losing::{self, BATCHES, records};
+use crate::raw::{self, Raw};
 use crate::restart;
 use crate::support::family::Family;
 use crate::support::judge::Outcome;
@@ -118,5 +119,30 @@ fn batches_that_are_stored_otherwise_than_sent_are_found_where_their_producer_ha
     for (case, _, outcome) in end(&mut rig, crowd, "through seqgate") {
         outcome.assert_exactly_once(&case, records(2) + 1);
     }
+    rig.stop_seqgate(&[]);
+}
+
+/// By the broker's clock, which the topic stamps, such a batch was stored before it was made.
+#[test]
+fn batch_of_a_producer_whose_clock_is_ahead_is_found() {
+    const AHEAD_MS: i64 = 5_000;
+    const OUT_OF_ORDER: i16 = 45;
+    let Some(parts) = require::kafka(Version::V4_3_1) else { return };
+    let mut stage = Stage::shared(parts);
+    let topic = "stored-ahead";
+    let mut rig = stage.through_seqgate(&["--admin", "127.0.0.1:0"]);
+    rig.stage.tools.create_topic_with(rig.stage.broker.direct(), topic, 1, &[APPEND_TIME]);
+    rig.wait_led(topic, 0);
+    let seqgate = rig.seqgate.as_ref().unwrap();
+    let mut client = Raw::connect(seqgate.address());
+    assert_eq!(client.produce(topic, &raw::batch(71_000, 0, 0, 1)).0, 0);
+    let mut direct = Raw::connect(rig.stage.broker.direct());
+    // The broker remembers the last five of them.
+    let batches: Vec<_> = (0..7).map(|base| raw::batch_ahead(71_001, 0, base, 1, AHEAD_MS)).collect();
+    let told: Vec<_> = batches.iter().map(|batch| direct.produce(topic, batch)).collect();
+    assert!(told.iter().all(|(error, _)| *error == 0), "{told:?}");
+    assert_eq!(direct.produce(topic, &batches[1]).0, OUT_OF_ORDER);
+    assert_eq!(client.produce(topic, &batches[1]), told[1]);
+    assert_eq!(seqgate.counter("seqgate_own_requests_total", "kind=\"warm_up\",outcome=\"found\""), 1);
     rig.stop_seqgate(&[]);
 }

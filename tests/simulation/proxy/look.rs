@@ -260,6 +260,10 @@ impl World {
 
     /// Nothing is looked up any more.
     pub(crate) fn stop_looking(&mut self, at: usize) {
+        let now = Millis(self.now_ms);
+        if let Some(session) = self.connections[at].session.as_mut() {
+            session.end_waiting(true, now);
+        }
         let looks = &mut self.connections[at].looks;
         looks.wish = None;
         let turn = looks.looking.take().and_then(|looking| looking.turn);

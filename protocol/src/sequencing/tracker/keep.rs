@@ -102,6 +102,7 @@ impl Tracker {
             cluster_stamp: self.cluster_stamp,
             log_start: -1,
             longest_taken: 0,
+            keeps_times: false,
             refuses: false,
             reaches: Reach::default(),
             intervals: Intervals::new(),

@@ -24,6 +24,22 @@ pub struct LogBatch {
     pub append_time: i64,
 }
 
+/// What confirms a proof that may be older than the broker's generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirming {
+    /// What this broker has said in its present generation.
+    pub broker: BrokerGeneration,
+    /// Also that the log reaches beyond the batch. Whatever stands there now, it does: that has to do for those who may not
+    /// read it, and for nobody else.
+    pub by_end: bool,
+}
+
+impl Sender {
+    pub(super) const fn confirming(&self) -> Confirming {
+        Confirming { broker: self.broker, by_end: self.by_end }
+    }
+}
+
 /// The moment at which a look into a partition's log begins. What ends proofs makes what is found afterwards worthless:
 /// it was perhaps read before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +101,13 @@ impl Tracker {
         self.topics.find(topic).is_some_and(|topic| self.find_entry_of(topic, partition, producer).is_some())
     }
 
+    /// Whether batches of the producer go to the partition one at a time (T27).
+    #[must_use]
+    pub fn goes_alone(&self, topic: TopicRef<'_>, partition: i32, producer: ProducerId) -> bool {
+        let at = self.topics.find(topic).and_then(|topic| self.find_entry_of(topic, partition, producer));
+        at.is_some_and(|at| self.entries[at].alone)
+    }
+
     /// The offset from which on a batch must stand in the log, if it stands there: behind the newest acknowledged one
     /// of its producer and epoch, which a leader has appended before.
     #[must_use]
@@ -115,7 +138,7 @@ impl Tracker {
         topic: TopicRef<'_>,
         partition: i32,
         batch: &Batch,
-        confirmed_by: Option<BrokerGeneration>,
+        confirmed_by: Option<Confirming>,
         now: Millis,
     ) -> Option<Proof> {
         let topic = self.topics.find(topic)?;
@@ -124,7 +147,7 @@ impl Tracker {
         self.refresh_entry(at, now);
         let entry = &self.entries[at];
         let proof = self.proof_of(entry, batch.id.range, now)?;
-        let is_confirmed = confirmed_by.is_none_or(|broker| self.is_confirmed(entry, &proof, broker));
+        let is_confirmed = confirmed_by.is_none_or(|by| self.is_confirmed(entry, &proof, by));
         let is_same = entry.window.find(batch.id.range).is_some_and(|acked| acked.is_same(batch.fingerprint, -1));
         let proof = Proof { fingerprint: batch.fingerprint, ..proof };
         (entry.epoch == batch.id.epoch && is_same && is_confirmed).then_some(proof)
@@ -184,10 +207,11 @@ impl Tracker {
 
     /// Whether a proof is known to be of the log as it is: the broker has acknowledged the batch in its present
     /// generation, or was seen to have it, or, where that may not be seen, to reach beyond it.
-    pub(super) fn is_confirmed(&self, entry: &Entry, proof: &Proof, broker: BrokerGeneration) -> bool {
+    pub(super) fn is_confirmed(&self, entry: &Entry, proof: &Proof, by: Confirming) -> bool {
+        let Confirming { broker, by_end } = by;
         let last_offset = proof.base_offset.saturating_add(i64::from(proof.batch.range.len()) - 1);
         entry.has_of_now(broker, proof.batch.range)
-            || self.partitions[entry.partition].reaches.beyond(broker, last_offset)
+            || by_end && self.partitions[entry.partition].reaches.beyond(broker, last_offset)
     }
 
     /// The batch was seen in the log, as its producer sent it.
@@ -212,6 +236,20 @@ impl Tracker {
         if let Some(at) = self.find_fresh(topic, partition).filter(|_| stands) {
             self.partitions[at].reaches.add(broker, end);
         }
+    }
+
+    /// The log of a partition keeps the producers' timestamps, or the topic stamps append times.
+    pub fn note_times(&mut self, topic: TopicRef<'_>, partition: i32, kept: bool) {
+        if let Some(at) = self.find_fresh(topic, partition) {
+            self.partitions[at].keeps_times = kept;
+        }
+    }
+
+    /// Whether the log of a partition was seen to keep the producers' timestamps: a batch is found there by its own, or not at
+    /// all.
+    #[must_use]
+    pub fn keeps_times(&mut self, topic: TopicRef<'_>, partition: i32) -> bool {
+        self.find_fresh(topic, partition).is_some_and(|at| self.partitions[at].keeps_times)
     }
 
     /// Whether the very batch is proven at that place already. Its producer's fingerprint says more than the one of

@@ -9,6 +9,7 @@ mod observe;
 mod report;
 mod settle;
 mod unknown;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +30,9 @@ use super::topic::TopicRef;
 use super::topics::Topics;
 use super::verdict::Rule;
 use super::window::Fingerprint;
-pub use log::{LogBatch, LogMark};
+pub use log::{Confirming, LogBatch, LogMark};
 pub use report::ProducerReport;
+use waiting::Waiting;
 
 /// What bounds a tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +158,8 @@ struct Partition {
     longest_taken: u32,
     /// The last answer to a batch was not a success.
     refuses: bool,
+    /// Its log was seen to keep the producers' timestamps.
+    keeps_times: bool,
     /// How far its log was found to reach where it may not be read.
     reaches: Reach,
     intervals: Intervals,
@@ -178,6 +182,7 @@ pub struct Tracker {
     producers: Arc<AtomicU32>,
     entry_index: Index,
     attempts: Attempts,
+    waiting: Waiting,
     handed: HandedOut,
     cluster_stamp: u32,
     /// How many partitions there were so far.
@@ -218,6 +223,7 @@ impl Tracker {
             producers,
             entry_index: Index::new(),
             attempts: Attempts::new(),
+            waiting: Waiting::default(),
             handed: HandedOut::new(),
             cluster_stamp: 0,
             partition_serial: 0,

@@ -32,6 +32,7 @@ impl Tracker {
         now: Millis,
     ) -> Result<Observation, UnknownTopic> {
         debug_assert!(batch.id.producer_id.is_idempotent());
+        let named = topic;
         let topic = self.topics.find(topic).ok_or(UnknownTopic)?;
         if !self.has_room_to_send_to(topic, now) {
             return Ok(Observation::UNTRACKED);
@@ -58,7 +59,7 @@ impl Tracker {
             && !batch.transactional
             && sender.acks != Acks::None
         {
-            if !sender.confirms || self.is_confirmed(entry, &proof, sender.broker) {
+            if !sender.confirms || self.is_confirmed(entry, &proof, sender.confirming()) {
                 return Ok(Observation::of(classified, Passage::Free));
             }
             if sender.may_look {
@@ -75,6 +76,9 @@ impl Tracker {
         let mut passage = self.passage(at, batch, sender, held);
         if classified.rule == Rule::D10 && passage == Passage::Hold && self.entries[at].alone {
             passage = Passage::Free;
+        }
+        if passage == Passage::Free && sender.guards && self.has_waiting() {
+            passage = self.guard_waiting(named, partition, (at, batch), sender, held);
         }
         if passage != Passage::Free {
             self.drop_if_forgettable(at);
@@ -125,7 +129,7 @@ impl Tracker {
         let at = self.topics.find(topic).and_then(|topic| self.find_entry_of(topic, partition, batch.producer_id));
         at.map(|at| &self.entries[at]).is_some_and(|entry| {
             entry.alone && entry.pending > 0 || sender.guards && self.comes_before_the_first(entry, batch, sender)
-        })
+        }) || sender.guards && self.comes_before_one_that_waits(topic, partition, batch, sender)
     }
 
     /// A batch of a producer without sequences: where it lands is evidence about the log, if anything is known of

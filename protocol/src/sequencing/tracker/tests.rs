@@ -45,12 +45,14 @@ fn batch(producer: i64, epoch: i16, base: i32, count: i32) -> Batch {
 fn sender() -> Sender {
     Sender {
         connection: ConnectionId(1),
+        since: NOW,
         broker: BrokerGeneration { broker: 1, generation: 0 },
         acks: Acks::All,
         authoritative: true,
         tainted: false,
         may_look: false,
         confirms: false,
+        by_end: false,
         guards: false,
         enforces: false,
     }

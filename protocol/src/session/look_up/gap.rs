@@ -1,6 +1,6 @@
 //! A batch that follows a gap: whether its leader would refuse it.
 
-use super::{LookUp, LookUpKind, LookUpOutcome, Place, Stage, Step, Wanted, outcome_of};
+use super::{LookUp, LookUpKind, LookUpOutcome, Place, Stage, Step, Wanted};
 use crate::sequencing::{Batch, LogMark, Millis, Sequence, TopicRef};
 use crate::session::{Ledger, Session};
 use crate::wire::head::ApiKey;
@@ -82,7 +82,8 @@ impl LookUp {
         match reader.outcome() {
             Ok(known) if known.is_some_and(refuses) => self.step = Step::End,
             Ok(_) => _ = self.outcome.get_or_insert(LookUpOutcome::NotFound),
-            Err(error) => _ = self.outcome.get_or_insert(outcome_of(error)),
+            Err(error) if self.outcome.is_none() => self.refuse(error),
+            Err(_) => {}
         }
     }
 

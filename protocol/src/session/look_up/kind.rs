@@ -44,7 +44,7 @@ pub enum LookUpOutcome {
     LogEnd,
     /// The broker answered with another error, or with what cannot be read.
     Failed,
-    /// The broker took too long, or there was no memory to keep its other answers back meanwhile.
+    /// Nothing was heard of it in time, or nothing could be asked: see [`GivenUp`].
     GivenUp,
 }
 
@@ -64,6 +64,32 @@ impl LookUpOutcome {
             Self::LogEnd => "log_end",
             Self::Failed => "failed",
             Self::GivenUp => "given_up",
+        }
+    }
+}
+
+/// Why a look was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GivenUp {
+    /// It took too long, or those before it did.
+    Late,
+    /// The broker has yet to answer what it was asked for a look that was given up before.
+    Busy,
+    /// The client authenticates again, or the mode has changed.
+    Unserved,
+    /// The connection has ended.
+    Closed,
+}
+
+impl GivenUp {
+    /// The name in journal and log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Busy => "busy",
+            Self::Unserved => "unserved",
+            Self::Closed => "closed",
         }
     }
 }

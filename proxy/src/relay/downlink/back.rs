@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::super::fifo::{KeptBack, Ours};
 use super::super::keep::Keep;
-use super::super::uplink::LOOK_PATIENCE;
+use super::super::patience;
 use super::{Downlink, Step};
 use crate::telemetry::labels::Outcome;
 
@@ -26,8 +26,8 @@ pub(super) struct Back<'a> {
 /// One of them.
 #[derive(Debug)]
 enum Item<'a> {
-    /// With a 45 in it.
-    Unresolved(KeptBack<'a>, Vec<LookUp>),
+    /// With a 45 in it; when it came.
+    Unresolved(KeptBack<'a>, Vec<LookUp>, Instant),
     /// As they go to the client.
     Bytes(Vec<u8>, Keep<'a>),
     /// One that was made here.
@@ -73,14 +73,18 @@ impl<'a> Downlink<'a> {
     pub(super) fn keep_back_unresolved(&mut self, kept: KeptBack<'a>, look_ups: Vec<LookUp>) {
         // What it takes has been taken by now, with the looks; of a request that was streamed these may be many.
         self.back.must_end |= self.link.keep_bytes_left() == 0;
-        let is_first = self.back.items.is_empty();
-        if is_first {
-            self.back.looked = Some(self.link.wish(look_ups));
-            self.back.deadline = Some(Instant::now() + LOOK_PATIENCE);
-            self.back.items.push_back(Item::Unresolved(kept, Vec::new()));
-        } else {
-            self.back.items.push_back(Item::Unresolved(kept, look_ups));
+        let now = Instant::now();
+        match patience::of_answer(now, now).filter(|_| self.back.items.is_empty()) {
+            Some(deadline) => self.wait_for_look(kept, look_ups, now, deadline),
+            None => self.back.items.push_back(Item::Unresolved(kept, look_ups, now)),
         }
+    }
+
+    /// The answer, which came at `since`, stands in front of all that are kept back.
+    fn wait_for_look(&mut self, kept: KeptBack<'a>, look_ups: Vec<LookUp>, since: Instant, deadline: Instant) {
+        self.back.looked = Some(self.link.wish(look_ups, deadline));
+        self.back.deadline = Some(deadline);
+        self.back.items.push_front(Item::Unresolved(kept, Vec::new(), since));
     }
 
     /// Keeps bytes back that follow.
@@ -110,11 +114,11 @@ impl<'a> Downlink<'a> {
         }
         while let Some(item) = self.back.items.pop_front() {
             match item {
-                Item::Unresolved(kept, look_ups) if !self.is_known(&kept) => {
-                    self.back.looked = Some(self.link.wish(look_ups));
-                    self.back.deadline = Some(Instant::now() + LOOK_PATIENCE);
-                    self.back.items.push_front(Item::Unresolved(kept, Vec::new()));
-                    return;
+                Item::Unresolved(kept, look_ups, since) if !self.is_known(&kept) => {
+                    if let Some(deadline) = patience::of_answer(since, Instant::now()) {
+                        return self.wait_for_look(kept, look_ups, since, deadline);
+                    }
+                    self.deliver_item(Item::Unresolved(kept, look_ups, since), Vec::new()).await;
                 }
                 item @ (Item::Unresolved(..) | Item::Bytes(..) | Item::Ours(_)) => {
                     self.deliver_item(item, Vec::new()).await;
@@ -133,7 +137,7 @@ impl<'a> Downlink<'a> {
         match item {
             Item::Bytes(bytes, _keep) => self.deliver(&bytes).await,
             Item::Ours(ours) => self.deliver_local(&ours.local).await,
-            Item::Unresolved(kept, _) => {
+            Item::Unresolved(kept, ..) => {
                 let Some(settled) = self.resolve(kept, looked) else { return };
                 match settled {
                     Settled::Merged(frame) => self.deliver(&frame).await,

@@ -190,7 +190,13 @@ impl<'a> Downlink<'a> {
 
     async fn read(&mut self, wanted: usize) -> Step {
         self.flush().await;
-        match self.buffer.fill(&mut self.broker, wanted).await {
+        let read = tokio::select! {
+            biased;
+            // The answer to a request of our own was for the uplink, which has ended.
+            () = self.expected.over(), if self.is_own_next() => return Err(DownEnd::Done),
+            read = self.buffer.fill(&mut self.broker, wanted) => read,
+        };
+        match read {
             Ok(Read::Some) => Ok(()),
             Ok(Read::End) => {
                 // A cut answer is cut for the client as well.
@@ -200,6 +206,11 @@ impl<'a> Downlink<'a> {
             }
             Err(error) => Err(DownEnd::BrokerLost(error)),
         }
+    }
+
+    /// Whether what comes next is the answer to a request of our own.
+    const fn is_own_next(&self) -> bool {
+        matches!(self.current, Some(Current::Waiting(Expected::Own(_)) | Current::Own(..)))
     }
 
     /// An answer begins: it must be the one that is due.

@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use seqgate_protocol::session::{LookUp, LookUpOutcome};
+use seqgate_protocol::event::{Event, GivenUp, LookUpEvent, LookUpOutcome};
+use seqgate_protocol::sequencing::ErrorCode;
+use seqgate_protocol::session::{LookUp, Subject};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::super::fifo::{Expected, Own};
-use super::super::link::Wish;
+use super::super::link::{Link, Wish};
 use super::super::looks::Turn;
+use super::super::unwind;
 use super::{Frame, Step, UpEnd, Uplink, wanted};
 use crate::net::socket;
-
-/// How long looking into the log may take before everything goes on as without it: far less than the 30 s after which
-/// clients give up on an answer.
-pub(in super::super) const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long another connection's look into the same log is waited for before it is looked into at the same time.
 const TURN_PATIENCE: Duration = Duration::from_millis(500);
@@ -27,53 +26,64 @@ impl Uplink<'_> {
 
     /// Looks up what the downlink wants to know.
     pub(super) async fn grant_wish(&mut self) -> Step {
-        let Some(Wish { look_ups, back }) = self.link.take_wish() else { return Ok(()) };
+        let Some(Wish { look_ups, deadline, back }) = self.link.take_wish() else { return Ok(()) };
         if back.is_closed() {
             // It was given up.
             return Ok(());
         }
-        let looked = self.look_into(look_ups).await?;
+        let looked = self.look_into(look_ups, Some(deadline)).await?;
         back.send(looked).ok();
         Ok(())
     }
 
-    /// Looks into these logs, one after the other.
-    pub(super) async fn look_into(&mut self, look_ups: Vec<LookUp>) -> Result<Vec<LookUp>, UpEnd> {
+    /// Looks into these logs, one after the other. `at_latest`: when the answer that they are for goes as it came.
+    pub(super) async fn look_into(
+        &mut self,
+        look_ups: Vec<LookUp>,
+        at_latest: Option<Instant>,
+    ) -> Result<Vec<LookUp>, UpEnd> {
         // What stands before must be on its way, for the answers come in this order.
         self.flush().await?;
-        let deadline = Instant::now() + LOOK_PATIENCE;
+        let since = Instant::now();
+        let deadline = self.row.deadline(since);
+        let looked = self.look_one_by_one(look_ups, at_latest.map_or(deadline, |end| end.min(deadline))).await;
+        self.row.note(since.elapsed());
+        looked
+    }
+
+    async fn look_one_by_one(&mut self, look_ups: Vec<LookUp>, deadline: Instant) -> Result<Vec<LookUp>, UpEnd> {
         let mut looked = Vec::new();
         for look in look_ups {
-            let kind = look.kind();
-            let look = self.look(Box::new(look), deadline).await?;
-            let outcome = look.as_ref().and_then(|look| look.outcome()).unwrap_or(LookUpOutcome::GivenUp);
-            // What somebody else has found was not asked for.
-            if look.as_ref().is_none_or(|look| look.has_asked()) {
-                self.link.runtime.metrics.own_requests.inc(kind, outcome);
+            let mut tale = Tale::new(self.link, &look);
+            match self.look(Box::new(look), deadline, &mut tale).await? {
+                Looked::Over(look) => {
+                    tale.ends_with(&look);
+                    looked.push(*look);
+                }
+                Looked::GivenUp(why) => {
+                    tale.ends_early(why);
+                    break;
+                }
             }
-            let Some(look) = look else { break };
-            self.link.note_look_up(&look, outcome);
-            looked.push(*look);
         }
         Ok(looked)
     }
 
-    /// One look, once nobody else looks there, and only if what they have found is not enough; `None` when it is given
-    /// up.
-    async fn look(&mut self, mut look: Box<LookUp>, deadline: Instant) -> Result<Option<Box<LookUp>>, UpEnd> {
+    /// One look, once nobody else looks there, and only if what they have found is not enough.
+    async fn look(&mut self, mut look: Box<LookUp>, deadline: Instant, tale: &mut Tale<'_>) -> Result<Looked, UpEnd> {
         loop {
             let cluster = self.link.cluster();
             let (topic, partition) = (look.topic().into(), look.partition());
             match cluster.looks.begin(topic, partition) {
                 Turn::Ours(_turn) => {
                     self.link.session().look_back(&mut look, self.link.runtime.shared.now());
-                    return self.ask(look, deadline).await;
+                    return self.ask(look, deadline, tale).await;
                 }
                 Turn::Theirs(over) => {
                     let patience = deadline.min(Instant::now() + TURN_PATIENCE);
                     if wanted(&self.client, timeout_at(patience, over)).await?.is_err() {
                         // Of whoever looks there the broker is slow, or many look one after the other.
-                        return self.ask(look, deadline).await;
+                        return self.ask(look, deadline, tale).await;
                     }
                 }
             }
@@ -81,24 +91,98 @@ impl Uplink<'_> {
     }
 
     /// Request by request, until the look is over.
-    async fn ask(&mut self, mut look: Box<LookUp>, deadline: Instant) -> Result<Option<Box<LookUp>>, UpEnd> {
+    async fn ask(&mut self, mut look: Box<LookUp>, deadline: Instant, tale: &mut Tale<'_>) -> Result<Looked, UpEnd> {
         loop {
             let correlation_id = self.link.own_correlation_id();
-            let Some(frame) = look.request(correlation_id) else { return Ok(Some(look)) };
+            let Some(frame) = look.request(correlation_id) else { return Ok(Looked::Over(look)) };
             // The client may have begun to authenticate again meanwhile.
             let asks = self.link.session().asks(&self.link.present());
-            if !asks || !self.link.may_send_own() || Instant::now() >= deadline {
-                return Ok(None);
+            let is_late = Instant::now() >= deadline;
+            let hindrance =
+                [(!asks, GivenUp::Unserved), (!self.link.may_send_own(), GivenUp::Busy), (is_late, GivenUp::Late)];
+            if let Some((_, why)) = hindrance.into_iter().find(|(is_there, _)| *is_there) {
+                return Ok(Looked::GivenUp(why));
             }
             let (back, answer) = oneshot::channel();
+            tale.is_untold = true;
             self.expect(Expected::Own(Box::new(Own::new(self.link, correlation_id, look, back)))).await?;
             let written = wanted(&self.client, socket::write_all(self.broker, &frame)).await?;
             written.map_err(UpEnd::BrokerLost)?;
             match wanted(&self.client, timeout_at(deadline, answer)).await? {
                 Ok(Ok(answered)) => look = answered,
-                // Nobody will answer it, or not in time. It stays in its place in the order of answers.
-                Ok(Err(_)) | Err(_) => return Ok(None),
+                Ok(Err(_)) => return Ok(Looked::GivenUp(GivenUp::Closed)),
+                // It stays in its place in the order of answers.
+                Err(_) => return Ok(Looked::GivenUp(GivenUp::Late)),
             }
+        }
+    }
+}
+
+/// How far a look has come.
+enum Looked {
+    /// To its end.
+    Over(Box<LookUp>),
+    /// Not there.
+    GivenUp(GivenUp),
+}
+
+/// What is told of a look once it is over. Dropped before, it has ended with its connection.
+struct Tale<'a> {
+    link: &'a Link,
+    subject: Subject,
+    since: Instant,
+    /// The broker was asked, and nothing is told of it yet.
+    is_untold: bool,
+}
+
+impl<'a> Tale<'a> {
+    fn new(link: &'a Link, look: &LookUp) -> Self {
+        Self { link, subject: look.subject(), since: Instant::now(), is_untold: false }
+    }
+
+    /// What somebody else has found was not asked for, and is no look.
+    fn ends_with(mut self, look: &LookUp) {
+        if let Some(outcome) = look.outcome().filter(|_| look.has_asked()) {
+            self.tell(outcome, look.place(), look.error(), None);
+        }
+    }
+
+    fn ends_early(mut self, why: GivenUp) {
+        self.tell(LookUpOutcome::GivenUp, None, None, Some(why));
+    }
+
+    fn tell(
+        &mut self,
+        outcome: LookUpOutcome,
+        base_offset: Option<i64>,
+        error: Option<ErrorCode>,
+        given_up: Option<GivenUp>,
+    ) {
+        self.is_untold = false;
+        let Subject { kind, topic, partition, batch, expected } = &self.subject;
+        let (topic, took) = (topic.as_ref(), self.since.elapsed());
+        let (kind, partition, batch, expected) = (*kind, *partition, *batch, *expected);
+        let mut reporter = self.link.reporter();
+        reporter.take(Event::LookedUp(LookUpEvent {
+            kind,
+            outcome,
+            topic,
+            partition,
+            batch,
+            expected,
+            base_offset,
+            error,
+            given_up,
+            took,
+        }));
+        reporter.finish(self.link.session().ledger());
+    }
+}
+
+impl Drop for Tale<'_> {
+    fn drop(&mut self) {
+        if self.is_untold {
+            unwind::settle(|| self.tell(LookUpOutcome::GivenUp, None, None, Some(GivenUp::Closed)));
         }
     }
 }

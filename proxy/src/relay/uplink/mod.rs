@@ -4,9 +4,12 @@ mod look;
 mod produce;
 mod raw;
 
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use seqgate_protocol::session::Pending;
@@ -16,13 +19,14 @@ use seqgate_protocol::wire::learn::Learner;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-pub(super) use self::look::LOOK_PATIENCE;
 use self::produce::Tracked;
 pub(super) use self::raw::note_raw;
 use super::budget::Purpose;
 use super::buffer::{Buffer, Read};
 use super::fifo::{Closed, Expected, Owed, Sender};
 use super::link::Link;
+use super::patience::Row;
+use super::unwind;
 use crate::net::socket;
 use crate::runtime::DrainSignal;
 use crate::telemetry::api::Api;
@@ -72,6 +76,8 @@ pub(super) struct Uplink<'a> {
     read_at: Instant,
     /// Whether a produce request is among the bytes to be written.
     carries_batches: bool,
+    /// What looks have taken from the requests that wait.
+    row: Row,
     first: bool,
 }
 
@@ -97,6 +103,7 @@ impl<'a> Uplink<'a> {
             frame: None,
             read_at: Instant::now(),
             carries_batches: false,
+            row: Row::default(),
             first: true,
         }
     }
@@ -156,10 +163,13 @@ impl<'a> Uplink<'a> {
     }
 
     async fn fill(&mut self, wanted: usize, may_stop: bool) -> Result<Read, UpEnd> {
+        let has_all = self.frame.is_none() && self.buffer.is_empty();
         let read = tokio::select! {
             biased;
             () = &mut self.draining, if may_stop => return Err(UpEnd::Drained),
             read = self.buffer.fill(&mut self.client, wanted) => read,
+            // Behind the read, which has found nothing: who comes now has waited for none of those before.
+            never = end(&mut self.row), if has_all && self.row.is_begun() => match never {},
             () = self.link.wished(), if may_stop => return Ok(Read::Some),
         };
         self.read_at = Instant::now();
@@ -287,7 +297,16 @@ impl<'a> Uplink<'a> {
 impl Drop for Uplink<'_> {
     fn drop(&mut self) {
         self.link.note_sends_no_more();
+        unwind::settle(|| self.link.session().end_waiting(true, self.link.runtime.shared.now()));
     }
+}
+
+/// Ends the row when it is asked for, and is never done.
+fn end(row: &mut Row) -> impl Future<Output = Infallible> {
+    poll_fn(|_| {
+        row.end();
+        Poll::Pending
+    })
 }
 
 /// Waits for `what` for as long as there is a client. Its bytes are not read meanwhile: that it has gone shows only

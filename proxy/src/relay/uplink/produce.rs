@@ -169,7 +169,7 @@ impl<'a> Uplink<'a> {
         let mut admission = self.decide(count, false, &self.present(self.link.may_send_own()));
         for looks_left in (0..LOOKS_MAX).rev() {
             let Admission::Look(look_ups) = admission else { break };
-            let looked = self.look_into(look_ups).await?;
+            let looked = self.look_into(look_ups, None).await?;
             let stands = self.link.session().looked(looked);
             let may_look = looks_left > 0 && !stands && self.link.may_send_own();
             admission = self.decide(count, false, &self.present(may_look));

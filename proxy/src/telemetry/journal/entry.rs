@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use seqgate_protocol::event::{Action, BatchEvent, Event, Evidence, Rule, Verdict};
+use seqgate_protocol::event::{
+    Action, BatchEvent, Event, Evidence, GivenUp, HeldFor, LookUpEvent, LookUpKind, LookUpOutcome, Rule, Verdict,
+};
 use seqgate_protocol::sequencing::{
     BatchId, ErrorCode, ProducerEpoch, ProducerId, Sequence, SequenceRange, TopicId, TopicRef,
 };
@@ -25,6 +27,8 @@ pub(super) enum Kind {
     ProducerNew,
     EpochBump,
     ProofsEnded,
+    Held,
+    OwnRequest,
     Connection,
 }
 
@@ -48,6 +52,8 @@ pub(super) struct Entry {
     pub(super) error_code: Option<i16>,
     pub(super) reason: Option<&'static str>,
     pub(super) evidence: Option<&'static str>,
+    pub(super) waits_for: Option<HeldFor>,
+    pub(super) look: Option<Look>,
     pub(super) end: Option<End>,
 }
 
@@ -56,6 +62,15 @@ pub(super) struct Entry {
 pub(super) struct Size {
     pub(super) records: u32,
     pub(super) bytes: u32,
+}
+
+/// What a look was for, and what it came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    pub(super) kind: LookUpKind,
+    pub(super) outcome: LookUpOutcome,
+    pub(super) given_up: Option<GivenUp>,
+    pub(super) took: Duration,
 }
 
 /// How a connection ended, and what went through it.
@@ -118,6 +133,8 @@ impl Entry {
             error_code: None,
             reason: None,
             evidence: None,
+            waits_for: None,
+            look: None,
             end: None,
         }
     }
@@ -126,6 +143,11 @@ impl Entry {
     pub(super) fn of(event: &Event<'_>, client: &Arc<ConnectionRecord>, every_batch: bool) -> Option<Self> {
         match *event {
             Event::Batch(ref batch) => Self::of_batch(batch, client, every_batch),
+            Event::Held { topic, partition, batch, waits_for } => {
+                let entry = Self::new(Kind::Held, client).at(topic, partition).with_batch(batch);
+                Some(Self { waits_for: Some(waits_for), ..entry })
+            }
+            Event::LookedUp(ref look) => Some(Self::of_look(look, client)),
             Event::GapConfirmed { topic, partition, batch, expected } => Some(Self {
                 verdict: Some(Verdict::Gap),
                 action: Some(Action::Forwarded),
@@ -188,6 +210,22 @@ impl Entry {
         })
     }
 
+    fn of_look(look: &LookUpEvent<'_>, client: &Arc<ConnectionRecord>) -> Self {
+        let LookUpEvent { kind, outcome, given_up, took, .. } = *look;
+        let entry = Self::new(Kind::OwnRequest, client).at(look.topic, look.partition);
+        let entry = Self {
+            expected: look.expected,
+            base_offset: look.base_offset,
+            error_code: look.error.map(|error| error.0),
+            look: Some(Look { kind, outcome, given_up, took }),
+            ..entry
+        };
+        match look.batch {
+            Some(id) => entry.with_batch(id),
+            None => entry,
+        }
+    }
+
     /// Returns what the journal says of a connection that has ended.
     pub(super) fn of_end(client: &Arc<ConnectionRecord>, outcome: Outcome, totals: Totals) -> Self {
         let end = End { outcome, totals, age: client.age() };
@@ -225,6 +263,8 @@ impl Kind {
             Self::ProducerNew => "producer_new",
             Self::EpochBump => "epoch_bump",
             Self::ProofsEnded => "proofs_ended",
+            Self::Held => "held",
+            Self::OwnRequest => "own_request",
             Self::Connection => "connection",
         }
     }

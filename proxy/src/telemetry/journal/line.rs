@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::entry::{End, Entry};
+use super::entry::{End, Entry, Look};
 use crate::runtime::ConnectionRecord;
 use crate::telemetry::metrics::{REVISION, VERSION};
 
@@ -32,6 +32,10 @@ pub(super) fn event(out: &mut String, entry: &Entry) {
     line.number("error_code", entry.error_code);
     line.text("reason", entry.reason);
     line.text("evidence", entry.evidence);
+    line.text("waits_for", entry.waits_for.map(|waits_for| waits_for.name()));
+    if let Some(look) = &entry.look {
+        line.look(look);
+    }
     if let Some(end) = &entry.end {
         line.end_of_connection(end, &entry.client);
     }
@@ -79,6 +83,14 @@ impl<'a> Line<'a> {
         self.number("connection", Some(client.id));
         self.text("client_addr", Some(&client.client_addr.to_string()));
         self.text("client_id", client.client_id());
+    }
+
+    fn look(&mut self, look: &Look) {
+        self.text("kind", Some(look.kind.name()));
+        self.text("outcome", Some(look.outcome.name()));
+        self.text("given_up", look.given_up.map(|why| why.name()));
+        let us = look.took.as_micros();
+        self.number("took_ms", Some(format_args!("{}.{:03}", us / 1_000, us % 1_000)));
     }
 
     fn end_of_connection(&mut self, end: &End, client: &ConnectionRecord) {

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
-use seqgate_protocol::event::{Event, Evidence, Rule, Verdict};
-use seqgate_protocol::sequencing::{ProducerEpoch, ProducerId, TopicRef};
+use seqgate_protocol::event::{
+    Event, Evidence, GivenUp, HeldFor, LookUpEvent, LookUpKind, LookUpOutcome, Rule, Verdict,
+};
+use seqgate_protocol::sequencing::{BatchId, ErrorCode, ProducerEpoch, ProducerId, Sequence, SequenceRange, TopicRef};
 use serde_json::Value;
 
 use super::super::tests::{batch, client, ended, event as journalled};
@@ -82,6 +84,62 @@ fn each_kind_of_event_shows_what_is_known_of_it_and_nothing_else() {
              \"client_addr\":\"127.0.0.1:5000\",{behind}}}\n"
         );
         assert_eq!(line, expected);
+    }
+}
+
+#[test]
+fn what_the_proxy_does_of_itself_shows_what_for_and_what_it_came_to() {
+    let topic = TopicRef::Name(b"orders");
+    let range = SequenceRange::from_wire(5, 1).unwrap();
+    let id = BatchId { producer_id: ProducerId::new(1000), epoch: ProducerEpoch::new(0), range };
+    let found = LookUpEvent {
+        kind: LookUpKind::WarmUp,
+        outcome: LookUpOutcome::Found,
+        topic,
+        partition: 3,
+        batch: Some(id),
+        expected: None,
+        base_offset: Some(42),
+        error: None,
+        given_up: None,
+        took: Duration::from_micros(1_020),
+    };
+    let of_gap = LookUpEvent {
+        kind: LookUpKind::Enforce,
+        outcome: LookUpOutcome::NotAllowed,
+        expected: Sequence::new(4),
+        base_offset: None,
+        error: Some(ErrorCode(29)),
+        ..found
+    };
+    let (outcome, given_up, took) = (LookUpOutcome::GivenUp, Some(GivenUp::Late), Duration::from_secs(5));
+    let late = LookUpEvent { outcome, given_up, took, base_offset: None, ..found };
+    let batch = "\"topic\":\"orders\",\"partition\":3,\"producer_id\":1000,\"producer_epoch\":0,\"base_sequence\":5,\
+                 \"last_sequence\":6,";
+    let held = Event::Held { topic, partition: 3, batch: id, waits_for: HeldFor::OneAtATime };
+    for (event, kind, behind) in [
+        (
+            Event::LookedUp(found),
+            "own_request",
+            "\"base_offset\":42,\"kind\":\"warm_up\",\"outcome\":\"found\",\"took_ms\":1.020",
+        ),
+        (
+            Event::LookedUp(of_gap),
+            "own_request",
+            "\"expected_sequence\":4,\"error_code\":29,\"kind\":\"enforce\",\"outcome\":\"not_allowed\",\"took_ms\":1.020",
+        ),
+        (
+            Event::LookedUp(late),
+            "own_request",
+            "\"kind\":\"warm_up\",\"outcome\":\"given_up\",\"given_up\":\"late\",\"took_ms\":5000.000",
+        ),
+        (held, "held", "\"waits_for\":\"one_at_a_time\""),
+    ] {
+        let expected = format!(
+            "{{\"time\":\"2026-11-24T04:34:56.000042Z\",\"event\":\"{kind}\",\"connection\":7,\
+             \"client_addr\":\"127.0.0.1:5000\",{batch}{behind}}}\n"
+        );
+        assert_eq!(line_of(Entry::of(&event, &client(), false).unwrap()), expected);
     }
 }
 

@@ -40,6 +40,30 @@ fn all_that_a_look_has_shown_is_confirmed() {
     assert!(batches.iter().all(|shown| tracker.look(T, 0, shown, &asking(), NOW).proof.is_some()));
 }
 
+/// An answer of the generation before may be late, and so may a look that began in it: what is known of the present one stays.
+#[test]
+fn what_a_generation_says_that_is_over_takes_nothing_from_the_present_one() {
+    let mut tracker = tracker();
+    let batches = [0, 1, 2].map(|base| batch(7, 0, base, 1));
+    tracker.give(&batches[0], ok(100));
+    let late = tracker.send_one(&batches[1]);
+    let now = tracker.look(T, 0, &batches[2], &Sender { may_look: false, ..asking() }, NOW).ticket.expect("it is sent");
+    tracker.settle(now, ok(102), NOW);
+    tracker.settle(late, ok(101), NOW);
+    let mut confirmed = |at: usize| tracker.look(T, 0, &batches[at], &asking(), NOW).proof.is_some();
+    assert_eq!([0, 1, 2].map(&mut confirmed), [false, false, true]);
+    let shown = LogBatch {
+        id: batches[0].id,
+        fingerprint: Fingerprint { stored: true, ..batches[0].fingerprint },
+        base_offset: 100,
+        append_time: -1,
+    };
+    let mut mark = tracker.mark_log(T, 0, NOW).expect("something is known of it");
+    tracker.take_in_log(T, 0, sender().broker, &mut mark, &shown, NOW);
+    let mut confirmed = |at: usize| tracker.look(T, 0, &batches[at], &asking(), NOW).proof.is_some();
+    assert_eq!([0, 1, 2].map(&mut confirmed), [false, false, true]);
+}
+
 /// T27: that the log has its batches does not say that the broker knows the producer.
 #[test]
 fn a_producer_that_was_shown_goes_alone_once_it_is_answered() {

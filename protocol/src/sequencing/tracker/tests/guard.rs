@@ -32,6 +32,76 @@ fn the_second_batch_does_not_overtake_the_first_over_another_connection() {
     assert_eq!((second.passage, second.rule), (Passage::Free, Rule::D8));
 }
 
+/// What the request waits for does not matter.
+fn waits(tracker: &mut Tracker, sender: &Sender) {
+    tracker.introduce(T, None, None, NOW);
+    assert!(tracker.note_waiting(T, 0, &batch(7, 0, 0, 1), sender, NOW));
+}
+
+#[test]
+fn nothing_overtakes_a_first_batch_that_waits_here() {
+    let mut tracker = tracker();
+    waits(&mut tracker, &over(1));
+    let id = batch(7, 0, 1, 1).id;
+    assert_eq!(try_send(&mut tracker, 1, &over(2), false).passage, Passage::Hold);
+    assert!(tracker.must_wait(T, 0, id, &over(2)));
+    assert!(!tracker.must_wait(T, 0, id, &Sender { guards: false, ..over(2) }), "it has waited long enough");
+    // It goes, and is waited for at the broker.
+    let first = try_send(&mut tracker, 0, &over(1), false).ticket.expect("it is sent");
+    tracker.end_waiting(T, 0, id, ConnectionId(1), false, NOW);
+    assert!(tracker.must_wait(T, 0, id, &over(2)));
+    tracker.settle(first, ok(100), NOW);
+    let second = try_send(&mut tracker, 1, &over(2), true);
+    assert_eq!((second.passage, second.rule), (Passage::Free, Rule::D8));
+}
+
+#[test]
+fn of_two_requests_that_wait_only_the_later_one_waits_for_the_other() {
+    let mut tracker = tracker();
+    waits(&mut tracker, &over(2));
+    let earlier = [Sender { since: Millis(NOW.0 - 1), ..over(3) }, over(1), over(2)];
+    assert!(earlier.iter().all(|it| !tracker.must_wait(T, 0, batch(7, 0, 1, 1).id, it)));
+    let later = [Sender { since: after(1), ..over(1) }, over(3)];
+    assert!(later.iter().all(|it| tracker.must_wait(T, 0, batch(7, 0, 1, 1).id, it)));
+}
+
+#[test]
+fn behind_a_first_batch_that_waits_only_its_producer_s_wait() {
+    let mut tracker = tracker();
+    waits(&mut tracker, &over(1));
+    let ids = [batch(8, 0, 1, 1).id, batch(7, 1, 1, 1).id, batch(7, 0, 0, 1).id];
+    assert!(ids.iter().all(|id| !tracker.must_wait(T, 0, *id, &over(2))));
+    assert!(!tracker.must_wait(T, 1, batch(7, 0, 1, 1).id, &over(2)));
+    for unasked in [Sender { guards: false, ..over(1) }, Sender { acks: Acks::None, ..over(1) }] {
+        assert!(!tracker.note_waiting(T, 1, &batch(7, 0, 0, 1), &unasked, NOW));
+    }
+    let transactional = Batch { transactional: true, ..batch(7, 0, 0, 1) };
+    assert!(!tracker.note_waiting(T, 1, &transactional, &over(1), NOW));
+    assert!(!tracker.note_waiting(T, 1, &batch(7, 0, 1, 1), &over(1), NOW));
+}
+
+#[test]
+fn when_a_first_batch_that_waited_will_not_go_the_client_begins_with_it_again() {
+    let mut tracker = tracker();
+    waits(&mut tracker, &over(1));
+    assert_eq!(try_send(&mut tracker, 1, &over(2), false).passage, Passage::Hold);
+    tracker.end_waiting(T, 0, batch(7, 0, 0, 1).id, ConnectionId(1), true, NOW);
+    assert_eq!(try_send(&mut tracker, 1, &over(2), true).passage, Passage::Reset);
+    // Nobody waits for it any more; and it is not remembered for ever.
+    assert_eq!(try_send(&mut tracker, 1, &over(2), false).passage, Passage::Free);
+    assert!(tracker.note_waiting(T, 0, &batch(9, 0, 0, 1), &over(1), after(10_000)));
+    assert!(!tracker.must_wait(T, 0, batch(7, 0, 1, 1).id, &over(2)));
+}
+
+#[test]
+fn first_batches_that_wait_are_bounded() {
+    let mut tracker = tracker();
+    tracker.introduce(T, None, None, NOW);
+    let noted = (0..1_000).filter(|id| tracker.note_waiting(T, 0, &batch(*id, 0, 0, 1), &over(1), NOW)).count();
+    assert_eq!(noted, 256);
+    assert!(tracker.note_waiting(T, 0, &batch(5_000, 0, 0, 1), &over(1), after(60_000)), "none stays for good");
+}
+
 #[test]
 fn over_the_same_connection_nothing_can_overtake() {
     let (mut tracker, _first) = begun();

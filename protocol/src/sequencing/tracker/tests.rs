@@ -6,6 +6,7 @@ mod confirmed;
 mod enforce;
 mod evidence;
 mod guard;
+mod log;
 mod memory;
 mod open;
 mod topics;

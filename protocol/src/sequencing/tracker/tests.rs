@@ -7,8 +7,10 @@ mod enforce;
 mod evidence;
 mod guard;
 mod log;
+mod looks;
 mod memory;
 mod open;
+mod report;
 mod topics;
 
 use super::super::answer::{Answer, ErrorCode};

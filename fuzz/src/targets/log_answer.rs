@@ -13,7 +13,7 @@ use seqgate_protocol::wire::log::{
 use super::Bytes;
 use super::guarded::Guarded;
 use super::make::{Maker, damage};
-use super::plain::{Plain, Stop, TagZero};
+use super::plain::{Plain, Stop, TagZero, expect};
 
 /// What was asked for.
 const CORRELATION_ID: i32 = 9;
@@ -31,8 +31,20 @@ const HEAD_BYTES_MAX: usize = 1024;
 const NOTHING: FetchOutcome =
     FetchOutcome { failed: false, error: 0, high_watermark: -1, log_start_offset: -1, next_offset: None, batches: 0 };
 
+/// The headers of the batches that were handed out.
+pub type Headers = Vec<[u8; BATCH_HEADER_BYTES]>;
+
 /// Where the batches begin that were handed out, each with where its records end.
 type Batches = Vec<(i64, i64)>;
+
+/// What was asked of a broker.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    pub version: FetchVersion,
+    pub correlation_id: i32,
+    pub topic: TopicRef<'a>,
+    pub partition: i32,
+}
 
 /// Answers are read alike in one piece and in many, by a plain reading and by an independent decoder, and no more of
 /// them is kept than a head.
@@ -57,9 +69,10 @@ fn check_fetched(topic: TopicRef<'_>, frame: &[u8], steps: [usize; 2]) {
     assert_eq!(fetched(topic, frame, steps), (batches.clone(), outcome), "in pieces of {steps:?}");
 
     let mut plain = Plain::new(layout(topic), frame);
-    let mut plain_batches = Batches::new();
-    let expected = plain_fetched(topic, &mut plain, &mut plain_batches);
-    assert_eq!(batches, plain_batches);
+    let mut headers = Headers::new();
+    let asked = Asked { version: version_of(topic), correlation_id: CORRELATION_ID, topic, partition: PARTITION };
+    let expected = asked.read(&mut plain, &mut headers);
+    assert_eq!(batches, headers.iter().map(place_of).collect::<Batches>());
     assert_eq!(outcome.failed, expected.is_err(), "{outcome:?}, and plainly {expected:?}");
     if let Ok(expected) = expected {
         assert_eq!(outcome, expected);
@@ -105,69 +118,81 @@ fn fetched(topic: TopicRef<'_>, frame: &[u8], steps: [usize; 2]) -> (Batches, Fe
 }
 
 /// The version of Produce that writes its numbers and lengths the same way.
-fn layout(topic: TopicRef<'_>) -> i16 {
+pub fn layout(topic: TopicRef<'_>) -> i16 {
     match topic {
         TopicRef::Name(_) => 0,
         TopicRef::Id(_) => 13,
     }
 }
 
-fn plain_fetched(topic: TopicRef<'_>, plain: &mut Plain<'_>, batches: &mut Batches) -> Result<FetchOutcome, Stop> {
-    let mut outcome = NOTHING;
-    expect(plain.i32()? == CORRELATION_ID)?;
-    plain.tags(TagZero::Unknown)?;
-    plain.i32()?;
-    outcome.error = plain.i16()?;
-    plain.i32()?;
-    match plain.count()? {
-        0 => expect(outcome.error != 0)?,
-        1 => {
-            plain_partition(topic, plain, &mut outcome, batches)?;
-            plain.tags(TagZero::Unknown)?;
+impl Asked<'_> {
+    /// Reads the answer plainly; of one that is malformed further on, the batches count for nothing.
+    pub fn read(&self, plain: &mut Plain<'_>, headers: &mut Headers) -> Result<FetchOutcome, Stop> {
+        let mut outcome = NOTHING;
+        expect(plain.i32()? == self.correlation_id)?;
+        plain.tags(TagZero::Unknown)?;
+        plain.i32()?;
+        if self.version != FetchVersion::Oldest {
+            outcome.error = plain.i16()?;
+            plain.i32()?;
+        }
+        match plain.count()? {
+            0 => expect(outcome.error != 0)?,
+            1 => {
+                self.read_partition(plain, &mut outcome, headers)?;
+                plain.tags(TagZero::Unknown)?;
+                plain.tags(TagZero::Unknown)?;
+            }
+            _ => return Err(Stop::Bytes),
+        }
+        plain.tags(TagZero::Unknown)?;
+        expect(plain.rest.is_empty())?;
+        Ok(outcome)
+    }
+
+    fn read_partition(
+        &self,
+        plain: &mut Plain<'_>,
+        outcome: &mut FetchOutcome,
+        headers: &mut Headers,
+    ) -> Result<(), Stop> {
+        match self.topic {
+            TopicRef::Name(name) => expect(plain.text()? == Some(name))?,
+            TopicRef::Id(id) => expect(plain.fixed()? == id.0)?,
+        }
+        expect(plain.count()? == 1 && plain.i32()? == self.partition)?;
+        let error = plain.i16()?;
+        if outcome.error == 0 {
+            outcome.error = error;
+        }
+        outcome.high_watermark = plain.i64()?;
+        plain.i64()?;
+        outcome.log_start_offset = plain.i64()?;
+        for _ in 0..plain.length(Plain::i32)?.unwrap_or(0) {
+            plain.take(16)?;
             plain.tags(TagZero::Unknown)?;
         }
-        _ => return Err(Stop::Bytes),
+        if matches!(self.topic, TopicRef::Id(_)) {
+            plain.i32()?;
+        }
+        let records = plain.length(Plain::i32)?.unwrap_or(0);
+        expect(plain.at() <= HEAD_BYTES_MAX)?;
+        plain_batches(records, plain, outcome, headers)
     }
-    plain.tags(TagZero::Unknown)?;
-    expect(plain.rest.is_empty())?;
-    Ok(outcome)
 }
 
-fn plain_partition(
-    topic: TopicRef<'_>,
-    plain: &mut Plain<'_>,
-    outcome: &mut FetchOutcome,
-    batches: &mut Batches,
-) -> Result<(), Stop> {
-    match topic {
-        TopicRef::Name(name) => expect(plain.text()? == Some(name))?,
-        TopicRef::Id(id) => expect(plain.fixed()? == id.0)?,
-    }
-    expect(plain.count()? == 1 && plain.i32()? == PARTITION)?;
-    let error = plain.i16()?;
-    if outcome.error == 0 {
-        outcome.error = error;
-    }
-    outcome.high_watermark = plain.i64()?;
-    plain.i64()?;
-    outcome.log_start_offset = plain.i64()?;
-    for _ in 0..plain.length(Plain::i32)?.unwrap_or(0) {
-        plain.take(16)?;
-        plain.tags(TagZero::Unknown)?;
-    }
-    if matches!(topic, TopicRef::Id(_)) {
-        plain.i32()?;
-    }
-    let records = plain.length(Plain::i32)?.unwrap_or(0);
-    expect(plain.at() <= HEAD_BYTES_MAX)?;
-    plain_batches(records, plain, outcome, batches)
+/// Where a batch begins, and where its last record is.
+fn place_of(header: &[u8; BATCH_HEADER_BYTES]) -> (i64, i64) {
+    let base = i64::from_be_bytes(header[..8].try_into().expect("eight"));
+    let delta = i32::from_be_bytes(header[23..27].try_into().expect("four"));
+    (base, base + i64::from(delta))
 }
 
 fn plain_batches(
     records: usize,
     plain: &mut Plain<'_>,
     outcome: &mut FetchOutcome,
-    batches: &mut Batches,
+    headers: &mut Headers,
 ) -> Result<(), Stop> {
     let (mut left, mut before) = (records, -1);
     while left > 0 {
@@ -193,16 +218,12 @@ fn plain_batches(
         }
         left -= payload;
         if outcome.error == 0 && last < outcome.high_watermark {
-            batches.push((base, last));
+            headers.push(header.try_into().expect("as long as a header"));
             outcome.batches += 1;
             outcome.next_offset = Some(last + 1);
         }
     }
     Ok(())
-}
-
-fn expect(holds: bool) -> Result<(), Stop> {
-    if holds { Ok(()) } else { Err(Stop::Bytes) }
 }
 
 /// What an independent decoder reads in an answer, if it takes all of it.
@@ -229,7 +250,7 @@ fn is_good(topic: TopicRef<'_>, (correlation_id, response): &(i32, FetchResponse
     let records = partition.records.as_deref().unwrap_or_default();
     is_topic
         && partition.partition_index == PARTITION
-        && plain_batches(records.len(), &mut Plain::new(0, records), &mut { NOTHING }, &mut Batches::new()).is_ok()
+        && plain_batches(records.len(), &mut Plain::new(0, records), &mut { NOTHING }, &mut Headers::new()).is_ok()
 }
 
 fn check_listed(frame: &[u8]) {

@@ -81,6 +81,42 @@ impl Maker<'_, '_> {
         self.out
     }
 
+    /// What a broker knows of the producers of one partition: id, epoch, last sequence and last timestamp of each.
+    pub fn producers(
+        &mut self,
+        correlation_id: i32,
+        name: &[u8],
+        (partition, error): (i32, i16),
+        producers: &[(i64, i32, i32, i64)],
+    ) {
+        self.header(correlation_id);
+        self.out.extend([0; 4]);
+        self.count(1);
+        self.put_text(name);
+        self.count(1);
+        self.out.extend(partition.to_be_bytes());
+        self.out.extend(error.to_be_bytes());
+        self.text();
+        self.count(producers.len());
+        for (id, epoch, last_sequence, last_timestamp) in producers {
+            self.out.extend(id.to_be_bytes());
+            self.out.extend(epoch.to_be_bytes());
+            self.out.extend(last_sequence.to_be_bytes());
+            self.out.extend(last_timestamp.to_be_bytes());
+            self.out.extend([0xff; 12]);
+            self.tags(false);
+        }
+        (0..3).for_each(|_| self.tags(false));
+    }
+
+    /// Which requests a broker understands: key, lowest and highest version of each.
+    pub fn versions(&mut self, correlation_id: i32, error: i16, apis: &[[i16; 3]]) {
+        self.out.extend(correlation_id.to_be_bytes());
+        self.out.extend(error.to_be_bytes());
+        self.count(apis.len());
+        self.out.extend(apis.iter().flatten().flat_map(|number| number.to_be_bytes()));
+    }
+
     pub fn header(&mut self, correlation_id: i32) {
         self.out.extend(correlation_id.to_be_bytes());
         self.tags(false);

@@ -7,6 +7,7 @@ mod learners;
 mod log_answer;
 mod make;
 mod plain;
+mod producers;
 mod session;
 mod walks;
 mod wire;
@@ -15,6 +16,7 @@ pub use config::config;
 pub use edit::edit;
 pub use learners::learners;
 pub use log_answer::log_answer;
+pub use producers::producers;
 pub use session::session;
 pub use walks::{produce_request, produce_response};
 pub use wire::{batch, heads, splitter};
@@ -23,7 +25,7 @@ pub use wire::{batch, heads, splitter};
 pub type Target = fn(&[u8]);
 
 /// All of them, by the name of their corpus.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("splitter", splitter),
     ("heads", heads),
     ("produce_request", produce_request),
@@ -32,6 +34,7 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("edit", edit),
     ("learners", learners),
     ("log_answer", log_answer),
+    ("producers", producers),
     ("session", session),
     ("config", config),
 ];

@@ -101,6 +101,11 @@ pub fn response(version: i16, frame: &[u8]) -> (Result<(i32, Message<'_, Said<'_
     (read, plain.odd)
 }
 
+/// Stops the reading where something does not hold.
+pub fn expect(holds: bool) -> Result<(), Stop> {
+    if holds { Ok(()) } else { Err(Stop::Bytes) }
+}
+
 /// Which known field a tag of 0 is, if any.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TagZero {

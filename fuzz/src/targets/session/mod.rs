@@ -3,6 +3,8 @@
 mod checks;
 mod cluster;
 mod line;
+mod look;
+mod own;
 mod sasl;
 mod script;
 mod truth;
@@ -15,13 +17,16 @@ use seqgate_protocol::wire::learn::Fact;
 
 use super::Bytes;
 use cluster::Cluster;
-use line::Line;
+use line::{Exchange, Line};
 use script::{Name, Place, Request, Said};
 use truth::Truth;
 
-/// Whatever clients and brokers do: no panic; success is said here only of a batch that is proven, and only when all
-/// that was asked for is; what is stripped is just that; observed traffic is left alone; every ticket can be settled,
-/// and nothing is left of it in the end.
+/// How long brokers remember a producer, in ms.
+const PRODUCER_EXPIRATION_MS: u64 = 10_000;
+
+/// Whatever clients and brokers do: no panic; success is said here only of a batch that is proven, or was shown in the log,
+/// and only when all that was asked for is; a refusal only of what its leader has said that it would refuse; what is
+/// stripped is just that; observed traffic is left alone; every ticket can be settled, and nothing is left of it in the end.
 pub fn session(data: &[u8]) {
     let mut play = Play::new();
     let mut script = Bytes(data);
@@ -65,13 +70,20 @@ impl World {
             keep_bytes_max: usize::MAX,
             may_look: false,
             guards: true,
-            unix_ms: 0,
+            unix_ms: self.now_ms.cast_signed(),
         }
     }
 
     fn next(&mut self) -> u32 {
         self.serial += 1;
         self.serial
+    }
+
+    /// A broker takes a request of which it says nothing more.
+    fn append(&mut self, exchange: &Exchange) {
+        for part in exchange.sent.iter().flat_map(|sent| &sent.parts) {
+            self.logs.entry((exchange.cluster, part.place.clone())).or_default().append(part.name.as_ref());
+        }
     }
 
     /// What a broker says of the partitions of a request, told by the script: most often the truth.
@@ -109,8 +121,7 @@ impl Log {
             return *offset;
         }
         let offset = self.end;
-        let records = name.map_or(1, |name| i64::from(name.last.wrapping_sub(name.first) & i32::MAX) + 1);
-        self.end += records;
+        self.end += name.map_or(1, Name::records);
         self.batches.extend(name.map(|name| (name.clone(), offset)));
         offset
     }
@@ -132,7 +143,7 @@ impl Play {
             mixed: Mixed::Strip,
             authoritative: false,
             look_up: false,
-            producer_expiration_ms: 0,
+            producer_expiration_ms: PRODUCER_EXPIRATION_MS,
         };
         let world = World {
             clusters,
@@ -167,6 +178,9 @@ impl Play {
             14 => self.learn(on, script),
             _ => self.turn_of_a_line(on, n),
         }
+        for line in &mut self.lines {
+            line.grant_wish(&mut self.world);
+        }
         for cluster in &self.world.clusters {
             cluster.check();
         }
@@ -179,14 +193,16 @@ impl Play {
         }
         if n & 0x70 == 0x70 {
             self.lines[on].begin_stream(&mut self.world, frame);
-        } else if self.lines[on].admit(&mut self.world, frame, false) {
-            self.check_hold();
+        } else {
+            self.lines[on].admit(&mut self.world, frame);
         }
+        self.check_hold();
     }
 
     /// Whoever waits waits for something.
     fn check_hold(&self) {
-        assert!(self.lines.iter().any(Line::has_something_open), "a request waits for nothing");
+        let is_held = self.lines.iter().any(Line::is_held);
+        assert!(!is_held || self.lines.iter().any(Line::has_something_open), "a request waits for nothing");
     }
 
     fn answer(&mut self, on: usize, n: u8, script: &mut Bytes<'_>) {
@@ -196,18 +212,19 @@ impl Play {
 
     fn wake_held(&mut self) {
         for line in &mut self.lines {
-            if let Some(frame) = line.take_held() {
-                line.admit(&mut self.world, frame, true);
-            }
+            line.ask_again(&mut self.world, false);
         }
-        if self.lines.iter().any(Line::is_held) {
-            self.check_hold();
-        }
+        self.check_hold();
     }
 
     fn change(&mut self, n: u8) {
         let world = &mut self.world;
-        world.policy.mode = if n & 2 == 0 { Mode::Dedupe } else { Mode::Observe };
+        world.policy.mode = match n & 0x42 {
+            0 => Mode::Dedupe,
+            0x40 => Mode::Enforce,
+            _ => Mode::Observe,
+        };
+        world.policy.look_up = n & 0x80 != 0;
         world.policy.mixed = if n & 4 == 0 { Mixed::Strip } else { Mixed::Forward };
         world.policy.authoritative = n & 8 != 0;
         world.generation += u32::from(n & 16 != 0);
@@ -267,6 +284,8 @@ impl Play {
             1 => line.switch(world),
             2 => line.learn(world, Fact::Broker { node_id: 1, host: b"h", port: 9 }, 0),
             3 => line.broker = u32::from(n >> 4) & 1,
+            4 if line.is_held() => line.ask_again(world, true),
+            4 => line.give_up_looking(world),
             _ => line.stream(world, usize::from(n >> 4) * 16 + 1),
         }
         self.wake_held();

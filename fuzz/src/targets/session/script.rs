@@ -24,6 +24,29 @@ pub struct Name {
     pub last: i32,
     pub crc: u32,
     pub length: i32,
+    pub codec: u8,
+}
+
+impl Name {
+    pub fn records(&self) -> i64 {
+        i64::from(self.last.wrapping_sub(self.first) & i32::MAX) + 1
+    }
+
+    /// The batch as it stands in a log that keeps it as it was sent.
+    pub fn stored(&self, offset: i64) -> Vec<u8> {
+        let mut batch = vec![0; 12 + usize::try_from(self.length).expect("it was whole")];
+        batch[..8].copy_from_slice(&offset.to_be_bytes());
+        batch[8..12].copy_from_slice(&self.length.to_be_bytes());
+        batch[16] = 2;
+        batch[17..21].copy_from_slice(&self.crc.to_be_bytes());
+        batch[22] = self.codec;
+        batch[23..27].copy_from_slice(&(self.records() as i32 - 1).to_be_bytes());
+        batch[43..51].copy_from_slice(&self.producer.to_be_bytes());
+        batch[51..53].copy_from_slice(&self.epoch.to_be_bytes());
+        batch[53..57].copy_from_slice(&self.first.to_be_bytes());
+        batch[57..61].copy_from_slice(&(self.records() as i32).to_be_bytes());
+        batch
+    }
 }
 
 /// An entry of a request.
@@ -91,7 +114,7 @@ impl Request {
 }
 
 /// A well-formed batch's header.
-struct Batch<'a>(&'a [u8]);
+pub struct Batch<'a>(pub &'a [u8]);
 
 impl<'a> Batch<'a> {
     fn read(sent: &Sent<'a>) -> Option<Self> {
@@ -103,12 +126,13 @@ impl<'a> Batch<'a> {
         (is_whole && counts && sequences && batch.0[22] & 0x20 == 0).then_some(batch)
     }
 
-    fn name(&self, place: Place) -> Option<Name> {
+    pub fn name(&self, place: Place) -> Option<Name> {
         let first = self.i32(53);
         let last = first.wrapping_add(self.i32(23)) & i32::MAX;
         let (crc, length) = (self.i32(17).cast_unsigned(), self.i32(8));
         let (producer, epoch) = (self.producer(), self.epoch());
-        (producer >= 0).then_some(Name { place, producer, epoch, first, last, crc, length })
+        let codec = self.0[22] & 7;
+        (producer >= 0).then_some(Name { place, producer, epoch, first, last, crc, length, codec })
     }
 
     fn i32(&self, at: usize) -> i32 {
@@ -192,7 +216,8 @@ fn batch(script: &mut Bytes<'_>) -> Option<[u8; 61]> {
     let mut batch = [0; 61];
     batch[11] = 49;
     batch[16] = 2;
-    batch[17..21].copy_from_slice(&u32::from(content >> 6).to_be_bytes());
+    // What is in it shows in its first record's time.
+    batch[34] = content >> 6;
     batch[23..27].copy_from_slice(&(count - 1).to_be_bytes());
     let producer = if who & 0xf == 0xf { -1 } else { i64::from(who & 0xf) % 6 };
     batch[43..51].copy_from_slice(&producer.to_be_bytes());
@@ -210,7 +235,15 @@ fn batch(script: &mut Bytes<'_>) -> Option<[u8; 61]> {
         0x32 => return None,
         _ => {}
     }
+    let crc = crc32c(&batch[21..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
     Some(batch)
+}
+
+/// Castagnoli's polynomial, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let bit = |crc: u32, _| crc >> 1 ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
+    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), bit))
 }
 
 /// What a broker says of one partition.

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use seqgate_protocol::sequencing::TopicId;
 use seqgate_protocol::wire::produce::OwnedTopic;
 
-use super::script::{Name, Part, Place, Request, Said};
+use super::script::{Batch, Name, Part, Place, Request, Said};
 
 /// How long proofs hold after the newest of their producer and partition, in ms.
 pub const PROOF_TTL_MS: u64 = 1_000;
@@ -35,6 +35,48 @@ struct Ack {
     name: Name,
     offset: i64,
     lapsed: bool,
+    source: Source,
+}
+
+/// Who says that a batch is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Answer,
+    /// It stands in the log below the high watermark, perhaps with the broker's own times.
+    Log {
+        stamped: bool,
+    },
+    /// It was proven when a look into the log began, and good for as long as what is read.
+    Known,
+}
+
+impl Ack {
+    fn is_of(&self, name: &Name) -> bool {
+        let Source::Log { stamped } = self.source else { return self.name == *name };
+        // A topic may store other bytes than it was sent.
+        let may_differ = self.name.codec != name.codec || stamped && self.name.length == name.length;
+        let (crc, length, codec) = (name.crc, name.length, name.codec);
+        let stored = if may_differ { Name { crc, length, codec, ..self.name.clone() } } else { self.name.clone() };
+        stored == *name
+    }
+}
+
+/// A batch that was read in a log.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    name: Name,
+    offset: i64,
+    stamped: bool,
+}
+
+impl Shown {
+    /// Reads a batch's header; nothing for control batches and those of transactions, and of no producer.
+    pub fn read(place: Place, header: &[u8; 61]) -> Option<Self> {
+        let name = Batch(header).name(place).filter(|name| name.first >= 0 && header[22] & 0x30 == 0)?;
+        let offset = i64::from_be_bytes(header[..8].try_into().expect("eight bytes"));
+        let stamped = header[22] & 8 != 0 && header[35..43] != [0xff; 8];
+        Some(Self { name, offset, stamped })
+    }
 }
 
 /// What ends proofs that were sent before.
@@ -53,6 +95,14 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// The same, but for what was acknowledged at that time.
+    pub fn sparing(mut self, at: u64) -> Self {
+        if let Self::Log { spares, .. } = &mut self {
+            *spares = at;
+        }
+        self
+    }
+
     fn ends(&self, ack: &Ack) -> bool {
         let name = &ack.name;
         match self {
@@ -100,12 +150,10 @@ impl Truth {
         let tells = part.tracked && !self.has_gone(&place.0, sent);
         let evidence = match said.error {
             0 if said.base_offset >= 0 && request.acks == -1 && !part.transactional => {
-                let ack = Ack { sent, said: now, at_ms: now_ms, name, offset: said.base_offset, lapsed: false };
-                if self.has_ended(&ack) {
+                let (offset, source) = (said.base_offset, Source::Answer);
+                if !self.acknowledge(Ack { sent, said: now, at_ms: now_ms, name, offset, lapsed: false, source }) {
                     return;
                 }
-                self.lapse(&ack.name, now_ms);
-                self.acks.push(ack);
                 Evidence::Epoch { place, producer, epoch }
             }
             47 if said.base_offset < 0 => Evidence::Entry { place, producer, epoch: Some(epoch) },
@@ -118,6 +166,46 @@ impl Truth {
         }
     }
 
+    fn acknowledge(&mut self, ack: Ack) -> bool {
+        let stands = !self.has_ended(&ack);
+        if stands {
+            self.lapse(&ack.name, ack.at_ms);
+            self.acks.push(ack);
+        }
+        stands
+    }
+
+    /// A look that began at `since` has read this in a log.
+    pub fn show(&mut self, shown: &[Shown], since: u64, now_ms: u64) {
+        let now = self.now();
+        for Shown { name, offset, stamped } in shown {
+            let (name, offset, source) = (name.clone(), *offset, Source::Log { stamped: *stamped });
+            self.acknowledge(Ack { sent: since, said: now, at_ms: now_ms, name, offset, lapsed: false, source });
+        }
+    }
+
+    /// A batch that is proven is told of as if it had been looked up.
+    pub fn renew(&mut self, name: &Name, now_ms: u64) {
+        let proving = |ack: &&Ack| self.proves(name, ack.offset, Some(now_ms));
+        let offsets: HashSet<_> = self.acks.iter().filter(proving).map(|ack| ack.offset).collect();
+        assert!(!offsets.is_empty(), "no proof of {name:?}\n{self:#?}");
+        let now = self.now();
+        self.acks.extend(offsets.into_iter().map(|offset| {
+            let (name, source) = (name.clone(), Source::Known);
+            Ack { sent: now, said: now, at_ms: now_ms, name, offset, lapsed: false, source }
+        }));
+    }
+
+    /// What was sent at `sent` and refused turned out to stand in the log; returns the time of it.
+    pub fn resolve(&mut self, resolved: &[(Name, i64)], sent: u64, now_ms: u64) -> u64 {
+        let now = self.now();
+        for (name, offset) in resolved {
+            let (name, offset, source) = (name.clone(), *offset, Source::Answer);
+            self.acknowledge(Ack { sent, said: now, at_ms: now_ms, name, offset, lapsed: false, source });
+        }
+        now
+    }
+
     /// Whether what was sent then may have gone to another topic than the one that is there now.
     fn has_gone(&self, topic: &OwnedTopic, sent: u64) -> bool {
         let ends =
@@ -128,7 +216,9 @@ impl Truth {
     /// Proofs whose time has passed do not come back with the next one.
     fn lapse(&mut self, name: &Name, now_ms: u64) {
         let is_past = self.is_past_ttl(name, now_ms);
-        let is_of_it = |ack: &&mut Ack| ack.name.place == name.place && ack.name.producer == name.producer;
+        let is_of_it = |ack: &&mut Ack| {
+            ack.name.place == name.place && ack.name.producer == name.producer && ack.source != Source::Known
+        };
         self.acks.iter_mut().filter(|_| is_past).filter(is_of_it).for_each(|ack| ack.lapsed = true);
     }
 
@@ -137,7 +227,8 @@ impl Truth {
         let is_of_it = |ack: &&Ack| {
             forms.contains(&ack.name.place.0) && ack.name.place.1 == name.place.1 && ack.name.producer == name.producer
         };
-        let newest = self.acks.iter().filter(is_of_it).map(|ack| ack.at_ms).max();
+        let newest =
+            self.acks.iter().filter(|ack| ack.source != Source::Known).filter(is_of_it).map(|ack| ack.at_ms).max();
         newest.is_none_or(|newest| now_ms - newest >= PROOF_TTL_MS)
     }
 
@@ -146,7 +237,8 @@ impl Truth {
             // What a producer's own story ends is what is known of it by then, and not what is on its way.
             let is_of_producer = matches!(evidence, Evidence::Epoch { .. } | Evidence::Entry { .. });
             let before = if is_of_producer { ack.said } else { ack.sent };
-            *at > before && evidence.ends(ack)
+            // What stands in the log stands there, whatever its producer has come to.
+            *at > before && evidence.ends(ack) && (ack.source == Source::Answer || !is_of_producer)
         })
     }
 
@@ -154,9 +246,13 @@ impl Truth {
     pub fn proves(&self, name: &Name, offset: i64, now_ms: Option<u64>) -> bool {
         self.forms(&name.place.0).into_iter().any(|topic| {
             let name = Name { place: (topic, name.place.1), ..name.clone() };
-            let is_late = now_ms.is_some_and(|now_ms| self.is_past_ttl(&name, now_ms));
-            let proves = |ack: &Ack| ack.name == name && ack.offset == offset && !ack.lapsed && !self.has_ended(ack);
-            !is_late && self.acks.iter().any(proves)
+            let is_late = |ack: &Ack| match (ack.source, now_ms) {
+                (_, None) => false,
+                (Source::Known, Some(now_ms)) => now_ms - ack.at_ms >= PROOF_TTL_MS,
+                (_, Some(now_ms)) => self.is_past_ttl(&name, now_ms),
+            };
+            let proves = |ack: &Ack| ack.is_of(&name) && ack.offset == offset && !ack.lapsed && !self.has_ended(ack);
+            self.acks.iter().any(|ack| proves(ack) && !is_late(ack))
         })
     }
 

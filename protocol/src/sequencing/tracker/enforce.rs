@@ -12,7 +12,8 @@ impl Tracker {
     ///
     /// Nothing else of the producer may be open anywhere, for it could fill the gap. The leader must have acknowledged
     /// something of it in its present generation, and have taken the partition's last batch, one as long as this one:
-    /// or it would give another answer.
+    /// or it would give another answer. Of whom something was forgotten, or more is open than is kept in mind, nothing is
+    /// missing for certain (D17), and of whom another form of the topic may know more, nothing is proven (T9).
     pub(super) fn may_refuse(&self, entry: &Entry, batch: &Batch, sender: &Sender, now: Millis) -> bool {
         let partition = &self.partitions[entry.partition];
         let newest_is_proven =
@@ -20,7 +21,7 @@ impl Tracker {
         sender.authoritative
             && !batch.transactional
             && entry.has_nothing_open()
-            && !(entry.is_partial() || entry.is_unsure() || entry.is_twin() || entry.has_waited())
+            && !entry.has_waited()
             && entry.is_known_to(sender.broker)
             && !partition.refuses
             && batch.fingerprint.length <= partition.longest_taken

@@ -3,10 +3,14 @@
 mod alone;
 mod bounds;
 mod confirmed;
+mod enforce;
 mod evidence;
 mod guard;
+mod log;
+mod looks;
 mod memory;
 mod open;
+mod report;
 mod topics;
 
 use super::super::answer::{Answer, ErrorCode};

@@ -8,8 +8,9 @@ use crate::wire::head::ApiKey;
 /// The only version there is; brokers understand it from Kafka 2.8 on.
 pub const DESCRIBE_PRODUCERS_VERSION: i16 = 0;
 
-/// What stands before the producers: a topic's name, and perhaps a message. Longer ones are not read.
-const HEAD_BYTES_MAX: usize = 4 * 1024;
+/// What is read at once: what stands before the producers, with a topic's name and perhaps a message, one producer, or what
+/// stands behind them. Longer parts are not read.
+const PART_BYTES_MAX: usize = 4 * 1024;
 
 /// Fewest bytes of a topic: the length of its name, the count of its partitions, and its tags.
 const TOPIC_BYTES_MIN: usize = 3;
@@ -85,9 +86,11 @@ impl ProducersReader {
         loop {
             let mut cursor = Cursor::beginning(rest, Encoding::Flexible);
             match self.step(&mut cursor) {
+                // Of an answer that comes in pieces, so much would not have been gathered.
+                Ok(true) if cursor.position() > PART_BYTES_MAX => return self.stage = Stage::Failed(0),
                 Ok(true) => rest = &rest[cursor.position()..],
                 Ok(false) => return,
-                Err(ParseError::Truncated { .. }) if rest.len() < HEAD_BYTES_MAX => break,
+                Err(ParseError::Truncated { .. }) if rest.len() < PART_BYTES_MAX => break,
                 Err(_) => return self.stage = Stage::Failed(0),
             }
         }

@@ -153,7 +153,9 @@ fn ids_that_were_handed_out_count() {
     let (mut tracker, allowance) = allowing(256);
     (0..100_000).for_each(|n| tracker.hand_out(ProducerId::new(n), ProducerEpoch::new(0)));
     assert!(allowance.taken() <= 256 * KIB, "{}", allowance.taken());
-    assert!(tracker.handed.bytes() > 64 * KIB);
+    // A step may make it twice as large, so it stops where that would be too much.
+    let taken = tracker.handed.bytes();
+    assert!((64 * KIB..160 * KIB).contains(&taken), "{taken}");
 }
 
 #[test]

@@ -81,6 +81,21 @@ fn what_is_not_the_answer_says_nothing() {
     }
 }
 
+#[test]
+fn a_part_that_is_too_long_is_not_read_however_it_comes() {
+    let with_message = |bytes: usize| {
+        let message = StrBytes::from_string("x".repeat(bytes));
+        frame(partition(vec![state(7, 3, 41)]).with_error_message(Some(message)))
+    };
+    // What is ahead of the producers has 27 bytes beside the message.
+    for (bytes, is_read) in [(4_096 - 27, true), (4_097 - 27, false)] {
+        let frame = with_message(bytes);
+        for piece in [1, 1_000, frame.len()] {
+            assert_eq!(read(&frame, piece).is_ok(), is_read, "{bytes} bytes in pieces of {piece}");
+        }
+    }
+}
+
 /// A hostile count costs no memory and no time.
 #[test]
 fn an_answer_that_never_comes_to_its_producers_is_given_up() {

@@ -1,6 +1,6 @@
 //! What is evidence against proofs: contradictions, doubts, topics made anew, ids handed out.
 
-use super::{Asked, INTERVALS, Key, Partition, Place, Producer, Witness};
+use super::{Asked, INTERVALS, Key, Partition, Place, Witness};
 
 impl Witness {
     /// Holds an interval against the last ones: two batches at one place, or one at two, and nothing is certain.
@@ -84,9 +84,18 @@ impl Witness {
         // What was known under both names is dropped, this with it.
         let producers = self.partitions.values_mut().flat_map(|partition| partition.producers.values_mut());
         producers.for_each(|producer| producer.alone = None);
+        // And with it the epochs: what comes next of an older one is the newest that the proxy knows of.
+        let is_used = |form: u8| {
+            let mut here = self.partitions.iter().filter(|((at, it), _)| partitions.contains(at) && *it == form);
+            here.any(|(_, partition)| !partition.producers.is_empty())
+        };
+        let has_two_forms = known.is_none() && is_used(0) && is_used(id);
         for partition in partitions {
             let here = self.partitions.iter_mut().filter(|((number, _), _)| *number == partition);
-            here.flat_map(|(_, partition)| partition.producers.values_mut()).for_each(Producer::is_unsettled);
+            for producer in here.flat_map(|(_, partition)| partition.producers.values_mut()) {
+                producer.is_unsettled();
+                producer.is_epoch_doubtful |= has_two_forms;
+            }
             self.doubt((partition, 0), step);
             // Of another topic nothing is known.
             let by_name = self.partitions.entry((partition, 0)).or_default();

@@ -261,7 +261,11 @@ impl Witness {
 
     fn succeeded(&mut self, asked: &Asked, said: &Said, by_broker: bool, (step, now_ms): (u64, u64)) {
         let late = asked.sent <= self.partitions.entry(asked.place()).or_default().doubted.max(self.doubted);
-        let handed_out = self.handed_out.get(&asked.batch.producer_id).is_some_and(|(at, _)| asked.sent <= *at);
+        let handed = self.handed_out.get(&asked.batch.producer_id).filter(|(at, _)| asked.sent <= *at);
+        let handed_out = handed.is_some();
+        // The cluster that has said it is perhaps not the one that hands this id out: it may contradict what is known, but
+        // what comes need not fit to it.
+        let is_anothers = handed.is_some_and(|(_, lowest)| asked.batch.epoch >= *lowest);
         let mut sent = asked.sent;
         // What was sent before a topic's two names were known to be one is perhaps not kept.
         let unsettled = self.doubted_at.get(&asked.partition).copied().unwrap_or(0);
@@ -277,9 +281,12 @@ impl Witness {
             if !is_held {
                 self.partitions.entry(asked.place()).or_default().perhaps.push(new);
                 self.begin_anew(asked.partition, step);
-            } else if self.fits_not(asked.place(), new, late, step) && !late {
+            } else if self.fits_not(asked.place(), new, late || is_anothers, step) && !late {
                 // The newer one stays.
                 sent = step + 1;
+            }
+            if is_held && is_anothers {
+                self.partitions.entry(asked.place()).or_default().perhaps.push(new);
             }
         }
         if asked.opaque && !late && self.is_cut_by(asked.place(), said.base_offset) {

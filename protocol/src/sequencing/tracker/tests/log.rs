@@ -75,8 +75,8 @@ fn a_proof_is_found_for_the_very_batch() {
     tracker.give(&known, ok(100));
     let mut find = |batch: &Batch, by| tracker.find_proof(T, 0, batch, by, NOW).map(|proof| proof.base_offset);
     assert_eq!(find(&known, None), Some(100));
-    assert_eq!(find(&known, Some(sender().broker)), Some(100));
-    assert_eq!(find(&known, Some(restarted().broker)), None, "it is older than the broker's generation");
+    assert_eq!(find(&known, Some(sender().confirming())), Some(100));
+    assert_eq!(find(&known, Some(restarted().confirming())), None, "it is older than the broker's generation");
     assert_eq!(find(&batch(7, 1, 0, 1), None), None, "another epoch");
     let other = Batch { fingerprint: Fingerprint { crc: 77, ..known.fingerprint }, ..known };
     assert_eq!(find(&other, None), None, "another content");
@@ -139,12 +139,15 @@ fn a_log_that_reaches_beyond_the_last_record_confirms_a_batch() {
         let mark = tracker.mark_log(T, 0, NOW).unwrap();
         let broker = restarted().broker;
         tracker.confirm_below(T, 0, broker, &mark, end);
-        let proof = tracker.find_proof(T, 0, &batch(7, 0, 0, 3), Some(broker), NOW);
+        let by_end = Confirming { broker, by_end: true };
+        let proof = tracker.find_proof(T, 0, &batch(7, 0, 0, 3), Some(by_end), NOW);
         assert_eq!(proof.is_some(), is_confirmed, "{end}");
+        let read = Confirming { broker, by_end: false };
+        assert_eq!(tracker.find_proof(T, 0, &batch(7, 0, 0, 3), Some(read), NOW), None, "who may read it reads it");
         tracker.doubt_log(T, 0);
         tracker.give(&batch(7, 0, 0, 3), ok(100));
         tracker.confirm_below(T, 0, broker, &mark, end);
-        let proof = tracker.find_proof(T, 0, &batch(7, 0, 0, 3), Some(broker), NOW);
+        let proof = tracker.find_proof(T, 0, &batch(7, 0, 0, 3), Some(by_end), NOW);
         assert_eq!(proof, None, "it was doubted since the mark");
     }
 }

@@ -19,6 +19,9 @@ const GUARD_PATIENCE: u32 = 5;
 const OLD: [Rule; 9] =
     [Rule::D5, Rule::D10, Rule::D11, Rule::D12, Rule::D14, Rule::D15, Rule::D16, Rule::D19, Rule::D23];
 
+/// How many of a hundred requests are asked about by their fronts first.
+const BY_HEAD: usize = 40;
+
 /// How often a log is looked into for one request.
 const LOOKS_MAX: u32 = 3;
 
@@ -56,7 +59,7 @@ impl World {
         debug_assert_eq!(request.version, version);
         if random.percent(self.setup.streams) && !self.connections[at].held {
             self.stream(at, frame, request, asked, random);
-        } else {
+        } else if !random.percent(BY_HEAD) || !self.by_head(at, &frame, &request, &asked, random) {
             let may_look = self.may_look(at) && !self.connections[at].held;
             self.admit(at, frame, request, asked, may_look);
         }
@@ -220,6 +223,50 @@ impl World {
     }
 
     /// The request passes in pieces, as one that is too large to be held.
+    /// The request is decided on by its front. False: by all of it, then.
+    fn by_head(&mut self, at: usize, frame: &Frame, request: &Request, asked: &[Asked], random: &mut Random) -> bool {
+        let may_look = self.may_look(at);
+        let connection = &mut self.connections[at];
+        if connection.held {
+            return false;
+        }
+        let present = self.proxies[connection.proxy].present(connection.broker, self.now_ms, may_look, true);
+        let session = connection.session.as_mut().expect("there is a proxy");
+        let mut reported = Vec::new();
+        let mut sink = |event: Event<'_>| report(&event, &mut reported);
+        let size = (frame.bytes.len() - 4) as u32;
+        let front = random.below(frame.bytes.len() + 1);
+        let Some(streamed) = session.admit_by_head(&frame.bytes[..front], size, &present, &mut sink) else {
+            if !reported.is_empty() {
+                self.fail(format!("a request that was not decided on was reported of: {request:?}"));
+            }
+            return false;
+        };
+        self.tally.by_head += 1;
+        let connection = &mut self.connections[at];
+        connection.from_client.pop_front();
+        (connection.looks.rounds, connection.waits) = (0, 0);
+        let (mut asked, mut streamed) = (asked.to_vec(), streamed);
+        self.judge_verdicts(at, &mut asked, &reported);
+        self.judge_forwarded(at, request, &asked);
+        let session = self.connections[at].session.as_mut().expect("there is a proxy");
+        let mut rest = &frame.bytes[..];
+        let mut goes_on = true;
+        while goes_on && !rest.is_empty() {
+            let (piece, behind) = rest.split_at(rest.len().min(1 + random.below(97)));
+            goes_on = streamed.pass_over(piece.len())
+                || session.stream(&mut streamed, piece, &present, &mut |_: Event<'_>| {});
+            rest = behind;
+        }
+        let pending = session.end_stream(streamed, &present);
+        if !goes_on {
+            self.fail("a request that was on its way was stopped".into());
+        }
+        let asks = self.asks(at);
+        self.forward(at, frame.clone(), request.clone(), (asked, asks), pending);
+        true
+    }
+
     fn stream(&mut self, at: usize, frame: Frame, request: Request, mut asked: Vec<Asked>, random: &mut Random) {
         let connection = &mut self.connections[at];
         connection.from_client.pop_front();

@@ -35,6 +35,7 @@ pub(crate) struct Tally {
     pub(crate) answered: u64,
     pub(crate) stripped: u64,
     pub(crate) streamed: u64,
+    pub(crate) by_head: u64,
     pub(crate) held: u64,
     pub(crate) resets: u64,
     pub(crate) gaps: u64,
@@ -59,6 +60,7 @@ impl Tally {
         self.answered += other.answered;
         self.stripped += other.stripped;
         self.streamed += other.streamed;
+        self.by_head += other.by_head;
         self.held += other.held;
         self.resets += other.resets;
         self.gaps += other.gaps;

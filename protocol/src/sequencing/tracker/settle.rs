@@ -211,6 +211,8 @@ impl Tracker {
         let is_certain = known.is_none_or(|known| {
             known.is_same(attempt.batch.fingerprint, answer.log_append_time) || known.base_offset != base_offset
         });
+        // What this generation has said of it stays, when an older one says it again.
+        let is_of_now = known.is_some_and(|known| !known.older && known.base_offset == base_offset);
         let (was_proof, proof) = (proof, proof && is_certain);
         // An acknowledgement that proves less than what is known already takes nothing away.
         if was_proof || known.is_none_or(|known| !known.proof) {
@@ -222,7 +224,7 @@ impl Tracker {
                 fingerprint: attempt.batch.fingerprint,
                 proof,
                 leader_only: attempt.acks == Acks::Leader,
-                older: attempt.broker != entry.acked_by,
+                older: attempt.broker != entry.acked_by && !is_of_now,
                 append_time: answer.log_append_time,
             };
             self.owned_bytes += entry.window.insert(acked, self.limits.window, growth);

@@ -305,12 +305,12 @@ impl Witness {
             return;
         }
         // What an epoch that is over was told says nothing of who knows the producer now.
-        // Nor what was told of a topic that is no more, of an older generation, of who knows it there now.
+        // Nor what a generation says that is over, of who knows it now.
         let is_newer = producer.acked_by.is_none_or(|by| by.0 != asked.broker.0 || by.1 <= asked.broker.1);
         // Nor what stands in the log.
         // Unless that it is over was forgotten, perhaps.
         let is_over = asked.batch.epoch < producer.epoch && !forgets && !producer.is_epoch_doubtful;
-        if by_broker && !is_over && producer.alone.is_none_or(|by| by == asked.broker) && (is_kept || is_newer) {
+        if by_broker && !is_over && producer.alone.is_none_or(|by| by == asked.broker) && is_newer {
             producer.alone = None;
             producer.enter_generation(asked.broker);
         }
@@ -333,7 +333,8 @@ impl Witness {
                 producer.unusual = true;
                 producer.newest_ms = if proves { now_ms } else { producer.newest_ms };
                 let (batch, by) = (asked.batch.clone(), asked.broker);
-                producer.successes.push(Success { batch, offset: said.base_offset, sent, proves, by, older: false });
+                let older = producer.acked_by != Some(by);
+                producer.successes.push(Success { batch, offset: said.base_offset, sent, proves, by, older });
             }
             return;
         }
@@ -367,7 +368,8 @@ impl Witness {
             producer.newest_ms = now_ms;
         }
         let (batch, by) = (asked.batch.clone(), asked.broker);
-        producer.successes.push(Success { batch, offset: said.base_offset, sent, proves, by, older: false });
+        let older = producer.acked_by != Some(by);
+        producer.successes.push(Success { batch, offset: said.base_offset, sent, proves, by, older });
         if moved || regresses {
             // And what stood there before says nothing of what comes.
             self.begin_anew(asked.partition, step);

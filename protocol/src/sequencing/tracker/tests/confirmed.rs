@@ -52,6 +52,9 @@ fn what_a_generation_says_that_is_over_takes_nothing_from_the_present_one() {
     tracker.settle(late, ok(101), NOW);
     let mut confirmed = |at: usize| tracker.look(T, 0, &batches[at], &asking(), NOW).proof.is_some();
     assert_eq!([0, 1, 2].map(&mut confirmed), [false, false, true]);
+    let again = tracker.register(T, 0, &batches[2], &sender(), NOW).expect("it is sent");
+    tracker.settle(again, ok(102), NOW);
+    assert!(tracker.look(T, 0, &batches[2], &asking(), NOW).proof.is_some());
     let shown = LogBatch {
         id: batches[0].id,
         fingerprint: Fingerprint { stored: true, ..batches[0].fingerprint },

@@ -72,7 +72,7 @@ struct Slot {
     last: Sequence,
     base_offset: i64,
     crc: u32,
-    /// Four flags, three bits of the codec, and the length, which says no more of batches of 32 MiB and above.
+    /// Five flags, three bits of the codec, and the length, which says no more of batches of 16 MiB and above.
     length_and_flags: u32,
 }
 
@@ -80,7 +80,9 @@ const PROOF: u32 = 1 << 31;
 const LEADER_ONLY: u32 = 1 << 30;
 const OLDER: u32 = 1 << 29;
 const STORED: u32 = 1 << 28;
-const CODEC_AT: u32 = 25;
+/// Of the newest: some ranges share sequences.
+const OVERLAPS: u32 = 1 << 27;
+const CODEC_AT: u32 = 24;
 const LENGTH: u32 = (1 << CODEC_AT) - 1;
 
 /// One less than the mask: that length is kept for the absent slot.
@@ -92,8 +94,8 @@ const ABSENT: Slot =
 
 /// The newest acknowledged ranges, at most as many as configured. Empty means that nothing is known.
 ///
-/// They share no sequence and lie within half of the ring, so that all of them agree on which comes after which: what lies
-/// between the newest and the oldest is none of theirs.
+/// They lie within half of the ring, so that all of them agree on which comes after which. Where none of them share a sequence,
+/// as nearly everywhere, what lies between the newest and the oldest is none of theirs.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Window {
@@ -174,20 +176,23 @@ impl Window {
         let slots_max = if growth.slots { slots_max } else { slots_max.min(self.older.capacity() + 1) };
         let lies_outside = self.lies_outside(acked.range);
         if !lies_outside && let Some(at) = self.place_of(acked.range) {
-            *self.slot_mut(at) = Slot::from(acked);
+            let slot = self.slot_mut(at);
+            let overlaps = slot.length_and_flags & OVERLAPS;
+            *slot = Slot::from(acked);
+            slot.length_and_flags |= overlaps;
             self.set_append_time(at, acked.append_time);
             return;
         }
         let mut at = self.position(acked.range);
         if at < self.len() {
-            if self.overlaps(acked.range) || !is_near(acked.range.first, self.newest.last) {
+            if !is_near(acked.range.first, self.newest.last) {
                 return;
             }
-        } else if !lies_outside || !is_near(self.oldest().first, acked.range.last) {
-            // The newest range does not follow what is known: the log has lost that.
+        } else if !is_near(self.oldest().first, acked.range.last) {
             self.empty();
             at = 0;
         }
+        let overlaps = !lies_outside && self.overlaps(acked.range);
         if self.len() >= slots_max {
             if at == 0 {
                 return;
@@ -199,6 +204,9 @@ impl Window {
             at -= 1;
         }
         self.put(at, Slot::from(acked), slots_max);
+        if overlaps {
+            self.newest.length_and_flags |= OVERLAPS;
+        }
         if let Some(times) = &mut self.append_times {
             times.insert(at, acked.append_time);
         } else {
@@ -318,7 +326,8 @@ impl Window {
     fn lies_outside(&self, range: SequenceRange) -> bool {
         let oldest = self.oldest().first;
         let first = range.first.distance_from(oldest);
-        self.is_empty() || first > self.newest.last.distance_from(oldest) && range.last.distance_from(oldest) >= first
+        let is_outside = first > self.newest.last.distance_from(oldest) && range.last.distance_from(oldest) >= first;
+        self.is_empty() || is_outside && self.newest.length_and_flags & OVERLAPS == 0
     }
 
     /// Where `range` belongs: after the last slot that it follows. Answers come nearly always in order.
@@ -330,11 +339,12 @@ impl Window {
     }
 
     /// Puts a slot at its place; the newest one before it moves to the older ones.
-    fn put(&mut self, at: usize, slot: Slot, slots_max: usize) {
+    fn put(&mut self, at: usize, mut slot: Slot, slots_max: usize) {
         if self.is_empty() {
             self.newest = slot;
             return;
         }
+        slot.length_and_flags |= self.newest.length_and_flags & OVERLAPS;
         if self.older.len() == self.older.capacity() {
             let target = (self.older.len() * 2).min(slots_max.saturating_sub(1));
             self.older.reserve_exact(target - self.older.len());

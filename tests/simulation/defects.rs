@@ -66,8 +66,8 @@ const DEFECTS: [Defect; 46] = [
         "takes a new epoch for the one before",
         &[(
             "sequencing/tracker/settle.rs",
-            "        if entry.epoch == epoch && !entry.is_cold() {",
-            "        if $IT && !entry.is_cold() {\n            entry.epoch = epoch;\n        }\n        if entry.epoch == epoch && !entry.is_cold() {",
+            "        if id.epoch > entry.epoch || entry.is_cold() {",
+            "        if $IT && !entry.is_cold() {\n            self.entries[at].epoch = id.epoch;\n        }\n        let entry = &self.entries[at];\n        if id.epoch > entry.epoch || entry.is_cold() {",
         )],
     ),
     (

@@ -6,7 +6,7 @@ use super::super::entry::NO_GAP;
 use super::super::intervals::{Fit, Identity, Interval};
 use super::super::sequence::SequenceRange;
 use super::super::slab::NOWHERE;
-use super::super::window::{Acked, Growth};
+use super::super::window::{Acked, Growth, Window};
 use super::{Evidence, Settlement, Tracker};
 
 /// What a window's append times take at first.
@@ -162,8 +162,9 @@ impl Tracker {
             // Acknowledged, but its producer has moved on: the broker forgot this epoch's batches as well.
             return evidence;
         }
-        self.enter_epoch(at, attempt);
-        if !late && self.is_regression(at, id.range, answer) {
+        if id.epoch > entry.epoch || entry.is_cold() {
+            self.enter_epoch(at, attempt);
+        } else if !late && is_regression(&entry.window, id.range, answer) {
             self.end_partition(attempt.partition);
             self.make_cold(at);
             self.entries[at].epoch = id.epoch;
@@ -183,9 +184,6 @@ impl Tracker {
     fn enter_epoch(&mut self, at: u32, attempt: &Attempt) {
         let epoch = attempt.batch.id.epoch;
         let entry = &mut self.entries[at];
-        if entry.epoch == epoch && !entry.is_cold() {
-            return;
-        }
         let before = entry.window.bytes();
         entry.enter_epoch(epoch);
         self.owned_bytes = self.owned_bytes + entry.window.bytes() - before;
@@ -301,16 +299,6 @@ impl Tracker {
         self.entries[attempt.entry].note_failure(attempt.connection, attempt.batch.id);
     }
 
-    /// Whether a newer range stands at an offset that an older one of the same producer and epoch has.
-    fn is_regression(&self, at: u32, range: SequenceRange, answer: &Answer) -> bool {
-        let window = &self.entries[at].window;
-        answer.base_offset >= 0
-            && window.is_newest(range)
-            && window
-                .newest()
-                .is_some_and(|newest| newest.base_offset >= 0 && answer.base_offset <= newest.last_offset())
-    }
-
     /// Holds the place of an acknowledged batch against those of others; a contradiction ends the partition's proofs.
     /// A late one is not held against what comes: it is perhaps the one that is wrong.
     #[inline]
@@ -366,6 +354,13 @@ impl Tracker {
         self.attempts.remove(&mut entry.attempts, ticket.attempt);
         entry.pending -= 1;
     }
+}
+
+/// Whether a newer range stands at an offset that an older one of the same producer and epoch has.
+fn is_regression(window: &Window, range: SequenceRange, answer: &Answer) -> bool {
+    answer.base_offset >= 0
+        && window.is_newest(range)
+        && window.newest().is_some_and(|newest| newest.base_offset >= 0 && answer.base_offset <= newest.last_offset())
 }
 
 /// The offsets that an acknowledged batch takes.

@@ -82,7 +82,7 @@ impl<L: Ledger> Session<L> {
         }
         if matches!(admission, Admission::Hold | Admission::Look(_)) {
             self.note_waiting(&request.body, &observed, present);
-        } else {
+        } else if self.waits_since.is_some() {
             // Behind the decision: what has gone is at the broker, and noted there.
             self.end_waiting(matches!(admission, Admission::Reset), present.now);
         }
@@ -190,6 +190,7 @@ impl<L: Ledger> Session<L> {
         Some(stop)
     }
 
+    #[cold]
     fn report_held(&self, entry: &ProduceEntry<'_>, observed: &Observed, report: &mut impl Report) {
         let (topic, partition) = (entry.topic, entry.partition);
         let Some(batch) = observed.batch.map(|batch| batch.id) else { return };

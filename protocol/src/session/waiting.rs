@@ -16,6 +16,7 @@ pub(super) struct Waiting {
 
 impl<L: Ledger> Session<L> {
     /// The request at the front waits, for other batches or for what a log says.
+    #[cold]
     pub(super) fn note_waiting(&mut self, body: &ProduceRequest<'_>, observed: &[Observed], present: &Present) {
         self.waits_since.get_or_insert(present.now);
         if !self.waiting.is_empty() {
@@ -36,6 +37,7 @@ impl<L: Ledger> Session<L> {
 
     /// The request at the front waits no more: it has gone, or, with `is_lost`, will not. To be told also when the connection
     /// takes no more requests.
+    #[cold]
     pub fn end_waiting(&mut self, is_lost: bool, now: Millis) {
         self.waits_since = None;
         if self.waiting.is_empty() {

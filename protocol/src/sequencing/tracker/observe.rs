@@ -32,7 +32,6 @@ impl Tracker {
         now: Millis,
     ) -> Result<Observation, UnknownTopic> {
         debug_assert!(batch.id.producer_id.is_idempotent());
-        let named = topic;
         let topic = self.topics.find(topic).ok_or(UnknownTopic)?;
         if !self.has_room_to_send_to(topic, now) {
             return Ok(Observation::UNTRACKED);
@@ -77,8 +76,8 @@ impl Tracker {
         if classified.rule == Rule::D10 && passage == Passage::Hold && self.entries[at].alone {
             passage = Passage::Free;
         }
-        if passage == Passage::Free && sender.guards && self.has_waiting() {
-            passage = self.guard_waiting(named, partition, (at, batch), sender, held);
+        if self.has_waiting() && passage == Passage::Free && sender.guards {
+            passage = self.guard_waiting(at, batch, sender, held);
         }
         if passage != Passage::Free {
             self.drop_if_forgettable(at);

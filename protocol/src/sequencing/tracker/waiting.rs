@@ -7,7 +7,7 @@
 use super::super::attempts::{Acks, Batch, ConnectionId, Millis, Sender};
 use super::super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence};
 use super::super::topic::{TopicId, TopicRef};
-use super::{Passage, Tracker};
+use super::{Partition, Passage, Tracker};
 
 /// First batches that are noted at most; more of them are not waited for.
 const WAITING_MAX: usize = 256;
@@ -105,26 +105,21 @@ impl Tracker {
     }
 
     /// As what would come before a first batch that is at a broker.
-    pub(super) fn guard_waiting(
-        &self,
-        topic: TopicRef<'_>,
-        partition: i32,
-        (at, batch): (u32, &Batch),
-        sender: &Sender,
-        held: bool,
-    ) -> Passage {
+    #[cold]
+    pub(super) fn guard_waiting(&self, at: u32, batch: &Batch, sender: &Sender, held: bool) -> Passage {
         let entry = &self.entries[at];
         if batch.transactional || sender.acks == Acks::None || !entry.is_cold() || entry.alone {
             return Passage::Free;
         }
-        let is_first_lost = batch.id.range.first != Sequence::ZERO
-            && entry.has_nothing_open()
-            && self.has_lost_one_that_waited(topic, partition, batch.id);
-        match (self.comes_before_one_that_waits(topic, partition, batch.id, sender), held && is_first_lost) {
-            (true, _) => Passage::Hold,
-            (false, true) => Passage::Reset,
-            (false, false) => Passage::Free,
+        let Partition { topic, index, .. } = self.partitions[entry.partition];
+        let topic = self.topics.get(topic);
+        let is_of = |first: &&First| first.is_of(index, batch.id) && topic.answers_to(first.topic.as_ref());
+        let mut firsts = self.waiting.0.iter().filter(is_of).filter(|_| batch.id.range.first != Sequence::ZERO);
+        if firsts.clone().any(|first| first.is_before(sender)) {
+            return Passage::Hold;
         }
+        let is_lost = held && entry.has_nothing_open() && firsts.any(|first| first.is_lost);
+        if is_lost { Passage::Reset } else { Passage::Free }
     }
 
     /// Whether the first batch of its producer waits, in a request that came before this one's over another connection, and
@@ -136,10 +131,9 @@ impl Tracker {
         batch: BatchId,
         sender: &Sender,
     ) -> bool {
-        let is_before =
-            |first: &First| !first.is_lost && first.turn < turn_of(sender) && first.turn.1 != sender.connection.0;
+        let is_of = |first: &First| first.is_of(partition, batch) && first.topic.as_ref() == topic;
         batch.range.first != Sequence::ZERO
-            && self.waiting.0.iter().any(|first| first.is_of(topic, partition, batch) && is_before(first))
+            && self.waiting.0.iter().any(|first| is_of(first) && first.is_before(sender))
             && self.is_cold_for(topic, partition, batch.producer_id)
     }
 
@@ -147,25 +141,29 @@ impl Tracker {
         let at = self.topics.find(topic).and_then(|topic| self.find_entry_of(topic, partition, producer));
         at.is_none_or(|at| self.entries[at].is_cold())
     }
+}
 
-    /// Whether the first batch of its producer waited and will not go.
-    fn has_lost_one_that_waited(&self, topic: TopicRef<'_>, partition: i32, batch: BatchId) -> bool {
-        self.waiting.0.iter().any(|first| first.is_lost && first.is_of(topic, partition, batch))
+impl Topic {
+    fn as_ref(&self) -> TopicRef<'_> {
+        match self {
+            Self::Name(name) => TopicRef::Name(name),
+            Self::Id(id) => TopicRef::Id(*id),
+        }
     }
 }
 
 impl First {
     fn is(&self, topic: TopicRef<'_>, partition: i32, batch: BatchId, connection: ConnectionId) -> bool {
-        self.turn.1 == connection.0 && self.is_of(topic, partition, batch)
+        self.turn.1 == connection.0 && self.is_of(partition, batch) && self.topic.as_ref() == topic
     }
 
-    fn is_of(&self, topic: TopicRef<'_>, partition: i32, batch: BatchId) -> bool {
-        let is_topic = match (&self.topic, topic) {
-            (Topic::Name(known), TopicRef::Name(name)) => **known == *name,
-            (Topic::Id(known), TopicRef::Id(id)) => *known == id,
-            (Topic::Name(_), TopicRef::Id(_)) | (Topic::Id(_), TopicRef::Name(_)) => false,
-        };
-        is_topic && (self.partition, self.producer, self.epoch) == (partition, batch.producer_id, batch.epoch)
+    fn is_of(&self, partition: i32, batch: BatchId) -> bool {
+        (self.partition, self.producer, self.epoch) == (partition, batch.producer_id, batch.epoch)
+    }
+
+    /// Whether it waits, in a request that came before this one over another connection.
+    fn is_before(&self, sender: &Sender) -> bool {
+        !self.is_lost && self.turn < turn_of(sender) && self.turn.1 != sender.connection.0
     }
 }
 

@@ -66,6 +66,7 @@ mod tests {
         (0..5_000).for_each(|n| retired.insert(nth(n), true));
         assert_eq!(retired.ids.len(), RETIRED_MAX);
         assert!(!retired.contains(nth(5_000 - 4_097)) && retired.contains(nth(5_000 - 4_096)));
+        assert!(retired.bytes() >= RETIRED_MAX * size_of::<TopicId>(), "{}", retired.bytes());
     }
 
     #[test]

@@ -152,3 +152,33 @@ impl Rule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_and_actions_are_named_in_the_order_of_their_numbers() {
+        assert_eq!(Verdict::ALL.map(|verdict| verdict as usize), [0, 1, 2, 3, 4, 5, 6, 7]);
+        let names = ["in_order", "duplicate", "gap", "suspect", "retry", "mismatch", "stale", "untracked"];
+        assert_eq!(Verdict::ALL.map(Verdict::name), names);
+        assert_eq!(Action::ALL.map(|action| action as usize), [0, 1, 2, 3]);
+        assert_eq!(Action::ALL.map(Action::name), ["forwarded", "answered", "stripped", "rejected"]);
+    }
+
+    #[test]
+    fn a_rule_is_named_as_its_row_is() {
+        let rules = [Rule::D1, Rule::D5a, Rule::D18, Rule::L1, Rule::T36];
+        assert!(rules.iter().all(|rule| rule.name() == format!("{rule:?}")));
+    }
+
+    #[test]
+    fn sequences_are_missing_only_where_every_producer_passes() {
+        for rule in [Rule::D5a, Rule::D18] {
+            assert_eq!([true, false].map(|all| rule.verdict(all)), [Verdict::Gap, Verdict::Suspect]);
+        }
+        for rule in [Rule::D17, Rule::D21] {
+            assert_eq!([true, false].map(|all| rule.verdict(all)), [Verdict::Suspect; 2]);
+        }
+    }
+}

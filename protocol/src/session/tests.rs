@@ -1,5 +1,6 @@
 //! A session against whole frames, where scenarios cannot reach.
 
+mod answers;
 mod by_head;
 mod enforce;
 mod ledgers;

@@ -32,7 +32,7 @@ impl<L: Ledger> Session<L> {
     pub(in crate::session) fn ask_about(&self, gap: Gap, place: Place<'_>, wanted: Wanted, now: Millis) -> LookUp {
         let look = self.look_for(LookUpKind::Enforce, place, wanted, now);
         let step = if look.name.is_some() { Step::Versions } else { Step::Name };
-        LookUp { gap: Some(gap), step, next: None, ..look }
+        LookUp { gap: Some(gap), step, ..look }
     }
 
     /// Whether its leader has just said that it would refuse the batch, which it was asked for the request at the front.

@@ -93,3 +93,17 @@ impl GivenUp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_and_outcomes_are_named_in_the_order_of_their_numbers() {
+        assert_eq!(LookUpKind::ALL.map(|kind| kind as usize), [0, 1, 2, 3]);
+        assert_eq!(LookUpKind::ALL.map(LookUpKind::name), ["resolve", "warm_up", "confirm", "enforce"]);
+        assert_eq!(LookUpOutcome::ALL.map(|outcome| outcome as usize), [0, 1, 2, 3, 4, 5, 6]);
+        let names = ["found", "not_found", "too_far", "not_allowed", "log_end", "failed", "given_up"];
+        assert_eq!(LookUpOutcome::ALL.map(LookUpOutcome::name), names);
+    }
+}

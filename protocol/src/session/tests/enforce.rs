@@ -205,6 +205,29 @@ fn what_the_leader_said_ends_with_evidence_against_its_log() {
     assert!(matches!(admission, Admission::Forward(Some(_))), "{admission:?}");
 }
 
+/// What is missing has been acknowledged meanwhile, and something else is missing now.
+#[test]
+fn what_the_leader_said_is_of_what_it_expected_then() {
+    let ledger = Memory::new();
+    let (mut session, mut quiet) = (acknowledged(&ledger), |_: Event<'_>| {});
+    assert_eq!(ask(&mut session, &from(20), &enforcing(), REFUSES), 3);
+    let mut other = Session::new(ConnectionId(2), ledger.clone());
+    let Admission::Forward(Some(next)) = other.admit(&from(7), false, &enforcing(), &mut quiet) else { panic!() };
+    let entry = AnswerEntry {
+        topic: OwnedTopic::Name(b"t".as_slice().into()),
+        partition: 0,
+        error: 0,
+        base_offset: 1_000,
+        log_append_time: -1,
+        log_start_offset: 0,
+    };
+    let answer = crate::wire::produce::answer(9, next.correlation_id(), &[entry]);
+    assert!(matches!(other.settle(next, &answer, Millis(1000), &mut quiet), Settled::Unchanged));
+    let (admission, seen) = decided(&mut session, &from(20));
+    assert!(matches!(admission, Admission::Forward(Some(_))), "{admission:?}");
+    assert_eq!(seen, [(Rule::D18, Verdict::Gap, Action::Forwarded, true)]);
+}
+
 /// What a leader looks at before it looks at sequences, and whose refusal is its own.
 #[test]
 fn a_gap_that_the_leader_might_refuse_for_another_reason_is_not_asked_about() {

@@ -145,4 +145,8 @@ fn a_broker_understands_what_it_says_it_does() {
     assert_eq!(understands(CORRELATION_ID + 1, (ApiKey::DESCRIBE_PRODUCERS, 0), &whole), Ok(false));
     assert!((0..whole.len()).all(|end| ask(&whole[..end]).is_err()));
     assert_eq!(ask(&[&whole[..], &[0]].concat()), Err(ParseError::LeftOver { left: 1 }));
+    let mut more = whole;
+    // The count, behind the correlation id and the error.
+    more[6..10].copy_from_slice(&2_i32.to_be_bytes());
+    assert_eq!(ask(&more), Err(ParseError::TooMany { count: 2, left: 6 }));
 }

@@ -42,6 +42,7 @@ impl Tracker {
                 }
                 entry.note_waited();
                 self.remove(ticket, attempt);
+                self.attempts.note_waited(self.entries[attempt.entry].attempts);
                 Settlement::default()
             }
             Outcome::Found(answer) => self.acked(ticket, attempt, &answer, false, now),
@@ -133,7 +134,7 @@ impl Tracker {
         }
         settlement.ended = self.take_in_acknowledged(attempt, answer, late, now);
         if !is_repeated && id.epoch >= self.entries[at].epoch {
-            self.entries[at].note_progress();
+            self.entries[at].note_progress(attempt.is_waited_behind);
         }
         if by_broker && id.epoch >= self.entries[at].epoch {
             self.note_acknowledged(attempt, answer, late);

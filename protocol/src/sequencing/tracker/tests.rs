@@ -3,6 +3,7 @@
 mod alone;
 mod bounds;
 mod confirmed;
+mod enforce;
 mod evidence;
 mod guard;
 mod memory;

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::rc::Rc;
 
-use crate::random::mix;
-
 /// One record of one client: the partition's number in the model, and which of the client's records there it is.
 pub(crate) type Record = u32;
 
@@ -59,7 +57,7 @@ impl Batch {
         self.producer_id >= 0
     }
 
-    /// The bytes of a batch of magic 2. What stands for its checksum is one, of another kind: nobody here computes it.
+    /// The bytes of a batch of magic 2.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let count = self.records.len() as i32;
         let mut payload: Vec<u8> = self.records.iter().flat_map(|record| record.to_be_bytes()).collect();
@@ -76,8 +74,7 @@ impl Batch {
         out.extend(self.epoch.to_be_bytes());
         out.extend([self.base.to_be_bytes(), count.to_be_bytes()].concat());
         out.extend(payload);
-        let checksum = (checksum(&out[21..]) ^ (u64::from(self.variant) << 8)) as u32;
-        out[17..21].copy_from_slice(&checksum.to_be_bytes());
+        sign(&mut out);
         out
     }
 
@@ -101,8 +98,7 @@ impl Batch {
             out[22] |= APPEND_TIME;
         }
         if keeping != Keeping::default() {
-            let checksum = checksum(&out[21..]) as u32;
-            out[17..21].copy_from_slice(&checksum.to_be_bytes());
+            sign(&mut out);
         }
         out
     }
@@ -158,8 +154,10 @@ const ZSTD: u8 = 0x04;
 const APPEND_TIME: u8 = 0x08;
 const CONTROL: u8 = 0x20;
 
-fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(7, |sum, byte| mix(sum ^ u64::from(*byte)))
+/// Puts the checksum in.
+fn sign(batch: &mut [u8]) {
+    let checksum = crc32c::crc32c(&batch[21..]);
+    batch[17..21].copy_from_slice(&checksum.to_be_bytes());
 }
 
 impl fmt::Debug for Batch {

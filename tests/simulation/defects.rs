@@ -23,9 +23,10 @@ const SEEDS: &str = "10000";
 /// What one guard alone would not let through is taken away with all its guards: a transaction's batch proves nothing, is
 /// looked up for no proof and keeps its request from being answered; a topic's new id retires the old one in the directory
 /// and in the topics. Each of these alone harms nobody, and is not found. Nor would it be found that contents are compared
-/// without the epoch: CRC-32C covers it. That late answers contradict as well takes some 200,000 seeds to miss; it has a
-/// test of its own.
-const DEFECTS: [Defect; 46] = [
+/// without the epoch: CRC-32C covers it. That late answers contradict as well takes some 200,000 seeds to miss, that a gap
+/// is not refused while something of its producer is open some 10,000, and that it is not refused while what fills it waits
+/// here more; these have tests of their own.
+const DEFECTS: [Defect; 59] = [
     (
         "answers a batch that is in flight",
         &[(
@@ -384,6 +385,113 @@ const DEFECTS: [Defect; 46] = [
             "session/settle.rs",
             "            self.settle_claim(unresolved.ledger, Claim { settled: false, ..claim }, Outcome::Answered(answer), now);",
             "            self.settle_claim(unresolved.ledger, Claim { settled: $IT, ..claim }, Outcome::Answered(answer), now);",
+        )],
+    ),
+    (
+        "refuses a gap and asks nobody",
+        &[(
+            "session/observe.rs",
+            "            if self.would_be_refused((topic, partition), &batch, observation.expected, present.now) {",
+            "            if $IT || self.would_be_refused((topic, partition), &batch, observation.expected, present.now) {",
+        )],
+    ),
+    (
+        "asks for producers whoever does not understand it",
+        &[
+            (
+                "session/look_up/gap.rs",
+                "            Ok(true) => self.step",
+                "            Ok(known) if known || $IT => self.step",
+            ),
+            (
+                "session/look_up/gap.rs",
+                "            Ok(false) | Err(_) => self.outcome",
+                "            Ok(_) | Err(_) => self.outcome",
+            ),
+        ],
+    ),
+    (
+        "believes whoever does not lead the partition",
+        &[(
+            "session/look_up/gap.rs",
+            "            Ok(known) if known.is_some_and(refuses) => self.step = Step::End,",
+            "            Ok(known) if known.is_some_and(refuses) && $IT => self.outcome = Some(LookUpOutcome::Found),\n            Ok(known) if known.is_some_and(refuses) => self.step = Step::End,",
+        )],
+    ),
+    (
+        "believes what stands beside an error",
+        &[(
+            "wire/log/producers.rs",
+            "if index == self.partition && error == 0 {",
+            "if index == self.partition && (error == 0 || $IT) {",
+        )],
+    ),
+    (
+        "compares no epochs with what the leader knows",
+        &[(
+            "session/look_up/gap.rs",
+            "            known.epoch == batch.id.epoch &&",
+            "            (known.epoch == batch.id.epoch || $IT) &&",
+        )],
+    ),
+    (
+        "compares no sequences with what the leader knows",
+        &[("session/look_up/gap.rs", "&& next == Some(gap.expected) &&", "&& (next == Some(gap.expected) || $IT) &&")],
+    ),
+    (
+        "takes every producer for young",
+        &[(
+            "session/look_up/gap.rs",
+            "&& known.last_timestamp > gap.younger_than",
+            "&& (known.last_timestamp > gap.younger_than || $IT)",
+        )],
+    ),
+    (
+        "does not look again at what is known once the leader has answered",
+        &[(
+            "session/observe.rs",
+            "        let observe = |tracker: &mut crate::sequencing::Tracker| {",
+            "        if $IT && self.refusable.is_some() {\n            return Observed { batch: Some(batch), refused: true, ..Observed::new(Rule::D18, &entry.records) };\n        }\n        let observe = |tracker: &mut crate::sequencing::Tracker| {",
+        )],
+    ),
+    (
+        "refuses a gap where its leader might refuse it for another reason",
+        &[(
+            "sequencing/tracker/enforce.rs",
+            "            && !partition.refuses",
+            "            && (!partition.refuses || $IT)",
+        )],
+    ),
+    (
+        "lets a batch overtake the first one of its producer",
+        &[(
+            "sequencing/tracker/observe.rs",
+            "            (true, _) => Passage::Hold,",
+            "            (true, _) if $IT => Passage::Free,\n            (true, _) => Passage::Hold,",
+        )],
+    ),
+    (
+        "makes a batch wait for one that went up the same connection",
+        &[(
+            "sequencing/tracker/observe.rs",
+            "firsts.all(|(_, first)| first.connection != sender.connection &&",
+            "firsts.all(|(_, first)| (first.connection != sender.connection || $IT) &&",
+        )],
+    ),
+    (
+        "lets what waited for a first batch go that was lost",
+        &[(
+            "sequencing/tracker/observe.rs",
+            "            (false, true) => Passage::Reset,",
+            "            (false, true) if $IT => Passage::Free,\n            (false, true) => Passage::Reset,",
+        )],
+    ),
+    (
+        "lets a first batch wait for ever",
+        &[(
+            "session/observe.rs",
+            "        present.guards && self.auth.allows_answers(",
+            "        (present.guards || $IT) && self.auth.allows_answers(",
         )],
     ),
     (

@@ -68,17 +68,20 @@ pub(crate) fn hunt(from: u64, count: u64, progress: &(impl Fn(u64) + Sync)) -> R
             if seed >= from + count {
                 break;
             }
-            let plan = Plan::of(seed);
-            let (through, direct) = (run(&plan, false, false), run(&plan, true, false));
-            let which = [Which::Through, Which::Direct, Which::Both];
-            if let Some(which) = which.into_iter().find(|which| which.problem(&through, &direct).is_some()) {
-                stop.store(true, Ordering::Relaxed);
-                let mut found = failure.lock().expect("nobody panics with it");
-                if found.is_none_or(|(known, _)| seed < known) {
-                    *found = Some((seed, which));
+            for seed in Plan::seeds_of(seed) {
+                let plan = Plan::of(seed);
+                let (through, direct) = (run(&plan, false, false), run(&plan, true, false));
+                let which = [Which::Through, Which::Direct, Which::Both];
+                if let Some(which) = which.into_iter().find(|which| which.problem(&through, &direct).is_some()) {
+                    stop.store(true, Ordering::Relaxed);
+                    let mut found = failure.lock().expect("nobody panics with it");
+                    if found.is_none_or(|(known, _)| seed < known) {
+                        *found = Some((seed, which));
+                    }
                 }
+                own.add(&through, &direct);
             }
-            own.add(&through, &direct);
+            own.seeds += 1;
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
         }
         totals.lock().expect("nobody panics with it").merge(&own);
@@ -147,7 +150,6 @@ pub(crate) fn tell(seed: u64, direct: bool) -> Ending {
 
 impl Totals {
     fn add(&mut self, through: &Ending, direct: &Ending) {
-        self.seeds += 1;
         self.same += u64::from(through.logs.is_some());
         self.through.merge(&through.tally);
         self.direct.merge(&direct.tally);

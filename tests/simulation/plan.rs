@@ -23,6 +23,8 @@ pub(crate) enum Act {
     Replicate,
     AskMetadata,
     EndTransaction,
+    /// Most of what is on its way arrives.
+    Deliver,
     /// Faults, from here on.
     CutClient,
     CutBroker,
@@ -87,6 +89,13 @@ const FAULTS: [(Act, usize, usize); 19] = [
 const REDIRECTED: usize = 5;
 const WHEN_REDIRECTED: [(Act, usize); 2] = [(Act::Redirect, 2), (Act::AskMetadata, 8)];
 
+/// A seed that is larger by this stands for a run in which gaps are refused.
+const ENFORCING: u64 = 1 << 40;
+
+/// How many of a hundred seeds have such a run beside their own, and what happens more often there.
+const ENFORCED: usize = 18;
+const WHEN_ENFORCED: [(Act, usize); 2] = [(Act::Skip, 12), (Act::Deliver, 12)];
+
 /// The first sequence and epoch of a producer that has been there for long.
 type Begins = (i32, i16);
 
@@ -108,6 +117,8 @@ pub(crate) struct Setup {
     /// How many answers are kept back at most.
     pub(crate) back_max: usize,
     pub(crate) reads: Reads,
+    /// Rude clients keep batches to themselves now and then, and send them later.
+    pub(crate) keeps: bool,
 }
 
 /// A run.
@@ -119,8 +130,15 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The seeds of the runs that a seed counts for: its own, and one in which gaps are refused perhaps.
+    pub(crate) fn seeds_of(seed: u64) -> impl Iterator<Item = u64> {
+        let enforces = seed < ENFORCING && Random::new(mix(seed ^ 0x9a95)).percent(ENFORCED);
+        [seed].into_iter().chain(enforces.then_some(seed + ENFORCING))
+    }
+
     /// The run that a seed stands for.
     pub(crate) fn of(seed: u64) -> Self {
+        let (enforces, seed) = (seed >= ENFORCING, seed % ENFORCING);
         let mut random = Random::new(mix(seed ^ 0x5e90_a7e0));
         let faults: Vec<(Act, usize)> = FAULTS
             .into_iter()
@@ -131,7 +149,15 @@ impl Plan {
         let mut of_redirects = Random::new(mix(seed ^ 0x4ed1_4ec7));
         let redirects = of_redirects.percent(REDIRECTED);
         let mut setup = Setup::draw(&mut random, happens(Act::Wipe) || happens(Act::Skip) || redirects);
+        let wipes = happens(Act::Wipe);
         let mut weights: Vec<(Act, usize)> = USUAL.into_iter().chain(faults).collect();
+        let mut of_gaps = Random::new(mix(seed ^ 0x9a95));
+        // Who refuses gaps has a cluster that stays the one that it is.
+        let enforces = of_gaps.percent(ENFORCED) && enforces && setup.proxies == 1 && !wipes && !redirects;
+        if enforces {
+            setup.enforce(&mut of_gaps);
+            weights.extend(WHEN_ENFORCED);
+        }
         if redirects {
             weights.extend(WHEN_REDIRECTED);
             // One that sends the same bytes again on the same connection.
@@ -139,7 +165,8 @@ impl Plan {
             setup.clients.push((family, *of_redirects.pick(family.versions()), None));
         }
         let sum: usize = weights.iter().map(|(_, weight)| weight).sum();
-        let count = 60 + random.below(240);
+        // Nothing may be open where a gap is refused: that takes longer to come about.
+        let count = 60 + random.below(240) + if enforces { 400 } else { 0 };
         let steps = (0..count).map(|_| (draw(&weights, random.below(sum)), random.next())).collect();
         Self { seed, setup, steps }
     }
@@ -164,6 +191,7 @@ impl Setup {
             partitions: 1 + random.below(3),
             lags: random.percent(50),
             old: random.percent(5),
+            describes: true,
             keeping: Keeping { stamps: random.percent(15), packs: random.percent(10) },
         };
         let proxies = if alone || random.percent(80) { 1 } else { 2 };
@@ -191,7 +219,22 @@ impl Setup {
             batches_max: *random.pick(&[1, 2, 3, 100]),
             unreadable: if random.percent(12) { 1 + random.below(2) } else { 0 },
         };
-        Self { make, proxies, limits, policy, clients, streams, throttles, may_look, back_max, reads }
+        Self { make, proxies, limits, policy, clients, streams, throttles, may_look, back_max, reads, keeps: false }
+    }
+
+    /// Gaps are refused where their leader would, by what a proxy has to have for that; and there are more of them, in
+    /// requests of one partition.
+    fn enforce(&mut self, random: &mut Random) {
+        (self.policy.mode, self.policy.authoritative, self.policy.look_up) = (Mode::Enforce, true, true);
+        self.policy.producer_expiration_ms = *random.pick(&[86_400_000, 86_400_000, 86_400_000, 86_400_000, 1_000_500]);
+        (self.make.topics, self.make.partitions) = (1, *random.pick(&[1, 1, 2, 2]));
+        self.make.brokers = *random.pick(&[1, 1, self.make.brokers]);
+        self.make.lags = random.percent(75);
+        self.make.describes = !self.make.old && random.percent(90);
+        self.clients.truncate(usize::from(random.percent(30)));
+        self.clients.push((Family::Java, *random.pick(Family::Java.versions()), None));
+        self.clients.push((Family::Rude, *random.pick(&[7, 8, 9, 13]), None));
+        self.keeps = true;
     }
 }
 

@@ -132,10 +132,13 @@ impl Entry {
         }
     }
 
-    /// A range was acknowledged that was not known to be: what was refused before it is over.
-    pub(super) const fn note_progress(&mut self) {
+    /// A range was acknowledged that was not known to be: what was refused before it is over, and so is that something waits,
+    /// unless it was told to when this one was on its way (`is_waited_behind`).
+    pub(super) const fn note_progress(&mut self, is_waited_behind: bool) {
         self.refused_end = NO_SEQUENCE;
-        self.marks.clear(Marks::WAITED);
+        if !is_waited_behind {
+            self.marks.clear(Marks::WAITED);
+        }
     }
 
     /// A batch of it was told to wait: it may be on its way from here, although nothing is open.
@@ -143,7 +146,7 @@ impl Entry {
         self.marks.set(Marks::WAITED);
     }
 
-    /// Whether one was, and none was acknowledged since.
+    /// Whether one was, and none was acknowledged that was sent since.
     pub(super) const fn has_waited(&self) -> bool {
         self.marks.has(Marks::WAITED)
     }

@@ -82,6 +82,8 @@ pub(crate) struct Client {
     pub(crate) born_in: u32,
     /// It left sequences out on purpose, once at least.
     pub(crate) skips: bool,
+    /// A rude one keeps batches to itself now and then, and sends them later.
+    pub(crate) keeps: bool,
     correlation_id: i32,
     /// What it sent last, with its partition, whatever became of it: only rude ones remember.
     sent: VecDeque<(usize, Batch)>,
@@ -116,6 +118,7 @@ impl Client {
             transaction_failed: false,
             born_in: 0,
             skips: false,
+            keeps: false,
             correlation_id: 0,
             sent: VecDeque::new(),
             begins,
@@ -126,7 +129,7 @@ impl Client {
     pub(crate) fn reborn(&self, wipes: u32) -> Self {
         let shape = (self.connections.len(), self.parts.len());
         let born = Self::new(self.id, self.family, self.version, None, shape);
-        Self { born_in: wipes, correlation_id: self.correlation_id, ..born }
+        Self { born_in: wipes, correlation_id: self.correlation_id, keeps: self.keeps, ..born }
     }
 
     /// The cluster has handed out a producer id.
@@ -181,7 +184,8 @@ impl Client {
             *known = None;
         }
         self.asked_for_id = false;
-        if self.family == Family::Rude && self.correlation_id % 4 != 0 {
+        let bumps = if self.keeps { self.correlation_id % 4 == 0 } else { self.correlation_id % 4 != 0 };
+        if self.family == Family::Rude && bumps {
             // What is still on its way is of an epoch that is over.
             self.bump_epoch(1);
         }

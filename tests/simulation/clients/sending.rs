@@ -28,7 +28,8 @@ impl Client {
         random: &mut Random,
     ) -> Option<Request> {
         let producer_id = self.producer_id.filter(|_| self.dead.is_none() && !self.transaction_failed)?;
-        if self.in_flight_on(connection) >= self.family.in_flight_max() {
+        let in_flight_max = if self.keeps && self.family == Family::Rude { 2 } else { self.family.in_flight_max() };
+        if self.in_flight_on(connection) >= in_flight_max {
             return None;
         }
         let correlation_id = self.next_correlation_id();
@@ -43,13 +44,18 @@ impl Client {
             if self.leaders[at] != broker || (family.asks_for_one() && !entries.is_empty()) || random.percent(30) {
                 continue;
             }
-            if makes && self.parts[at].waiting.is_empty() && self.parts[at].made < RECORDS_MAX {
+            let records_max = if self.keeps { 3 * RECORDS_MAX } else { RECORDS_MAX };
+            if makes && self.parts[at].waiting.is_empty() && self.parts[at].made < records_max {
                 self.make(at, random);
             }
             let again = self.again_for_no_reason(at, random);
+            let is_new = again.is_none();
             let next = again.or_else(|| self.parts[at].next_to_send(family, self.epoch, producer_id));
             let Some(queued) = next else { continue };
             self.remember(at, &queued.batch);
+            if is_new && self.keeps && family == Family::Rude && random.percent(20) {
+                continue;
+            }
             let topic = if self.version >= BY_ID { &places[at].1 } else { &places[at].0 };
             entries.push((topic.clone(), places[at].2, queued.batch.bytes()));
             if acks == 0 {
@@ -61,7 +67,7 @@ impl Client {
             return None;
         }
         entries.sort_by(|a, b| a.0.cmp(&b.0));
-        if family == Family::Rude && random.percent(15) {
+        if family == Family::Rude && random.percent(if self.keeps { 3 } else { 15 }) {
             self.name_twice(&mut entries, places, random);
         }
         let transactional_id = self.transactional_id();
@@ -102,7 +108,12 @@ impl Client {
     }
 
     fn acks(&self, random: &mut Random) -> i16 {
-        if self.family.is_honest() { -1 } else { *random.pick(&[-1, -1, 1, 1, 0]) }
+        match self.family.is_honest() {
+            true => -1,
+            // What is sent without waiting for an answer is open for long: no gap behind it is refused.
+            false if self.keeps => *random.pick(&[-1, -1, -1, -1, -1, -1, -1, -1, 1, 0]),
+            false => *random.pick(&[-1, -1, 1, 1, 0]),
+        }
     }
 
     fn in_flight_on(&self, connection: usize) -> usize {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::batch::{Batch, advance};
+use crate::batch::{Batch, Keeping, advance, append_time};
 use crate::random::Random;
 
 /// As many as `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`.
@@ -54,6 +54,21 @@ pub(crate) struct Log {
     /// Everything below it is at all in-sync replicas.
     pub(crate) high_watermark: i64,
     producers: BTreeMap<i64, Producer>,
+    /// Those that it knew before it forgot some.
+    before: BTreeMap<i64, Producer>,
+}
+
+/// What is told of a producer to whoever asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) producer_id: i64,
+    pub(crate) epoch: i32,
+    /// -1: nothing of its epoch is known but a marker.
+    pub(crate) last: i32,
+    /// Of its newest batch.
+    pub(crate) timestamp: i64,
+    /// Where its open transaction begins, or -1; to the model any place will do.
+    pub(crate) transaction: i64,
 }
 
 impl Log {
@@ -121,6 +136,7 @@ impl Log {
 
     /// Producers without a transaction are forgotten.
     pub(crate) fn expire(&mut self) {
+        self.before = self.producers.clone();
         self.producers.retain(|_, producer| producer.in_transaction);
     }
 
@@ -129,7 +145,7 @@ impl Log {
         self.stored.retain(|stored| stored.offset < end);
         (self.start, self.end) = (self.start.min(end), end);
         self.high_watermark = self.high_watermark.min(end);
-        self.producers.clear();
+        self.before = std::mem::take(&mut self.producers);
         for Stored { offset, what } in std::mem::take(&mut self.stored) {
             match &what {
                 Entry::Batch(batch) if batch.is_idempotent() => self.note(batch, offset),
@@ -157,6 +173,29 @@ impl Log {
     /// Whether anything is known of the producer.
     pub(crate) fn knows(&self, producer_id: i64) -> bool {
         self.producers.contains_key(&producer_id)
+    }
+
+    /// The producers as DescribeProducers lists them.
+    pub(crate) fn listed(&self, keeping: Keeping) -> Vec<Listed> {
+        self.list(&self.producers, keeping)
+    }
+
+    /// As they were before some were forgotten.
+    pub(crate) fn listed_before(&self, keeping: Keeping) -> Vec<Listed> {
+        self.list(&self.before, keeping)
+    }
+
+    fn list(&self, producers: &BTreeMap<i64, Producer>, keeping: Keeping) -> Vec<Listed> {
+        let list = |(producer_id, known): (&i64, &Producer)| {
+            let newest = known.retained.back();
+            let (last, offset) = newest.map_or((-1, -1), |(_, last, offset)| (*last, *offset));
+            let batch = self.batches().find(|(at, _)| *at == offset).map(|(_, batch)| batch);
+            let made = batch.map_or(-1, |batch| batch.time_of(batch.count() - 1));
+            let timestamp = if keeping.stamps && batch.is_some() { append_time(offset) } else { made };
+            let transaction = if known.in_transaction { 0 } else { -1 };
+            Listed { producer_id: *producer_id, epoch: i32::from(known.epoch), last, timestamp, transaction }
+        };
+        producers.iter().map(list).collect()
     }
 
     /// The batches, with their offsets.

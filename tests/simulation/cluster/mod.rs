@@ -14,9 +14,9 @@ use crate::batch::{Batch, Keeping};
 use crate::primitive::{Reader, Writer};
 use crate::random::Random;
 use crate::wire::{Said, TopicKey};
-pub(crate) use log::Log;
+pub(crate) use log::{Listed, Log};
 pub(crate) use produce::{Handled, Waiting};
-pub(crate) use reads::{Manner, Read, Shown, What, read_end, read_shown, read_topic};
+pub(crate) use reads::{Manner, Read, Shown, What, read_end, read_producers, read_shown, read_topic};
 use transactions::Transactions;
 
 /// A topic's name, and what it stands for at the moment.
@@ -52,6 +52,8 @@ pub(crate) struct Make {
     pub(crate) lags: bool,
     /// As brokers before 2.5: an unknown producer must start at 0 (59).
     pub(crate) old: bool,
+    /// They tell which producers they know, as brokers from 2.8 on do.
+    pub(crate) describes: bool,
     /// What its topics do to batches.
     pub(crate) keeping: Keeping,
 }

@@ -107,6 +107,19 @@ impl Cluster {
         })
     }
 
+    /// Whether `broker` would refuse a request of one batch at this moment because of its sequence, and go on doing so. What
+    /// it would say of a batch before it looks at its sequence shows only when one is tried.
+    ///
+    /// Of a producer that is no younger than `forgets`, in ms since 1970, it may forget everything at any moment.
+    pub(crate) fn would_refuse(&self, broker: usize, request: &Request, forgets: i64) -> bool {
+        let [(topic, index, records)] = &request.entries[..] else { return false };
+        let (Ok(at), batch) = (self.find(topic, *index), Batch::read(records)) else { return false };
+        let Partition { leader, log, .. } = &self.partitions[at];
+        let mut listed = log.listed(self.make.keeping).into_iter();
+        let is_young = listed.any(|it| it.producer_id == batch.producer_id && it.timestamp > forgets);
+        *leader == broker && is_young && log.clone().append(&batch) == Appended::Refused(45)
+    }
+
     fn is_unknown_and_late(&self, at: usize, batch: &Batch) -> bool {
         self.make.old && batch.is_idempotent() && batch.base != 0 && !self.partitions[at].log.knows(batch.producer_id)
     }

@@ -1,6 +1,7 @@
-//! What a broker tells whoever reads a log: where in it a time begins, what stands there, and which topic it is of.
+//! What a broker tells whoever reads a log: where in it a time begins, what stands there, which topic it is of, and which
+//! producers it knows.
 
-use super::log::{Entry, Log, Stored};
+use super::log::{Entry, Listed, Log, Stored};
 use super::{Cluster, Partition};
 use crate::batch::{Batch, Keeping, append_time, marker};
 use crate::primitive::{Reader, Writer};
@@ -28,6 +29,10 @@ pub(crate) enum What {
     From(i64),
     /// The topic's name and id (Metadata).
     Topic,
+    /// Which requests the broker understands (ApiVersions).
+    Versions,
+    /// Which producers it knows (DescribeProducers).
+    Producers,
 }
 
 /// How a broker answers.
@@ -41,6 +46,10 @@ pub(crate) struct Manner {
     pub(crate) lags: bool,
     /// With what lies above the high watermark that it names: it read that first.
     pub(crate) overshoots: bool,
+    /// A broker that does not lead the partition has no replica of it either.
+    pub(crate) has_none: bool,
+    /// It tells another epoch and another sequence of every producer, by so many.
+    pub(crate) off: (i32, i32),
 }
 
 /// What stands in an answer, for the model's own judges.
@@ -55,6 +64,8 @@ pub(crate) struct Shown {
 const FETCH: i16 = 1;
 const LIST_OFFSETS: i16 = 2;
 const METADATA: i16 = 3;
+const API_VERSIONS: i16 = 18;
+const DESCRIBE_PRODUCERS: i16 = 61;
 
 /// From here on Fetch names topics by their ids, and lengths are varints.
 const BY_ID: i16 = 13;
@@ -84,6 +95,10 @@ impl Read {
             (LIST_OFFSETS, 2) => Self::parse_time(version, correlation_id, &mut input),
             (FETCH, 5 | 10 | 13) => Self::parse_from(version, correlation_id, &mut input),
             (METADATA, 4 | 11 | 12) => Self::parse_topic(version, correlation_id, &mut input),
+            (API_VERSIONS, 0) => {
+                Self { version, correlation_id, topic: TopicKey::Name("".into()), index: 0, what: What::Versions }
+            }
+            (DESCRIBE_PRODUCERS, 0) => Self::parse_producers(version, correlation_id, &mut input),
             _ => panic!("version {version} of api {api} was asked for"),
         };
         assert!(input.is_empty(), "bytes are left over in a request");
@@ -146,17 +161,28 @@ impl Read {
         Self { version, correlation_id, topic, index, what: What::From(offset) }
     }
 
+    fn parse_producers(version: i16, correlation_id: i32, input: &mut Reader<'_>) -> Self {
+        assert_eq!((input.tags(), input.count()), (None, 1));
+        let topic = input.topic(false);
+        assert_eq!(input.count(), 1);
+        let index = input.i32();
+        assert_eq!((input.tags(), input.tags()), (None, None));
+        Self { version, correlation_id, topic, index, what: What::Producers }
+    }
+
     const fn api(&self) -> i16 {
         match self.what {
             What::Time(_) | What::End => LIST_OFFSETS,
             What::From(_) => FETCH,
             What::Topic => METADATA,
+            What::Versions => API_VERSIONS,
+            What::Producers => DESCRIBE_PRODUCERS,
         }
     }
 }
 
 const fn is_flexible(api: i16, version: i16) -> bool {
-    api == FETCH && version >= 12 || api == METADATA && version >= 9
+    api == FETCH && version >= 12 || api == METADATA && version >= 9 || api == DESCRIBE_PRODUCERS
 }
 
 impl Cluster {
@@ -168,13 +194,57 @@ impl Cluster {
         });
         let found = manner.error.map_or(found, Err);
         let mut out = Writer::new(is_flexible(read.api(), read.version));
-        out.i32(read.correlation_id).tags(&[]).i32(0);
+        out.i32(read.correlation_id).tags(&[]);
+        if read.what == What::Versions {
+            self.versions(manner.error, &mut out);
+            return out.framed();
+        }
+        out.i32(0);
         match read.what {
             What::Time(_) | What::End => self.list(read, found, &mut out),
             What::From(offset) => self.fetch(read, found, offset, manner, &mut out),
             What::Topic => self.topic(read, manner.error, &mut out),
+            What::Versions => unreachable!("it is answered"),
+            What::Producers => self.producers(broker, read, manner, &mut out),
         }
         out.framed()
+    }
+
+    fn versions(&self, error: Option<i16>, out: &mut Writer) {
+        let describes = self.make.describes.then_some((DESCRIBE_PRODUCERS, 0));
+        let apis: Vec<(i16, i16)> = [(0, 13), (FETCH, 13), (API_VERSIONS, 3)].into_iter().chain(describes).collect();
+        out.i16(error.unwrap_or(0)).count(apis.len());
+        apis.into_iter().for_each(|(api, highest)| _ = out.i16(api).i16(0).i16(highest));
+    }
+
+    /// Whoever has a replica tells what it knows by that. With an error anything may stand beside it.
+    fn producers(&self, broker: usize, read: &Read, manner: Manner, out: &mut Writer) {
+        let keeping = self.make.keeping;
+        let (error, listed) = match self.find(&read.topic, read.index) {
+            found if manner.error.is_some() => {
+                let log = found.ok().map(|at| &self.partitions[at].log);
+                (manner.error.unwrap_or(0), log.map_or(Vec::new(), |log| log.listed_before(keeping)))
+            }
+            Err(code) => (code, Vec::new()),
+            Ok(at) if self.partitions[at].leader == broker => (0, self.partitions[at].log.listed(keeping)),
+            Ok(_) if manner.has_none => (NOT_LEADER, Vec::new()),
+            Ok(at) => {
+                let mut replica = self.partitions[at].log.clone();
+                replica.truncate(replica.high_watermark);
+                (0, replica.listed(keeping))
+            }
+        };
+        out.count(1).topic(&read.topic).count(1).i32(read.index).i16(error).nullable_string(None).count(listed.len());
+        for Listed { producer_id, epoch, last, timestamp, transaction } in listed {
+            out.i64(producer_id)
+                .i32(epoch + manner.off.0)
+                .i32(last.wrapping_add(manner.off.1))
+                .i64(timestamp)
+                .i32(-1)
+                .i64(transaction);
+            out.tags(&[]);
+        }
+        out.tags(&[]).tags(&[]).tags(&[]);
     }
 
     /// The same answer with the batches of a log in it the other way round.
@@ -268,6 +338,28 @@ pub(crate) fn read_topic(version: i16, frame: &[u8]) -> (u32, Option<(String, u8
 /// What [`Cluster::read`] has written of where a log ends: -1 with an error.
 pub(crate) fn read_end(frame: &[u8]) -> i64 {
     i64::from_be_bytes(*frame.last_chunk().expect("an offset ends the answer"))
+}
+
+/// What [`Cluster::read`] has written of the producers of a partition; nothing with an error.
+pub(crate) fn read_producers(frame: &[u8]) -> Vec<Listed> {
+    let mut input = Reader::new(&frame[8..], true);
+    input.tags();
+    input.i32();
+    input.count();
+    input.topic(false);
+    input.count();
+    input.i32();
+    let error = input.i16();
+    input.nullable_string();
+    let mut listed = Vec::new();
+    for _ in 0..input.count() {
+        let (producer_id, epoch, last, timestamp) = (input.i64(), input.i32(), input.i32(), input.i64());
+        input.i32();
+        listed.push(Listed { producer_id, epoch, last, timestamp, transaction: input.i64() });
+        input.tags();
+    }
+    listed.retain(|_| error == 0);
+    listed
 }
 
 impl Log {

@@ -156,7 +156,7 @@ impl World {
 
     /// What the client gets now.
     pub(super) fn deliver(&mut self, at: usize, frame: Frame) {
-        if matches!(frame.api, Api::Own | Api::Log | Api::End | Api::Topic) {
+        if matches!(frame.api, Api::Own | Api::Log | Api::End | Api::Topic | Api::Producers) {
             self.fail("a client gets an answer to a request that is not its own".into());
         }
         if self.connections[at].client_here {
@@ -197,8 +197,12 @@ impl World {
         };
         let version = request.version;
         let response = Response::read(version, &bytes);
-        asked.iter().for_each(|asked| self.judge_leaving(at, asked, response.said_of(asked)));
-        self.judge_local(at, &request, &response);
+        if is_refusal(&response) {
+            self.tell(|| format!("# c{at} is refused here: {:?}", response.said));
+        } else {
+            asked.iter().for_each(|asked| self.judge_leaving(at, asked, response.said_of(asked)));
+            self.judge_local(at, &request, &response);
+        }
         self.deliver(at, Frame { api: Api::Produce(version), correlation_id, bytes, silent: true });
     }
 
@@ -206,7 +210,7 @@ impl World {
         let (key, version) = match api {
             Api::Metadata => (ApiKey::METADATA, 12),
             Api::InitProducerId => (ApiKey::INIT_PRODUCER_ID, 4),
-            Api::Produce(_) | Api::Own | Api::Log | Api::End | Api::Topic => return,
+            Api::Produce(_) | Api::Own | Api::Log | Api::End | Api::Topic | Api::Producers => return,
         };
         let mut learner = Learner::new(key, version).expect("it is learnt from");
         self.learn_from(at, (&mut learner, version), &bytes[4..]);
@@ -230,6 +234,11 @@ impl World {
             });
         }
     }
+}
+
+/// Whether an answer that was made here refuses a gap.
+pub(super) fn is_refusal(response: &Response) -> bool {
+    response.said.iter().any(|said| said.error != 0)
 }
 
 /// An answer in the words of golden scenarios: one for each batch that the broker was sent.

@@ -54,6 +54,15 @@ impl Back {
         self.waits_for.is_some()
     }
 
+    /// What is not settled yet of what was noted in one of the proxy's ledgers.
+    pub(crate) fn open(&self, ledger: usize) -> impl Iterator<Item = &Asked> {
+        let kept = self.items.iter().filter_map(move |item| match item {
+            Item::Unresolved(kept, _) if kept.settle.ledger == ledger => Some(kept),
+            Item::Unresolved(..) | Item::Frame(_) | Item::Ours(..) => None,
+        });
+        kept.flat_map(|kept| kept.open.iter().map(|place| &kept.settle.asked[*place]))
+    }
+
     /// Whether a batch is not settled yet.
     pub(crate) fn is_owed(&self) -> bool {
         self.items.iter().any(|item| matches!(item, Item::Unresolved(..)))

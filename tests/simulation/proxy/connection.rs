@@ -9,7 +9,7 @@ use super::look::{Looks, Own};
 use super::witness::Asked;
 use crate::cluster::Waiting;
 use crate::memory::Handle;
-use crate::wire::Request;
+use crate::wire::{Request, TopicKey};
 
 /// What a frame is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(crate) enum Api {
     Log,
     End,
     Topic,
+    /// Which producers a broker knows.
+    Producers,
 }
 
 /// A frame on its way.
@@ -89,6 +91,8 @@ pub(crate) struct Connection {
     pub(crate) held: bool,
     /// How often it was.
     pub(crate) waits: u32,
+    /// What of it waits for the first batch of its producer.
+    pub(crate) waits_for_firsts: Vec<(TopicKey, i32)>,
     pub(crate) slots: VecDeque<Slot>,
     pub(crate) to_broker: VecDeque<Frame>,
     pub(crate) waiting: Option<(i16, Waiting)>,
@@ -127,6 +131,7 @@ impl Connection {
             from_client: VecDeque::new(),
             held: false,
             waits: 0,
+            waits_for_firsts: Vec::new(),
             slots: VecDeque::new(),
             to_broker: VecDeque::new(),
             waiting: None,

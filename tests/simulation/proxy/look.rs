@@ -7,7 +7,7 @@ use seqgate_protocol::session::{LookUp, LookUpKind, LookUpOutcome, Mode};
 
 use super::{Api, Connection, Frame, Slot};
 use crate::batch::Batch;
-use crate::cluster::{read_end, read_shown};
+use crate::cluster::{Listed, read_end, read_producers, read_shown};
 use crate::wire::{Request, TopicKey};
 use crate::world::World;
 
@@ -70,8 +70,18 @@ pub(crate) struct Looks {
     /// What of it was known by answers when its turn to be looked for came, and when that was, in steps and in time.
     pub(crate) known: Vec<(TopicKey, i32, (u64, u64))>,
     pub(crate) looking: Option<Looking>,
+    /// For the request at the front: whether its leader would have refused it since it came, and what it has said of that.
+    pub(crate) would_refuse: bool,
+    pub(crate) told: Told,
     /// What the downlink wants to be looked up.
     pub(crate) wish: Option<(u64, Vec<Look>)>,
+}
+
+/// What a broker has said of who is known to it, if it has said without an error that it leads the partition.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) listed: Vec<Listed>,
+    pub(crate) leads: bool,
 }
 
 /// How far a look has come.
@@ -86,7 +96,16 @@ impl Default for Looks {
     fn default() -> Self {
         // Where clients have no numbers.
         let next_correlation_id = i32::MIN;
-        Self { is_at_broker: false, next_correlation_id, rounds: 0, known: Vec::new(), looking: None, wish: None }
+        Self {
+            is_at_broker: false,
+            next_correlation_id,
+            rounds: 0,
+            known: Vec::new(),
+            looking: None,
+            would_refuse: false,
+            told: Told::default(),
+            wish: None,
+        }
     }
 }
 
@@ -112,6 +131,7 @@ impl World {
         if !self.asks(at) || request.acks == 0 || ups.iter().any(is_wrong) {
             self.fail(format!("the log is looked into for {request:?}"));
         }
+        self.tally.asked += ups.iter().filter(|up| up.kind() == LookUpKind::Enforce).count() as u64;
         self.connections[at].looks.rounds += 1;
         self.connections[at].looks.known.clear();
         let broker = asked.first().map_or((0, 0), |asked| asked.broker);
@@ -122,7 +142,7 @@ impl World {
     /// Whether the cluster is asked at all for what goes up a connection.
     pub(crate) fn asks(&self, at: usize) -> bool {
         let policy = self.policy(at);
-        policy.look_up && policy.mode == Mode::Dedupe
+        policy.look_up && policy.mode != Mode::Observe
     }
 
     /// The downlink's wish is granted between two requests.
@@ -313,6 +333,15 @@ impl World {
                 });
                 look.is_denied |= shown.error == TOPIC_AUTHORIZATION_FAILED;
                 self.proxies[proxy].witness(look.ledger).shown(place, look, &shown, (step, now_ms));
+            }
+            Api::Producers => {
+                let listed = read_producers(&frame.bytes);
+                self.tell(|| format!("#    c{at} is told of producers: {listed:?}"));
+                self.connections[at].looks.told = Told { listed, leads: false };
+            }
+            Api::End if look.up.kind() == LookUpKind::Enforce => {
+                let leads = read_end(&frame.bytes) >= 0;
+                self.connections[at].looks.told.leads = leads;
             }
             Api::End => {
                 let end = read_end(&frame.bytes);

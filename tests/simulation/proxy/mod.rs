@@ -16,7 +16,7 @@ use crate::memory::Handle;
 pub(crate) use connection::{Api, Connection, Frame, Settle, Slot};
 pub(crate) use look::Look;
 use look::Place;
-pub(crate) use requests::SMALL;
+pub(crate) use requests::{GUARD_PATIENCE, SMALL};
 pub(crate) use witness::{Asked, IDLE_MS_MAX, Witness};
 
 /// One instance.
@@ -73,6 +73,11 @@ impl Proxy {
 
     pub(crate) fn witnesses(&mut self) -> impl Iterator<Item = &mut Witness> {
         self.ledgers.iter_mut().map(|(_, witness)| witness)
+    }
+
+    /// Whether a batch of the producer was ever answered here.
+    pub(crate) fn has_answered(&self, producer_id: i64) -> bool {
+        self.ledgers.iter().any(|(_, witness)| witness.has_given(producer_id))
     }
 
     /// Where a connection leads that was told nothing.
@@ -133,7 +138,8 @@ impl Proxy {
             keep_bytes_max: usize::MAX,
             may_look,
             guards,
-            unix_ms: 0,
+            // The world's clock begins long after its records were made.
+            unix_ms: now_ms as i64,
         }
     }
 

@@ -3,6 +3,8 @@
 use seqgate_protocol::event::{Action, BatchEvent, Event, Rule, Verdict};
 use seqgate_protocol::session::{Admission, Mixed, Mode, Pending};
 
+use super::answers::is_refusal;
+use super::look::Told;
 use super::{Api, Asked, Frame, Settle, Slot};
 use crate::batch::{Batch, Key};
 use crate::random::Random;
@@ -13,7 +15,7 @@ use crate::world::World;
 pub(crate) const SMALL: u32 = 100;
 
 /// How often a batch is asked for again that waits for the first of its producer, before it goes all the same.
-const GUARD_PATIENCE: u32 = 5;
+pub(crate) const GUARD_PATIENCE: u32 = 5;
 
 /// Where a batch is called by one of these, its producer may have sent it before.
 const OLD: [Rule; 9] =
@@ -96,6 +98,7 @@ impl World {
                 is_suspect: false,
                 may_be_old: false,
                 found: None,
+                guarded: connection.waits < GUARD_PATIENCE && self.proxies[connection.proxy].serves_without_sasl(),
             }
         };
         request.entries.iter().map(asked).collect()
@@ -112,14 +115,23 @@ impl World {
         if !matches!(admission, Admission::Look(_)) {
             self.connections[at].looks.rounds = 0;
         }
-        if !matches!(admission, Admission::Hold | Admission::Look(_)) {
-            self.connections[at].from_client.pop_front();
-            self.connections[at].waits = 0;
-        }
         if !matches!(admission, Admission::Hold | Admission::Reset | Admission::Look(_)) {
             self.judge_verdicts(at, &mut asked, &reported);
         }
+        if matches!(admission, Admission::Forward(_) | Admission::Strip { .. }) && held {
+            self.judge_held(at, &asked);
+        }
+        if let Admission::Answer(local) = &admission {
+            self.judge_if_refused(at, &request, &asked, &Response::read(request.version, local.frame()));
+        }
         let asks = self.asks(at);
+        if !matches!(admission, Admission::Hold | Admission::Look(_)) {
+            let connection = &mut self.connections[at];
+            connection.from_client.pop_front();
+            connection.waits = 0;
+            connection.waits_for_firsts.clear();
+            (connection.looks.would_refuse, connection.looks.told) = (false, Told::default());
+        }
         match admission {
             Admission::Forward(pending) => {
                 self.judge_forwarded(at, &request, &asked);
@@ -129,17 +141,18 @@ impl World {
                 self.strip(at, (frame, left), request, (asked, asks), pending);
             }
             Admission::Answer(local) => {
-                self.tally.answered += asked.len() as u64;
                 let response = Response::read(request.version, local.frame());
-                for asked in &asked {
+                for asked in asked.iter().filter(|_| !is_refusal(&response)) {
+                    self.tally.answered += 1;
                     self.judge_answer(at, asked, response.said_of(asked));
                 }
-                if self.policy(at).mode != Mode::Dedupe {
+                if self.policy(at).mode == Mode::Observe {
                     self.fail("a batch was answered in observe mode".into());
                 }
                 self.connections[at].slots.push_back(Slot::Local(Box::new(local), asked));
             }
             Admission::Hold => {
+                self.judge_hold(at, &asked);
                 self.tally.held += 1;
                 self.connections[at].held = true;
                 self.connections[at].waits += 1;
@@ -191,7 +204,8 @@ impl World {
     ) {
         let policy = self.policy(at);
         let sent = self.left_in(&request, &left);
-        if policy.mode != Mode::Dedupe || policy.mixed != Mixed::Strip || sent.is_empty() || sent.len() == asked.len() {
+        if policy.mode == Mode::Observe || policy.mixed != Mixed::Strip || sent.is_empty() || sent.len() == asked.len()
+        {
             self.fail(format!("stripped to {sent:?} of {request:?}"));
         }
         for (place, asked) in asked.iter().enumerate() {
@@ -268,6 +282,8 @@ impl World {
     }
 
     fn stream(&mut self, at: usize, frame: Frame, request: Request, mut asked: Vec<Asked>, random: &mut Random) {
+        // What cannot be held cannot wait, and nobody waits for it.
+        asked.iter_mut().for_each(|asked| asked.guarded = false);
         let connection = &mut self.connections[at];
         connection.from_client.pop_front();
         let present = self.proxies[connection.proxy].present(connection.broker, self.now_ms, false, true);
@@ -299,12 +315,13 @@ impl World {
     }
 
     fn note_forwarded(&mut self, at: usize, asked: &Asked) {
+        self.judge_overtaking(at, asked);
         // In observe mode nothing is held back, and a duplicate that cannot be left out of its request is not the next.
         // Nor is it known who goes alone when producers are evicted.
         let now_ms = self.now_ms;
         let is_old = self.witness(at).proof(asked, now_ms).is_ok() || self.setup.limits.producers_max < SMALL;
         let problem = self.witness(at).forwarded(asked).filter(|_| !is_old);
-        if let Some(problem) = problem.filter(|_| self.policy(at).mode == Mode::Dedupe) {
+        if let Some(problem) = problem.filter(|_| self.policy(at).mode != Mode::Observe) {
             self.fail(problem);
         }
     }

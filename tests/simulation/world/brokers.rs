@@ -21,7 +21,7 @@ impl World {
         }
         let Frame { api, correlation_id, bytes, .. } = frame;
         match api {
-            Api::Own | Api::Log | Api::End | Api::Topic => unreachable!("an answer, or taken care of"),
+            Api::Own | Api::Log | Api::End | Api::Topic | Api::Producers => unreachable!("an answer, or taken care of"),
             Api::Metadata => {
                 let bytes = framed(&self.cluster.metadata(correlation_id));
                 self.answer(at, Frame { api, correlation_id, bytes, silent: true });
@@ -72,6 +72,10 @@ impl World {
     }
 
     fn answer_produce(&mut self, at: usize, version: i16, response: &Response) {
+        for said in &response.said {
+            let partition = self.number_of(&said.topic, said.partition);
+            self.log_starts.insert((partition, said.log_start));
+        }
         // What a version cannot carry is not said.
         let bytes = response.frame(version);
         let correlation_id = response.correlation_id;

@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::clients::Client;
-use crate::random::Random;
+use crate::random::{Random, mix};
 
 /// Rounds in which everybody must get through, beside those in which somebody reads on in a log.
 const ROUNDS: usize = 300;
@@ -59,29 +59,46 @@ impl World {
         }
         (0..self.cluster.partitions.len()).for_each(|partition| self.cluster.replicate(partition));
         for at in self.live.clone() {
-            self.step += 1;
-            while self.connections[at].has_to_send() {
-                // Of its own, so that a proxy takes nothing of what the others are drawn from.
-                self.proxy_takes(at, &mut Random::new(self.step));
-                if self.connections[at].held {
-                    break;
-                }
-            }
-            while !self.connections[at].to_broker.is_empty() && self.connections[at].waiting.is_none() {
-                self.broker_takes(at, random);
-                (0..self.cluster.partitions.len()).for_each(|partition| self.cluster.replicate(partition));
-                self.broker_finishes(at);
-            }
-            self.broker_finishes(at);
-            while self.connections[at].broker_here && !self.connections[at].from_broker.is_empty() {
-                self.step += 1;
-                self.proxy_hears(at);
-            }
-            while self.connections[at].client_here && !self.connections[at].to_client.is_empty() {
-                self.client_hears(at);
-            }
-            self.tidy(at);
+            self.deliver_all(at, random);
         }
+    }
+
+    /// Most of what is on its way arrives, and nothing new is sent.
+    pub(super) fn deliver_most(&mut self, random: &mut Random) {
+        let number = random.next();
+        for at in self.live.clone() {
+            // With a proxy others are alive, and they take nothing of what these are drawn from.
+            let mut random = Random::new(mix(number ^ at as u64));
+            if random.percent(80) {
+                self.deliver_all(at, &mut random);
+            }
+        }
+    }
+
+    /// What is on its way on a connection arrives.
+    fn deliver_all(&mut self, at: usize, random: &mut Random) {
+        self.step += 1;
+        while self.connections[at].has_to_send() {
+            // Of its own, so that a proxy takes nothing of what the others are drawn from.
+            self.proxy_takes(at, &mut Random::new(self.step));
+            if self.connections[at].held {
+                break;
+            }
+        }
+        while !self.connections[at].to_broker.is_empty() && self.connections[at].waiting.is_none() {
+            self.broker_takes(at, random);
+            (0..self.cluster.partitions.len()).for_each(|partition| self.cluster.replicate(partition));
+            self.broker_finishes(at);
+        }
+        self.broker_finishes(at);
+        while self.connections[at].broker_here && !self.connections[at].from_broker.is_empty() {
+            self.step += 1;
+            self.proxy_hears(at);
+        }
+        while self.connections[at].client_here && !self.connections[at].to_client.is_empty() {
+            self.client_hears(at);
+        }
+        self.tidy(at);
     }
 
     /// Memory stays within its limits.

@@ -167,11 +167,12 @@ impl World {
         self.has_switched = true;
         for proxy in &mut self.proxies {
             proxy.policy.mode = match proxy.policy.mode {
+                Mode::Observe if self.setup.policy.mode == Mode::Enforce => Mode::Enforce,
                 Mode::Observe => Mode::Dedupe,
                 Mode::Dedupe | Mode::Enforce => Mode::Observe,
             };
         }
         let mode = self.proxies[0].policy.mode;
-        self.tell(|| format!("set mode={}", if mode == Mode::Observe { "observe" } else { "dedupe" }));
+        self.tell(|| format!("set mode={}", super::name_of(mode)));
     }
 }

@@ -4,14 +4,17 @@ mod brokers;
 mod calm;
 mod ends;
 mod faults;
+mod firsts;
+mod gaps;
 mod judge;
 mod people;
 mod reads;
 mod verdicts;
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use seqgate_protocol::session::Policy;
+use seqgate_protocol::session::{Mode, Policy};
 
 use crate::batch::Batch;
 use crate::clients::Client;
@@ -48,6 +51,9 @@ pub(crate) struct Tally {
     /// Answers that were kept back, and batches in them that stand in the log.
     pub(crate) kept_back: u64,
     pub(crate) resolved: u64,
+    /// Gaps that were asked about, and that were refused here.
+    pub(crate) asked: u64,
+    pub(crate) refused: u64,
     pub(crate) steps: u64,
 }
 
@@ -69,6 +75,8 @@ impl Tally {
         self.found += other.found;
         self.kept_back += other.kept_back;
         self.resolved += other.resolved;
+        self.asked += other.asked;
+        self.refused += other.refused;
         self.steps += other.steps;
     }
 }
@@ -97,6 +105,8 @@ pub(crate) struct World {
     is_calm: bool,
     /// Answers to requests of the proxies' own.
     pub(crate) own_answers: u64,
+    /// Where brokers have said that logs begin.
+    log_starts: HashSet<(usize, i64)>,
     pub(crate) tally: Tally,
     story: Option<Vec<String>>,
     problem: Option<String>,
@@ -142,6 +152,7 @@ impl World {
         let client = |(id, (family, version, begins)): (usize, &_)| Client::new(id, *family, *version, *begins, shape);
         let mut clients: Vec<Client> = setup.clients.iter().enumerate().map(client).collect();
         for client in &mut clients {
+            client.keeps = setup.keeps;
             client.topic_ids = cluster.topics.iter().map(|topic| topic.id).collect();
             client.leaders = cluster.partitions.iter().map(|partition| partition.leader).collect();
         }
@@ -161,6 +172,7 @@ impl World {
             has_orphans: false,
             is_calm: false,
             own_answers: 0,
+            log_starts: HashSet::new(),
             tally: Tally::default(),
             story: tells.then(Vec::new),
             problem: None,
@@ -205,6 +217,7 @@ impl World {
             }
             Act::AskMetadata => self.ask_metadata(random),
             Act::EndTransaction => self.end_transaction(random),
+            Act::Deliver => self.deliver_most(random),
             fault => self.suffer(fault, random),
         }
     }
@@ -268,11 +281,20 @@ impl World {
             self.tell(|| format!("# client {id}: {} with Produce v{version}", family.name()));
         }
         self.tell(|| {
-            let mode = if policy.mode == seqgate_protocol::session::Mode::Observe { "observe" } else { "dedupe" };
+            let mode = name_of(policy.mode);
             let mixed = if policy.mixed == seqgate_protocol::session::Mixed::Forward { " mixed=forward" } else { "" };
             let authoritative = if policy.authoritative { " authoritative" } else { "" };
             let (window, max) = (limits.window, limits.producers_max);
             format!("set mode={mode}{mixed}{authoritative} window={window} producers_max={max}")
         });
+    }
+}
+
+/// As golden scenarios call it.
+const fn name_of(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Observe => "observe",
+        Mode::Dedupe => "dedupe",
+        Mode::Enforce => "enforce",
     }
 }

@@ -18,6 +18,10 @@ impl World {
         if self.clients[client].dead.is_some() {
             return;
         }
+        if makes && self.clients[client].keeps && self.clients[client].family == Family::Rude && random.percent(20) {
+            // It leaves the connection as it is, and opens another one.
+            self.clients[client].connections[broker] = None;
+        }
         let at = match self.clients[client].connections[broker] {
             Some(at) => at,
             None => {

@@ -1,4 +1,5 @@
-//! Brokers answer who looks into their logs: with what stands there, with an error, with rubbish, late, or not at all.
+//! Brokers answer who looks into their logs, or asks for producers: with what is there, with an error, with rubbish, late, or
+//! not at all.
 
 use super::World;
 use crate::cluster::{Cluster, Manner, Read, What};
@@ -35,18 +36,25 @@ impl World {
             return;
         }
         let read = Read::parse(&frame.bytes);
+        self.note_moment(at, &read);
         // Where the log is to be read is told more often than not, or little would ever be read of it.
-        let fails = if matches!(read.what, What::Time(_)) { fails / 4 } else { fails };
+        let fails = if matches!(read.what, What::Time(_) | What::Versions) { fails / 4 } else { fails };
         let mut manner = Manner { batches_max, ..Manner::default() };
         if !self.is_calm {
             manner.lags = self.setup.make.lags && random.percent(20);
             manner.overshoots = random.percent(50);
+            if read.what == What::Producers {
+                manner.has_none = random.percent(30);
+                // So far off that it is not true of anything by chance.
+                let lies = fails > 0 && random.percent(25);
+                manner.off = if lies { *random.pick(&[(1, 0), (65_536, 0), (0, 1_000), (0, -1_000)]) } else { (0, 0) };
+            }
             if random.percent(fails) {
                 manner.error = Some(*random.pick(&ERRORS));
             }
         }
         let is_denied = self.number_of(&read.topic, 0) / self.setup.make.partitions < unreadable;
-        if is_denied && matches!(read.what, What::From(_)) {
+        if is_denied && matches!(read.what, What::From(_) | What::Producers) {
             manner.error = Some(TOPIC_AUTHORIZATION_FAILED);
         }
         let spoils = !self.is_calm && random.percent(fails);
@@ -60,6 +68,8 @@ impl World {
             What::End => Api::End,
             What::From(_) => Api::Log,
             What::Topic => Api::Topic,
+            What::Versions => Api::Own,
+            What::Producers => Api::Producers,
         };
         let bytes = self.cluster.read(self.connections[at].broker, read, manner);
         Frame { api, correlation_id: read.correlation_id, bytes, silent: true }

@@ -95,7 +95,10 @@ impl World {
             let times = if self.setup.make.keeping.stamps { [append_time(*offset); 2] } else { [-1, last] };
             // And the log may have lost its beginning since.
             let starts = -1..=self.cluster.partitions[asked.partition].log.start.max(said.log_start);
-            let is_good = |it: &&Said| times.contains(&it.append_time) && starts.contains(&it.log_start);
+            // Or its end, and what was said of its beginning is the last that anybody has said.
+            let is_named = |start: i64| self.log_starts.contains(&(asked.partition, start));
+            let is_start = |start: i64| starts.contains(&start) || is_named(start);
+            let is_good = |it: &&Said| times.contains(&it.append_time) && is_start(it.log_start);
             let of_log = told.and_then(|told| told.said_of(asked)).filter(is_good).unwrap_or(said);
             let (append_time, log_start) = (of_log.append_time, of_log.log_start);
             *said = Said { error: 0, base_offset: *offset, append_time, log_start, leader: None, ..said.clone() };
@@ -118,7 +121,7 @@ impl World {
         let policy = self.policy(at);
         let proxy = &self.proxies[self.connections[at].proxy];
         let small = self.setup.limits.producers_max < SMALL;
-        let may = policy.mode == Mode::Dedupe
+        let may = policy.mode != Mode::Observe
             && request.version >= ANSWERED_MIN
             && request.acks != 0
             && request.transactional_id.is_none()

@@ -42,6 +42,7 @@ impl Tracker {
                 }
                 entry.note_waited();
                 self.remove(ticket, attempt);
+                self.attempts.note_waited(self.entries[attempt.entry].attempts);
                 Settlement::default()
             }
             Outcome::Found(answer) => self.acked(ticket, attempt, &answer, false, now),
@@ -135,7 +136,7 @@ impl Tracker {
         let entry = &mut self.entries[at];
         if id.epoch >= entry.epoch {
             if !is_repeated {
-                entry.note_progress();
+                entry.note_progress(attempt.is_waited_behind);
             }
             if by_broker {
                 self.note_acknowledged(attempt, answer, late);

@@ -61,6 +61,8 @@ pub(crate) struct Asked {
     pub(crate) may_be_old: bool,
     /// It was found in the log, or known by then: when it was answered, in steps and in time.
     pub(crate) found: Option<(u64, u64)>,
+    /// What would be the first that the broker sees of its producer may have to wait, and others for it.
+    pub(crate) guarded: bool,
 }
 
 impl Asked {
@@ -83,7 +85,8 @@ struct Producer {
     successes: Vec<Success>,
     newest_ms: u64,
     epoch: i16,
-    /// That epoch was told of a topic whose names were joined since: the proxy has perhaps not kept it.
+    /// The proxy has perhaps not kept it: it was told of a topic whose names were joined since, or the proxy has seen that it
+    /// does not know the producer as its broker does.
     is_epoch_doubtful: bool,
     /// Something happened after which a proxy need not know anything any more.
     unusual: bool,
@@ -112,6 +115,8 @@ struct Partition {
     shown: Vec<Shown>,
     /// Where it ends at least, as generations of brokers have told.
     ends: Vec<((usize, u32), i64)>,
+    /// Its last answer was an error, and not because of a sequence or an epoch.
+    refuses: bool,
 }
 
 /// A partition under one form of its topic: clients of one producer id keep to one.
@@ -136,6 +141,8 @@ pub(crate) struct Witness {
     window: usize,
     /// There is so little room that a partition may be forgotten with all that was acknowledged in it.
     forgets: bool,
+    /// Whose batches were answered without the broker.
+    given: HashSet<i64>,
 }
 
 impl Witness {
@@ -152,6 +159,7 @@ impl Witness {
             waited_ms: 0,
             window: limits.window,
             forgets: limits.producers_max < super::SMALL,
+            given: HashSet::new(),
         }
     }
 
@@ -235,8 +243,7 @@ impl Witness {
             45 | 47 | 59 => {
                 let is_present = |producer: &&mut Producer| said.error != 47 || asked.batch.epoch >= producer.epoch;
                 if let Some(producer) = self.producer(asked).filter(is_present) {
-                    producer.unusual = true;
-                    producer.heat = Heat::Unsure;
+                    producer.may_be_cold();
                 }
                 if said.error == 45 {
                     // Of the expected sequence it says that the log is not what it was.
@@ -247,6 +254,23 @@ impl Witness {
         }
         if said.error != 0 {
             self.may_be_dropped(asked, step);
+        }
+        // An error may be that of a topic that is no more.
+        if by_broker && (is_certain || said.error == 0) {
+            self.note_answer(asked, said.error);
+        }
+    }
+
+    /// What the leader takes of the partition's batches.
+    fn note_answer(&mut self, asked: &Asked, error: i16) {
+        for form in self.forms(&asked.topic) {
+            let partition = self.partitions.entry((asked.partition, form)).or_default();
+            partition.refuses = match error {
+                // It asks for replicas only where all of them are to acknowledge.
+                0 | 46 => partition.refuses && asked.acks != -1,
+                45 | 47 => partition.refuses,
+                _ => true,
+            };
         }
     }
 
@@ -300,8 +324,7 @@ impl Witness {
         let forgets = self.forgets;
         let Some(producer) = self.producer(asked) else { return };
         if asked.opaque {
-            producer.unusual = true;
-            producer.heat = Heat::Unsure;
+            producer.may_be_cold();
             return;
         }
         // What an epoch that is over was told says nothing of who knows the producer now.
@@ -309,7 +332,8 @@ impl Witness {
         let is_newer = producer.acked_by.is_none_or(|by| by.0 != asked.broker.0 || by.1 <= asked.broker.1);
         // Nor what stands in the log.
         // Unless that it is over was forgotten, perhaps.
-        let is_over = asked.batch.epoch < producer.epoch && !forgets && !producer.is_epoch_doubtful;
+        let is_older = asked.batch.epoch < producer.epoch;
+        let is_over = is_older && !forgets && !producer.is_epoch_doubtful;
         if by_broker && !is_over && producer.alone.is_none_or(|by| by == asked.broker) && is_newer {
             producer.alone = None;
             producer.enter_generation(asked.broker);
@@ -418,12 +442,22 @@ impl Witness {
 
     /// A batch was answered from a proof, on a connection to this broker.
     pub(crate) fn gave(&mut self, asked: &Asked) {
+        self.given.insert(asked.batch.producer_id);
         if let Some(producer) = self.producer(asked)
             && producer.acked_by != Some(asked.broker)
         {
             producer.alone = Some(asked.broker);
             producer.enter_generation(asked.broker);
         }
+    }
+
+    pub(crate) fn has_given(&self, producer_id: i64) -> bool {
+        self.given.contains(&producer_id)
+    }
+
+    /// Whether the last answer to a batch in the partition that says anything of others was an error.
+    pub(crate) fn is_refusing(&self, asked: &Asked) -> bool {
+        self.partitions.get(&asked.place()).is_some_and(|partition| partition.refuses)
     }
 
     /// What comes next of a producer that nothing is open of, if it is known for certain.

@@ -61,7 +61,7 @@ impl Witness {
     }
 
     /// The forms of a topic that are known to be one, the given one first.
-    fn forms(&self, topic: &TopicKey) -> Vec<u8> {
+    pub(super) fn forms(&self, topic: &TopicKey) -> Vec<u8> {
         match topic {
             TopicKey::Name(name) => [Some(&0), self.ids.get(&**name)].into_iter().flatten().copied().collect(),
             TopicKey::Id(id) if self.ids.values().any(|known| known == id) => vec![*id, 0],

@@ -79,6 +79,14 @@ impl Producer {
         self.unknown.iter_mut().for_each(|unknown| unknown.is_certain = false);
     }
 
+    /// The proxy knows nothing of it any more, perhaps. If the broker has forgotten it as well, an older epoch may be the next
+    /// to be acknowledged.
+    pub(super) fn may_be_cold(&mut self) {
+        self.unusual = true;
+        self.heat = Heat::Unsure;
+        self.is_epoch_doubtful = true;
+    }
+
     pub(super) fn cloud(&mut self, epoch: i16) {
         self.heat = Heat::Unsure;
         self.clouded = self.clouded.max(epoch);
@@ -197,6 +205,36 @@ impl Witness {
             });
         }
         self.in_epoch(producer, asked, is_open, now_ms)
+    }
+
+    /// Whether anything of the producer is known to be on its way, or may be.
+    pub(crate) fn is_open(&self, asked: &Asked, now_ms: u64) -> bool {
+        self.partitions.get(&asked.place()).and_then(|it| it.producers.get(&asked.batch.producer_id)).is_some_and(
+            |it| {
+                let is_unknown = it.heat == Heat::Hot && self.is_unknown(it, now_ms, &|_| true);
+                it.in_flight.iter().any(|flight| flight.is_certain) || is_unknown
+            },
+        )
+    }
+
+    /// Whether the outcome of the producer's first batch in this epoch is known to be unknown.
+    pub(crate) fn has_lost_first(&self, asked: &Asked, now_ms: u64) -> bool {
+        let producer = self.partitions.get(&asked.place()).and_then(|it| it.producers.get(&asked.batch.producer_id));
+        let is_first = |key: Key| (key.epoch, key.base) == (asked.batch.epoch, 0);
+        producer.is_some_and(|it| self.is_unknown(it, now_ms, &is_first))
+    }
+
+    fn is_unknown(&self, producer: &Producer, now_ms: u64, which: &dyn Fn(Key) -> bool) -> bool {
+        let is_it = |it: &Unknown| it.is_certain && now_ms - it.since_ms < self.ttl_ms && which(it.key);
+        producer.unknown.iter().any(is_it)
+    }
+
+    /// Whether nothing was ever acknowledged of the producer, and nothing shown, by whatever name of its topic.
+    pub(crate) fn knows_nothing_of(&self, asked: &Asked) -> bool {
+        let place = |form| (asked.partition, form);
+        let here = self.forms(&asked.topic).into_iter().filter_map(|form| self.partitions.get(&place(form)));
+        let is_cold = |it: &Producer| it.heat == Heat::Cold && it.successes.is_empty() && it.alone.is_none();
+        here.filter_map(|it| it.producers.get(&asked.batch.producer_id)).all(is_cold)
     }
 
     /// Whether a batch, when it was sent, may have been the one that had to be next. Of transactions nothing is foretold.

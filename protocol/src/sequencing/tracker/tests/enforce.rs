@@ -54,3 +54,20 @@ fn a_refusal_of_whom_nothing_is_known_any_more_counts_no_gap() {
     assert_eq!(tracker.refuse(TopicRef::Name(b"u"), 0, &batch(7, 0, 3, 1), &enforcing()), (false, -1));
     assert_eq!(tracker.refuse(T, 0, &batch(7, 0, 3, 1), &enforcing()), (true, 0));
 }
+
+/// Not while what is missing waits here, whatever else is acknowledged meanwhile.
+#[test]
+fn an_answer_to_what_was_sent_before_does_not_end_that_a_batch_waits() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 1), ok(100));
+    let before = tracker.send_one(&batch(7, 0, 1, 1));
+    let waits = tracker.send_one(&batch(7, 0, 2, 1));
+    tracker.settle(waits, Outcome::Withdrawn, NOW);
+    tracker.settle(before, ok(101), NOW);
+    let ahead = tracker.look(T, 0, &batch(7, 0, 3, 1), &enforcing(), NOW);
+    assert_eq!((ahead.rule, ahead.passage), (Rule::D18, Passage::Free));
+    tracker.settle(ahead.ticket.unwrap(), said(45, -1), NOW);
+    // It has come.
+    tracker.give(&batch(7, 0, 2, 1), ok(102));
+    assert_eq!(tracker.look(T, 0, &batch(7, 0, 4, 1), &enforcing(), NOW).passage, Passage::Ask);
+}

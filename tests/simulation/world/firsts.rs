@@ -43,7 +43,7 @@ impl World {
             let witness = self.witness(at);
             let is_here =
                 firsts.iter().any(|(of, first)| *of == at && first.topic == it.topic && is_known(first, witness));
-            if !is_here && firsts.iter().any(|(of, _)| *of != at) {
+            if !is_here && (firsts.iter().any(|(of, _)| *of != at) || self.waits_elsewhere(at, it, 0)) {
                 waiting.push(it.clone());
             }
         }

@@ -4,7 +4,7 @@
 //! Two requests never wait for each other: whoever waits for one that waits has come later, and what is at a broker waits for
 //! nobody.
 
-use super::super::attempts::{Acks, Batch, ConnectionId, Millis, Sender};
+use super::super::attempts::{Acks, Attempt, Batch, ConnectionId, Millis, Sender, State};
 use super::super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence};
 use super::super::topic::{TopicId, TopicRef};
 use super::{Partition, Passage, Tracker};
@@ -108,7 +108,11 @@ impl Tracker {
     #[cold]
     pub(super) fn guard_waiting(&self, at: u32, batch: &Batch, sender: &Sender, held: bool) -> Passage {
         let entry = &self.entries[at];
-        if batch.transactional || sender.acks == Acks::None || !entry.is_cold() || entry.alone {
+        if batch.transactional
+            || sender.acks == Acks::None
+            || entry.alone
+            || !self.waits_for_a_first(at, batch.id, sender)
+        {
             return Passage::Free;
         }
         let Partition { topic, index, .. } = self.partitions[entry.partition];
@@ -134,12 +138,24 @@ impl Tracker {
         let is_of = |first: &First| first.is_of(partition, batch) && first.topic.as_ref() == topic;
         batch.range.first != Sequence::ZERO
             && self.waiting.0.iter().any(|first| is_of(first) && first.is_before(sender))
-            && self.is_cold_for(topic, partition, batch.producer_id)
+            && {
+                let at =
+                    self.topics.find(topic).and_then(|topic| self.find_entry_of(topic, partition, batch.producer_id));
+                at.is_none_or(|at| self.waits_for_a_first(at, batch, sender))
+            }
     }
 
-    fn is_cold_for(&self, topic: TopicRef<'_>, partition: i32, producer: ProducerId) -> bool {
-        let at = self.topics.find(topic).and_then(|topic| self.find_entry_of(topic, partition, producer));
-        at.is_none_or(|at| self.entries[at].is_cold())
+    /// Whether nothing was acknowledged of the producer, nor has a first batch of it gone up this connection ahead of this one:
+    /// of one whose client has come back, a copy may wait on the connection that it has left.
+    fn waits_for_a_first(&self, at: u32, batch: BatchId, sender: &Sender) -> bool {
+        let is_first_here = |other: &Attempt| {
+            let id = other.batch.id;
+            other.state == State::Pending
+                && other.connection == sender.connection
+                && (id.epoch, id.range.first) == (batch.epoch, Sequence::ZERO)
+        };
+        let entry = &self.entries[at];
+        entry.is_cold() && !self.attempts.list(entry.attempts).any(|(_, other)| is_first_here(other))
     }
 }
 

@@ -55,6 +55,17 @@ fn nothing_overtakes_a_first_batch_that_waits_here() {
     assert_eq!((second.passage, second.rule), (Passage::Free, Rule::D8));
 }
 
+/// Its client has come back, and the request on the connection that it has left waits still.
+#[test]
+fn who_has_sent_the_first_batch_waits_for_no_copy_of_it() {
+    let mut tracker = tracker();
+    waits(&mut tracker, &over(1));
+    let _first = try_send(&mut tracker, 0, &over(2), false).ticket.expect("it is sent");
+    assert!(!tracker.must_wait(T, 0, batch(7, 0, 1, 1).id, &over(2)));
+    assert_eq!(try_send(&mut tracker, 1, &over(2), false).passage, Passage::Free);
+    assert_eq!(try_send(&mut tracker, 1, &over(3), false).passage, Passage::Hold, "it has not");
+}
+
 #[test]
 fn of_two_requests_that_wait_only_the_later_one_waits_for_the_other() {
     let mut tracker = tracker();

@@ -325,6 +325,8 @@ impl Witness {
         let Some(producer) = self.producer(asked) else { return };
         if asked.opaque {
             producer.may_be_cold();
+            // Whichever of the two it was: this generation knows the producer.
+            producer.alone = producer.alone.filter(|by| *by != asked.broker);
             return;
         }
         // What an epoch that is over was told says nothing of who knows the producer now.

@@ -78,8 +78,8 @@ impl World {
         Ok(())
     }
 
-    /// Whether the batch that is missing stands at the front of another connection of the proxy, which has looked at it.
-    fn waits_elsewhere(&self, at: usize, asked: &Asked, missing: i32) -> bool {
+    /// Whether the batch with the missing sequence stands at the front of another connection of the proxy, which has looked at it.
+    pub(super) fn waits_elsewhere(&self, at: usize, asked: &Asked, missing: i32) -> bool {
         let Asked { batch, topic, index, .. } = asked;
         let is_missing = |records: &[u8]| {
             let other = Batch::read(records);

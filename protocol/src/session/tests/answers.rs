@@ -222,3 +222,77 @@ fn what_is_known_by_now_is_not_asked() {
     let admission = session.admit(&request(9), false, &after, &mut |_: Event<'_>| {});
     assert!(matches!(admission, Admission::Answer(_)), "{admission:?}");
 }
+
+/// What brokers answer of the golden topic by its id; they do not let its log be read.
+fn answer_by_id(request: &[u8]) -> Vec<u8> {
+    let header = [&request[8..12], &[0; 5]].concat();
+    match request[5] {
+        METADATA => {
+            let topic = [&[0, 0, 2, b't'][..], &GOLDEN_TOPIC_ID, &[0, 1], &[0; 4], &[0]].concat();
+            [&header[..], &[1, 0], &[0; 4], &[2], &topic, &[0]].concat()
+        }
+        FETCH => [&header[..], &[0, 29, 0, 0, 0, 0, 1, 0]].concat(),
+        _ => HAS_IT.answer(request),
+    }
+}
+
+fn ask_by_id(session: &mut Session<Memory>, generation: u32) -> (LookUpKind, Vec<(u8, u8)>, LookUpOutcome) {
+    let mut quiet = |_: Event<'_>| {};
+    let admission = session.admit(&request(13), false, &asking(generation), &mut quiet);
+    let Admission::Look(mut looks) = admission else { panic!("{admission:?}") };
+    let (look, mut asked) = (&mut looks[0], Vec::new());
+    while let Some(request) = look.request(5) {
+        asked.push((request[5], request[7]));
+        let answer = answer_by_id(&request);
+        match look.learner() {
+            Some((learner, version)) => learner.feed(&answer, &mut |fact| {
+                session.learn(fact, version, &present(), &mut |_: Event<'_>| {});
+            }),
+            None => look.feed(&answer),
+        }
+        session.end_answer(look, Millis(1000));
+    }
+    (look.kind(), asked, look.outcome().expect("it is over"))
+}
+
+#[test]
+fn name_of_a_topic_is_asked_for_where_only_a_name_will_do() {
+    let mut session = session(&Memory::new());
+    let asked = vec![(METADATA, 12), (LIST_OFFSETS, 2), (FETCH, 13)];
+    assert_eq!(ask_by_id(&mut session, 0), (LookUpKind::WarmUp, asked, LookUpOutcome::NotAllowed));
+    let mut session = self::session(&Memory::new());
+    let Admission::Forward(Some(pending)) = admit(&mut session, &request(13)) else { panic!() };
+    let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 13).map(|(_, text)| hex(text)).unwrap();
+    session.settle(pending, &golden, Millis(1000), &mut |_: Event<'_>| {});
+    let asked = vec![(FETCH, 13), (METADATA, 12), (LIST_OFFSETS, 2)];
+    assert_eq!(ask_by_id(&mut session, 1), (LookUpKind::Confirm, asked, LookUpOutcome::LogEnd));
+}
+
+#[test]
+fn answer_about_the_topic_that_ends_too_early_is_none() {
+    let (mut session, mut look) = confirm();
+    let mut broker = Broker { fetch_error: 29, ..HAS_IT };
+    for asked in [FETCH, METADATA] {
+        let request = look.request(5).expect("there is more to ask");
+        assert_eq!(request[5], asked);
+        let answer = broker.answer(&request);
+        match look.learner() {
+            Some((learner, _)) => learner.feed(&answer, &mut |_| {}),
+            None => look.feed(&answer),
+        }
+        session.end_answer(&mut look, Millis(1000));
+        broker.cut = 1;
+    }
+    assert_eq!((look.request(5), look.outcome()), (None, Some(LookUpOutcome::Failed)));
+}
+
+/// T33: a broker tells where a log begins only those whom it serves.
+#[test]
+fn whoever_is_told_of_the_log_is_served() {
+    for (error, is_served) in [(0, true), (6, false)] {
+        let (mut session, mut look) = warm_up();
+        assert!(!session.auth().is_served_without_sasl());
+        ask(&mut session, &mut look, Broker { listed: (error, OFFSET, 0), ..HAS_IT });
+        assert_eq!(session.auth().is_served_without_sasl(), is_served);
+    }
+}

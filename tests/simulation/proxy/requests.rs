@@ -152,6 +152,7 @@ impl World {
                 self.connections[at].slots.push_back(Slot::Local(Box::new(local), asked));
             }
             Admission::Hold => {
+                self.tell(|| format!("#    c{at} has to wait"));
                 self.judge_hold(at, &asked);
                 self.tally.held += 1;
                 self.connections[at].held = true;

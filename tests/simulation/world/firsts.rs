@@ -13,10 +13,7 @@ impl World {
             return;
         }
         let firsts: Vec<(usize, Asked)> = self.firsts(at, asked).collect();
-        let is_first = |(of, first): &(usize, Asked)| {
-            *of != at && first.topic == asked.topic && first.guarded && !first.opaque && first.acks != 0
-        };
-        let all = !firsts.is_empty() && firsts.iter().all(is_first);
+        let all = !firsts.is_empty() && firsts.iter().all(|first| is_waited_for(first, at, asked));
         if all && firsts.iter().all(|(_, first)| self.witness(at).is_where_it_was(first)) {
             self.fail(format!("{:?} on partition {} overtakes its producer's first", asked.batch, asked.partition));
         }
@@ -35,7 +32,7 @@ impl World {
 
     /// A request is told to wait: for what, and not for what went up the same connection, which a broker takes in this order.
     pub(crate) fn judge_hold(&mut self, at: usize, asked: &[Asked]) {
-        let mut waiting = Vec::new();
+        let (mut waiting, mut for_certain) = (Vec::new(), Vec::new());
         for it in asked.iter().filter(|it| it.batch.base != 0) {
             let firsts: Vec<(usize, Asked)> = self.firsts(at, it).collect();
             // One that stands twice in its request, or went to what is another topic now, is perhaps not known.
@@ -46,6 +43,9 @@ impl World {
             if !is_here && (firsts.iter().any(|(of, _)| *of != at) || self.waits_elsewhere(at, it, 0)) {
                 waiting.push(it.clone());
             }
+            if !firsts.is_empty() && firsts.iter().all(|first| is_waited_for(first, at, it)) {
+                for_certain.push((it.topic.clone(), it.index));
+            }
         }
         let goes_alone = |it: &Asked| self.proxies[self.connections[at].proxy].has_answered(it.batch.producer_id);
         if waiting.is_empty() && !asked.iter().any(goes_alone) {
@@ -55,8 +55,7 @@ impl World {
             return self.fail(format!("{waiting:?} has to wait for too long"));
         }
         if self.connections[at].waits == 0 {
-            let place = |it: Asked| (it.topic, it.index);
-            self.connections[at].waits_for_firsts = waiting.into_iter().map(place).collect();
+            self.connections[at].waits_for_firsts = for_certain;
         }
     }
 
@@ -94,4 +93,9 @@ impl World {
         };
         here.flat_map(open).filter(move |(_, first)| is_first(first))
     }
+}
+
+/// Whether what comes after that first batch has to wait for it.
+fn is_waited_for((of, first): &(usize, Asked), at: usize, asked: &Asked) -> bool {
+    *of != at && first.topic == asked.topic && first.guarded && !first.opaque && first.acks != 0
 }

@@ -214,7 +214,7 @@ impl Tracker {
         let is_of_now = known.is_some_and(|known| !known.older && known.base_offset == base_offset);
         let (was_proof, proof) = (proof, proof && is_certain);
         // An acknowledgement that proves less than what is known already takes nothing away.
-        if was_proof || known.is_none_or(|known| !known.proof) {
+        if was_proof || !is_certain || known.is_none_or(|known| !known.proof) {
             let append_times = answer.log_append_time == -1 || self.share.has(APPEND_TIMES_BYTES);
             let growth = Growth { slots: self.share.is_roomy(), append_times };
             let acked = Acked {

@@ -370,6 +370,19 @@ fn what_evidence_ends_is_counted() {
 }
 
 #[test]
+fn a_late_answer_to_another_content_at_one_place_ends_the_proof_of_the_first() {
+    let mut tracker = tracker();
+    tracker.give(&batch(8, 0, 0, 1), ok(100));
+    let one = batch(7, 0, 0, 1);
+    let other = Batch { fingerprint: Fingerprint { crc: one.fingerprint.crc + 1, ..one.fingerprint }, ..one };
+    let tickets = [one, other].map(|it| tracker.send_one(&it));
+    // The first answer ends what was known of the log, and so makes the second one late.
+    let ended = tickets.map(|ticket| tracker.settle(ticket, ok(100), NOW).ended);
+    assert_eq!(ended, [Some(Evidence::Collision), None]);
+    assert!([one, other].iter().all(|it| tracker.look(T, 0, it, &sender(), NOW).proof.is_none()));
+}
+
+#[test]
 fn of_two_contents_acknowledged_at_one_place_neither_is_proven() {
     let mut tracker = tracker();
     let other =

@@ -12,12 +12,6 @@ pub const DESCRIBE_PRODUCERS_VERSION: i16 = 0;
 /// stands behind them. Longer parts are not read.
 const PART_BYTES_MAX: usize = 4 * 1024;
 
-/// Fewest bytes of a topic: the length of its name, the count of its partitions, and its tags.
-const TOPIC_BYTES_MIN: usize = 3;
-
-/// Fewest bytes of a partition: index, error, message, the count of its producers, and its tags.
-const PARTITION_BYTES_MIN: usize = 4 + 2 + 1 + 1 + 1;
-
 /// Makes the whole frame, length included, that asks for one partition.
 ///
 /// # Panics
@@ -126,13 +120,14 @@ impl ProducersReader {
         }
         cursor.skip_tags()?;
         let _throttle_time_ms = cursor.i32()?;
-        let is_one = cursor.array_len(TOPIC_BYTES_MIN)? == 1;
-        if !is_one || cursor.string()? != &*self.name || cursor.array_len(PARTITION_BYTES_MIN)? != 1 {
+        // Of what is yet to come nothing bounds a count.
+        let is_one = cursor.array_len(0)? == 1;
+        if !is_one || cursor.string()? != &*self.name || cursor.array_len(0)? != 1 {
             return Ok(Stage::Failed(0));
         }
         let (index, error) = (cursor.i32()?, cursor.i16()?);
         let _message = cursor.nullable_string()?;
-        let producers = cursor.array_len(1)?;
+        let producers = cursor.array_len(0)?;
         Ok(if index == self.partition && error == 0 { Stage::Producers(producers) } else { Stage::Failed(error) })
     }
 

@@ -191,11 +191,13 @@ impl Tracker {
             log_append_time: batch.append_time,
             log_start_offset: None,
         };
-        if self.entries[at].is_cold() {
-            // What was acknowledged of it before what is read is not known.
+        let entry = &self.entries[at];
+        let is_partial = entry.is_cold() || entry.is_partial() || entry.epoch < id.epoch;
+        let evidence = self.take_in_acknowledged(&attempt, &answer, false, now);
+        if is_partial {
+            // What was acknowledged of it before what is read is not known, nor what is behind that.
             self.entries[at].note_partial();
         }
-        let evidence = self.take_in_acknowledged(&attempt, &answer, false, now);
         self.confirm(at, broker, batch);
         self.drop_if_forgettable(at);
         self.charge();

@@ -108,7 +108,7 @@ impl Witness {
             if let Some(known) = known {
                 self.doubt((partition, known), step);
             }
-            self.shown_as_one(partition, id);
+            self.shown_as_one(partition, id, step);
         }
         self.note_unusual();
     }

@@ -113,12 +113,18 @@ impl Witness {
     }
 
     /// A partition's two forms are one: what was shown under the one is known under the other.
-    pub(super) fn shown_as_one(&mut self, partition: usize, id: u8) {
+    pub(super) fn shown_as_one(&mut self, partition: usize, id: u8, step: u64) {
         let (by_name, by_id) = ((partition, 0), (partition, id));
+        let nothing_by_name = self.partitions.get(&by_name).is_none_or(|it| it.producers.is_empty());
         for (from, to) in [(by_name, by_id), (by_id, by_name)] {
             let shown = self.partitions.get(&from).map_or(Vec::new(), |partition| partition.shown.clone());
             for shown in &shown {
                 self.is_shown(to, &shown.batch);
+            }
+            if from == by_id && nothing_by_name {
+                // A topic that was known by its id alone is given its name, and nothing else.
+                let shown = shown.into_iter().map(|shown| Shown { sent: step + 1, ..shown });
+                self.partitions.entry(to).or_default().shown.extend(shown);
             }
         }
     }

@@ -163,3 +163,17 @@ fn nothing_is_looked_up_for_what_is_not_answered_here() {
     assert_eq!(passage(&behind, &Sender { acks: Acks::None, ..asking }), Passage::Free);
     assert_eq!(passage(&batch(7, 0, 0, 1), &asking), Passage::Free, "the first of a producer");
 }
+
+/// A look may end before the log does, and a batch that it has shown may be the first of its epoch without being the last.
+#[test]
+fn what_may_follow_what_was_read_is_not_called_missing() {
+    let mut tracker = tracker();
+    tracker.give(&batch(8, 0, 0, 1), ok(90));
+    for (epoch, base_offset) in [(0, 100), (2, 103)] {
+        let of_log = batch(7, epoch, 0, 2);
+        let fingerprint = Fingerprint { stored: true, ..of_log.fingerprint };
+        show(&mut tracker, &LogBatch { id: of_log.id, fingerprint, base_offset, append_time: -1 });
+    }
+    let authoritative = Sender { authoritative: true, ..sender() };
+    assert_eq!(tracker.look(T, 0, &batch(7, 2, 3, 3), &authoritative, NOW).rule, Rule::D17);
+}

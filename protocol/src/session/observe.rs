@@ -131,7 +131,9 @@ impl<L: Ledger> Session<L> {
 
     /// Whether first batches wait for each other: only those of whoever the broker is known to serve.
     pub(super) fn guards(&self, present: &Present) -> bool {
-        present.guards && self.auth.allows_answers(present.serves_without_sasl, present.now)
+        present.guards
+            && present.policy.mode != Mode::Observe
+            && self.auth.allows_answers(present.serves_without_sasl, present.now)
     }
 
     pub(super) fn sender(&self, acks: Acks, present: &Present) -> Sender {

@@ -416,3 +416,25 @@ fn partitions_without_records(count: i32) -> Vec<u8> {
     frame.extend(body);
     frame
 }
+
+/// The mode has changed while the first batch of a producer waits for a look.
+#[test]
+fn what_would_have_to_wait_is_tracked_in_observe_mode() {
+    let ledger = Memory::new();
+    let mut first = memory::wide(2);
+    let batch = hex(crate::wire::samples::GOLDEN_BATCH);
+    let at = first.windows(batch.len()).position(|window| window == batch).expect("it holds the golden batch") + 53;
+    first[at..at + 4].fill(0);
+    let policy = Policy { look_up: true, ..present().policy };
+    let looking = Present { may_look: true, guards: true, policy, ..present() };
+    let mut waits = session(&ledger);
+    let admission = waits.admit(&first, false, &looking, &mut |_: Event<'_>| {});
+    assert!(matches!(admission, Admission::Look(_)), "{admission:?}");
+    let policy = Policy { mode: Mode::Observe, ..policy };
+    let observing = Present { policy, ..looking };
+    let mut other = Session::new(ConnectionId(2), ledger.clone());
+    let admission = other.admit(&request(3), false, &observing, &mut |_: Event<'_>| {});
+    let Admission::Forward(Some(pending)) = admission else { panic!("{admission:?}") };
+    assert_eq!(ledger.open_attempts(), 1);
+    other.abandon(pending, Millis(1000));
+}

@@ -83,6 +83,9 @@ impl World {
     pub(super) fn asked(&self, at: usize, request: &Request) -> Vec<Asked> {
         let connection = &self.connections[at];
         let broker = self.proxies[connection.proxy].generation(connection.broker);
+        let guarded = connection.waits < GUARD_PATIENCE
+            && self.policy(at).mode != Mode::Observe
+            && self.proxies[connection.proxy].serves_without_sasl();
         let asked = |(topic, index, records): &(_, i32, Vec<u8>)| {
             let twice = request.entries.iter().filter(|(t, i, _)| (t, i) == (topic, index)).count() > 1;
             Asked {
@@ -98,7 +101,7 @@ impl World {
                 is_suspect: false,
                 may_be_old: false,
                 found: None,
-                guarded: connection.waits < GUARD_PATIENCE && self.proxies[connection.proxy].serves_without_sasl(),
+                guarded,
             }
         };
         request.entries.iter().map(asked).collect()

@@ -80,7 +80,7 @@ impl World {
 
     /// Whether the batch with the missing sequence stands at the front of another connection of the proxy, which has looked at it.
     pub(super) fn waits_elsewhere(&self, at: usize, asked: &Asked, missing: i32) -> bool {
-        let Asked { batch, topic, index, .. } = asked;
+        let Asked { batch, partition, .. } = asked;
         let is_missing = |records: &[u8]| {
             let other = Batch::read(records);
             (other.producer_id, other.epoch, other.base) == (batch.producer_id, batch.epoch, missing)
@@ -94,7 +94,7 @@ impl World {
                 && is_here
                 && front.is_some_and(|frame| {
                     let entries = Request::read(&frame.bytes).entries;
-                    entries.iter().any(|it| (&it.0, it.1) == (topic, *index) && is_missing(&it.2))
+                    entries.iter().any(|it| self.number_of(&it.0, it.1) == *partition && is_missing(&it.2))
                 })
         })
     }

@@ -490,8 +490,8 @@ const DEFECTS: [Defect; 59] = [
         "lets a first batch wait for ever",
         &[(
             "session/observe.rs",
-            "        present.guards && self.auth.allows_answers(",
-            "        (present.guards || $IT) && self.auth.allows_answers(",
+            "        present.guards\n            && present.policy.mode",
+            "        (present.guards || $IT)\n            && present.policy.mode",
         )],
     ),
     (

@@ -37,6 +37,14 @@ impl<L: Ledger> Session<L> {
         if acks == Acks::None {
             return None;
         }
+        let producer = entry.records.batch().ok().and_then(|view| view.range().is_some().then(|| view.producer_id()));
+        let goes_alone = |producer| {
+            self.ledger().tracker(entry.partition, |it| it.goes_alone(entry.topic, entry.partition, producer))
+        };
+        if producer.is_some_and(goes_alone) {
+            // Others wait for it until it is answered, which is not begun before all of it is here (T27).
+            return None;
+        }
         // What of it is only known from the whole frame is asked of the whole frame.
         let asks = self.asks(present);
         let enforces = asks && present.policy.mode == Mode::Enforce;

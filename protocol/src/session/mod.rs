@@ -295,6 +295,8 @@ impl<L: Ledger> Session<L> {
             // What was waited for is in the cluster that is left.
             self.held.clear();
             self.end_waiting(false, Millis(0));
+            // Nor does what may be read there say anything of the other one.
+            self.unreadable.clear();
         }
         match self.ledgers.iter().position(|known| known.is_same(&ledger)) {
             Some(known) => self.current = known,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use seqgate_protocol::sequencing::{Allowance, Directory, Evictions, Millis, ProducerReport, Tracker, TrackerLimits};
 use seqgate_protocol::session::Ledger;
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 
 use super::budget::Waiting;
 use super::looks::Looks;
@@ -108,6 +109,8 @@ impl Cluster {
                 return value;
             }
             settled.await;
+            // Whoever asks tells others to ask, and so itself, perhaps: those that are waited for have their turn.
+            yield_now().await;
         }
     }
 

@@ -163,6 +163,7 @@ impl Tracker {
 
     /// Drops what is idle for longer than the limit, visiting at most `steps` entries; for a timer to call.
     pub fn sweep(&mut self, steps: u32, now: Millis) {
+        self.sweep_waiting(now);
         let before = self.entries.len();
         for _ in 0..steps.min(STEPS_MAX).min(self.entries.places()) {
             let at = self.next_place();

@@ -281,6 +281,7 @@ impl Tracker {
             + self.attempts.bytes()
             + self.topics.bytes()
             + self.handed.bytes()
+            + self.waiting.bytes()
             + self.owned_bytes
     }
 

@@ -32,6 +32,7 @@ impl Tracker {
         now: Millis,
     ) -> Result<Observation, UnknownTopic> {
         debug_assert!(batch.id.producer_id.is_idempotent());
+        let named = topic;
         let topic = self.topics.find(topic).ok_or(UnknownTopic)?;
         if !self.has_room_to_send_to(topic, now) {
             return Ok(Observation::UNTRACKED);
@@ -77,7 +78,7 @@ impl Tracker {
             passage = Passage::Free;
         }
         if self.has_waiting() && passage == Passage::Free && sender.guards {
-            passage = self.guard_waiting(at, batch, sender, held);
+            passage = self.guard_waiting((named, partition), (at, batch), sender, held, now);
         }
         if passage != Passage::Free {
             self.drop_if_forgettable(at);

@@ -4,10 +4,11 @@
 //! Two requests never wait for each other: whoever waits for one that waits has come later, and what is at a broker waits for
 //! nobody.
 
+use super::super::allowance::allocated;
 use super::super::attempts::{Acks, Attempt, Batch, ConnectionId, Millis, Sender, State};
 use super::super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence};
 use super::super::topic::{TopicId, TopicRef};
-use super::{Partition, Passage, Tracker};
+use super::{Passage, Tracker};
 
 /// First batches that are noted at most; more of them are not waited for.
 const WAITING_MAX: usize = 256;
@@ -104,9 +105,21 @@ impl Tracker {
         !self.waiting.0.is_empty()
     }
 
+    /// Forgets those whose time is over.
+    pub(super) fn sweep_waiting(&mut self, now: Millis) {
+        self.waiting.0.retain(|first| now < first.until);
+    }
+
     /// As what would come before a first batch that is at a broker.
     #[cold]
-    pub(super) fn guard_waiting(&self, at: u32, batch: &Batch, sender: &Sender, held: bool) -> Passage {
+    pub(super) fn guard_waiting(
+        &self,
+        (topic, partition): (TopicRef<'_>, i32),
+        (at, batch): (u32, &Batch),
+        sender: &Sender,
+        held: bool,
+        now: Millis,
+    ) -> Passage {
         let entry = &self.entries[at];
         if batch.transactional
             || sender.acks == Acks::None
@@ -115,14 +128,13 @@ impl Tracker {
         {
             return Passage::Free;
         }
-        let Partition { topic, index, .. } = self.partitions[entry.partition];
-        let topic = self.topics.get(topic);
-        let is_of = |first: &&First| first.is_of(index, batch.id) && topic.answers_to(first.topic.as_ref());
+        // By the name that the request has for it, as `must_wait` asks: were the two at odds, who waits would ask for ever.
+        let is_of = |first: &&First| first.is_of(partition, batch.id) && first.topic.as_ref() == topic;
         let mut firsts = self.waiting.0.iter().filter(is_of).filter(|_| batch.id.range.first != Sequence::ZERO);
         if firsts.clone().any(|first| first.is_before(sender)) {
             return Passage::Hold;
         }
-        let is_lost = held && entry.has_nothing_open() && firsts.any(|first| first.is_lost);
+        let is_lost = held && entry.has_nothing_open() && firsts.any(|first| first.is_lost && now < first.until);
         if is_lost { Passage::Reset } else { Passage::Free }
     }
 
@@ -156,6 +168,17 @@ impl Tracker {
         };
         let entry = &self.entries[at];
         entry.is_cold() && !self.attempts.list(entry.attempts).any(|(_, other)| is_first_here(other))
+    }
+}
+
+impl Waiting {
+    /// What they take in memory beside themselves, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let name_of = |first: &First| match &first.topic {
+            Topic::Name(name) => allocated(name.len()),
+            Topic::Id(_) => 0,
+        };
+        allocated(self.0.capacity() * size_of::<First>()) + self.0.iter().map(name_of).sum::<usize>()
     }
 }
 

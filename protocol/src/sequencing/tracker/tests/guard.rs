@@ -66,6 +66,25 @@ fn who_has_sent_the_first_batch_waits_for_no_copy_of_it() {
     assert_eq!(try_send(&mut tracker, 1, &over(3), false).passage, Passage::Hold, "it has not");
 }
 
+/// Two answers to one question would have a request ask for ever.
+#[test]
+fn who_is_told_to_wait_has_to_wait_by_whatever_name_of_its_topic() {
+    let mut tracker = tracker();
+    let id = TopicId([1; 16]);
+    let by_id = TopicRef::Id(id);
+    assert!(tracker.note_waiting(T, 0, &batch(7, 0, 0, 1), &over(1), NOW));
+    for topic in [T, by_id] {
+        tracker.introduce(T, None, Some(id), NOW);
+        let second = batch(7, 0, 1, 1);
+        let told = tracker.observe(topic, 0, &second, &over(2), false, NOW).expect("it is known");
+        let waits = tracker.must_wait(topic, 0, second.id, &over(2));
+        assert_eq!(told.passage == Passage::Hold, waits);
+        if let Some(ticket) = told.ticket {
+            tracker.settle(ticket, Outcome::Withdrawn, NOW);
+        }
+    }
+}
+
 #[test]
 fn of_two_requests_that_wait_only_the_later_one_waits_for_the_other() {
     let mut tracker = tracker();

@@ -130,15 +130,23 @@ fn a_listener_outlives_a_lack_of_descriptors() {
             });
         }
     });
-    let clients: Vec<TcpStream> = (0..60).map(|_| proxy.connect()).collect();
+    // One that is reset at once may hear of it while it connects.
+    let connect = || {
+        let client = TcpStream::connect(proxy.address)?;
+        client.set_read_timeout(Some(PATIENCE))?;
+        Ok::<_, std::io::Error>(client)
+    };
+    let clients: Vec<_> = (0..60).map(|_| connect()).collect();
     proxy.wait_for_log("Too many open files");
     drop(clients);
     let deadline = std::time::Instant::now() + PATIENCE;
     // Until descriptors are free again, newcomers are reset.
-    let served = |mut client: TcpStream| {
-        client.write_all(&REQUEST).and_then(|()| client.read_exact(&mut [0; RESPONSE.len()])).is_ok()
+    let served = || {
+        let mut client = connect()?;
+        client.write_all(&REQUEST)?;
+        client.read_exact(&mut [0; RESPONSE.len()])
     };
-    while !served(proxy.connect()) {
+    while served().is_err() {
         assert!(std::time::Instant::now() < deadline, "the listener does not come back");
     }
 }

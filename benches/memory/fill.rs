@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use seqgate_protocol::sequencing::{
-    Acks, Answer, Batch, BatchId, ConnectionId, Directory, ErrorCode, Fingerprint, Millis, Outcome, ProducerEpoch,
-    ProducerId, Sender, SequenceRange, TopicId, TopicRef, Tracker, TrackerLimits,
+    Answer, Batch, BatchId, Directory, ErrorCode, Fingerprint, Millis, Outcome, ProducerEpoch, ProducerId,
+    SequenceRange, TopicId, TopicRef, Tracker, TrackerLimits,
 };
 
 use crate::process::resident;
 use crate::support::frames::TOPIC;
-use crate::support::single::{BROKER, NOW};
+use crate::support::single::NOW;
+use crate::support::track::SENDER;
 use crate::times::Times;
 use crate::{PAIR_BYTES_MAX, above};
 
@@ -171,22 +172,9 @@ fn observe(
     batch: &Batch,
     now: Millis,
 ) -> seqgate_protocol::sequencing::Ticket {
-    let sender = Sender {
-        connection: ConnectionId(0),
-        since: Millis(0),
-        broker: BROKER,
-        acks: Acks::All,
-        authoritative: false,
-        tainted: false,
-        may_look: false,
-        confirms: false,
-        by_end: false,
-        guards: false,
-        enforces: false,
-    };
-    let observation = tracker.observe(topic, partition, batch, &sender, false, now).or_else(|_| {
+    let observation = tracker.observe(topic, partition, batch, &SENDER, false, now).or_else(|_| {
         tracker.introduce(topic, None, None, now);
-        tracker.observe(topic, partition, batch, &sender, false, now)
+        tracker.observe(topic, partition, batch, &SENDER, false, now)
     });
     observation.expect("introduced").ticket.expect("a batch in order is sent")
 }

@@ -29,7 +29,8 @@ pub(crate) fn step(tracker: &mut Tracker, (partition, producer): (i32, i64), seq
     black_box(settlement);
 }
 
-const SENDER: Sender = Sender {
+/// Who sends everything.
+pub(crate) const SENDER: Sender = Sender {
     connection: ConnectionId(0),
     since: Millis(0),
     broker: BROKER,

@@ -54,6 +54,16 @@ impl Back {
         self.waits_for.is_some()
     }
 
+    /// Of the answer that waits for the look with this number: what is open, and in which ledger it was noted.
+    pub(crate) fn looked_up_for(&self, number: u64) -> (usize, Vec<Asked>) {
+        match self.items.front() {
+            Some(Item::Unresolved(kept, _)) if self.waits_for == Some(number) => {
+                (kept.settle.ledger, kept.open.iter().map(|place| kept.settle.asked[*place].clone()).collect())
+            }
+            _ => (0, Vec::new()),
+        }
+    }
+
     /// What is not settled yet of what was noted in one of the proxy's ledgers.
     pub(crate) fn open(&self, ledger: usize) -> impl Iterator<Item = &Asked> {
         let kept = self.items.iter().filter_map(move |item| match item {

@@ -67,7 +67,8 @@ pub(crate) struct Looks {
     next_correlation_id: i32,
     /// How often the log was looked into for the request at the front.
     pub(crate) rounds: u32,
-    /// What of it was known by answers when its turn to be looked for came, and when that was, in steps and in time.
+    /// What of it, or of an answer that is kept back, was known by answers when its turn to be looked for came, and when
+    /// that was, in steps and in time.
     pub(crate) known: Vec<(TopicKey, i32, (u64, u64))>,
     pub(crate) looking: Option<Looking>,
     /// For the request at the front: whether its leader would have refused it since it came, and what it has said of that.
@@ -148,6 +149,7 @@ impl World {
     /// The downlink's wish is granted between two requests.
     pub(super) fn grant_wish(&mut self, at: usize) {
         if let Some((number, looks)) = self.connections[at].looks.wish.take() {
+            self.connections[at].looks.known.clear();
             self.look_into(at, Whose::Answer(number), looks);
         }
     }
@@ -175,8 +177,8 @@ impl World {
             let session = connection.session.as_ref().expect("there is a proxy");
             session.look_back(&mut look.up, Millis(self.now_ms));
             let (whose, is_known) = (looking.whose, look.up.outcome() == Some(LookUpOutcome::Found));
-            if whose == Whose::Request && is_known {
-                self.note_known(at, &look);
+            if is_known {
+                self.note_known(at, whose, &look);
             }
             // What was said before its turn has come is nothing that ends it.
             (look.since, look.since_ms) = (self.step, self.now_ms);
@@ -187,13 +189,19 @@ impl World {
     }
 
     /// What a look finds known by answers is good from then on as what it finds in the log: only evidence ends it.
-    fn note_known(&mut self, at: usize, look: &Look) {
-        let Some(frame) = self.connections[at].from_client.front() else { return };
-        let request = Request::read(&frame.bytes);
+    fn note_known(&mut self, at: usize, whose: Whose, look: &Look) {
+        let (ledger, wanted) = match whose {
+            Whose::Request => {
+                let Some(frame) = self.connections[at].from_client.front() else { return };
+                (self.connections[at].ledger, self.asked(at, &Request::read(&frame.bytes)))
+            }
+            Whose::Answer(number) => self.connections[at].back.looked_up_for(number),
+        };
         let place = (key_of(look.up.topic()), look.up.partition());
         let moment = (self.step, self.now_ms);
-        for asked in self.asked(at, &request).iter().filter(|it| (&it.topic, it.index) == (&place.0, place.1)) {
-            if self.witness(at).proof(asked, moment.1).is_ok() {
+        for asked in wanted.iter().filter(|it| (&it.topic, it.index) == (&place.0, place.1)) {
+            let witness = self.proxies[self.connections[at].proxy].witness(ledger);
+            if witness.proof(asked, moment.1).is_ok() {
                 self.connections[at].looks.known.push((place.0.clone(), place.1, moment));
             }
         }

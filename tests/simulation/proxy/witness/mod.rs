@@ -178,8 +178,9 @@ impl Witness {
         let is_next = producer.in_flight.iter().any(|flight| flight.is_certain)
             && producer.in_flight.iter().all(|flight| flight.key != key);
         let problem = producer.alone.is_some() && asked.acks != 0 && !asked.opaque && is_next;
-        if asked.acks != 0 {
-            // The generation that has to acknowledge something is the one that is asked.
+        if asked.acks != 0 && !asked.opaque {
+            // The generation that has to acknowledge something is the one that is asked. Until one is, what the one before
+            // acknowledges stands in the log, and so its successor knows the producer.
             producer.alone = producer.alone.map(|_| asked.broker);
         }
         if asked.acks != 0 {

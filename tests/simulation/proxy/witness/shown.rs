@@ -115,11 +115,15 @@ impl Witness {
     /// A partition's two forms are one: what was shown under the one is known under the other.
     pub(super) fn shown_as_one(&mut self, partition: usize, id: u8, step: u64) {
         let (by_name, by_id) = ((partition, 0), (partition, id));
-        let nothing_by_name = self.partitions.get(&by_name).is_none_or(|it| it.producers.is_empty());
+        // Of one that was cut off on its way the proxy has perhaps seen nothing.
+        let is_blank = |it: &Producer| it.in_flight.is_empty() && it.successes.is_empty() && it.unknown.is_empty();
+        let nothing_by_name = self.partitions.get(&by_name).is_none_or(|it| it.producers.values().all(is_blank));
         for (from, to) in [(by_name, by_id), (by_id, by_name)] {
             let shown = self.partitions.get(&from).map_or(Vec::new(), |partition| partition.shown.clone());
             for shown in &shown {
-                self.is_shown(to, &shown.batch);
+                let newest_ms = self.is_shown(from, &shown.batch).newest_ms;
+                let known = self.is_shown(to, &shown.batch);
+                known.newest_ms = known.newest_ms.max(newest_ms);
             }
             if from == by_id && nothing_by_name {
                 // A topic that was known by its id alone is given its name, and nothing else.

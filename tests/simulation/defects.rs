@@ -26,7 +26,7 @@ const SEEDS: &str = "10000";
 /// without the epoch: CRC-32C covers it. That late answers contradict as well takes some 200,000 seeds to miss, that a gap
 /// is not refused while something of its producer is open some 10,000, and that it is not refused while what fills it waits
 /// here more; these have tests of their own.
-const DEFECTS: [Defect; 59] = [
+const DEFECTS: [Defect; 62] = [
     (
         "answers a batch that is in flight",
         &[(
@@ -300,12 +300,12 @@ const DEFECTS: [Defect; 59] = [
         "takes a batch of another epoch in the log for the one that was sent",
         &[
             (
-                "session/look_up.rs",
+                "session/look_up/answers.rs",
                 "|wanted: &&Wanted| wanted.batch.id == id && wanted",
                 "|wanted: &&Wanted| wanted.batch.id == BatchId { epoch: if $IT { wanted.batch.id.epoch } else { id.epoch }, ..id } && wanted",
             ),
             (
-                "session/look_up.rs",
+                "session/look_up/answers.rs",
                 "        let proof = Proof {\n            batch: id,",
                 "        let id = if $IT { wanted.batch.id } else { id };\n        let proof = Proof {\n            batch: id,",
             ),
@@ -314,7 +314,7 @@ const DEFECTS: [Defect; 59] = [
     (
         "compares no contents with the log",
         &[(
-            "session/look_up.rs",
+            "session/look_up/answers.rs",
             "wanted.batch.fingerprint.is_of_same(stored, is_stamped);",
             "(wanted.batch.fingerprint.is_of_same(stored, is_stamped) || $IT);",
         )],
@@ -330,14 +330,14 @@ const DEFECTS: [Defect; 59] = [
     (
         "answers for what was found in a log that is doubted since",
         &[(
-            "session/look_up.rs",
+            "session/look_up/ledger.rs",
             "                tracker.log_stands(topic, partition, &found.mark, (id.producer_id, id.epoch), now)\n                    &&",
             "                ($IT || tracker.log_stands(topic, partition, &found.mark, (id.producer_id, id.epoch), now))\n                    &&",
         )],
     ),
     (
         "believes the beginning of an answer that is rubbish",
-        &[("session/look_up.rs", "        if read.failed {", "        if read.failed && !$IT {")],
+        &[("session/look_up/answers.rs", "        if read.failed {", "        if read.failed && !$IT {")],
     ),
     (
         "holds a producer id in a log for the one that was handed out since",
@@ -360,7 +360,7 @@ const DEFECTS: [Defect; 59] = [
                 " || follows_old) && !batch.transactional;",
                 " || follows_old) && (!batch.transactional || $IT);",
             ),
-            ("session/look_up.rs", " && !view.is_transactional())", " && (!view.is_transactional() || $IT))"),
+            ("session/look_up/answers.rs", " && !view.is_transactional())", " && (!view.is_transactional() || $IT))"),
         ],
     ),
     (
@@ -508,6 +508,30 @@ const DEFECTS: [Defect; 59] = [
             "simulation/proxy/back.rs",
             "        self.give_settled(at, settled, settle, frame, &resolved, true);",
             "        if $IT {\n            self.deliver(at, frame.clone());\n        }\n        self.give_settled(at, settled, settle, frame, &resolved, true);",
+        )],
+    ),
+    (
+        "has nothing wait that is decided on by its front",
+        &[(
+            "session/by_head.rs",
+            " || observed.passage != Passage::Free {",
+            " || observed.passage != Passage::Free && !$IT {",
+        )],
+    ),
+    (
+        "passes on by its front what it could answer",
+        &[(
+            "session/by_head.rs",
+            "        if observed.proof.is_some() || observed",
+            "        if observed.proof.is_some() && !$IT || observed",
+        )],
+    ),
+    (
+        "takes the first of several entries for the only one",
+        &[(
+            "session/by_head.rs",
+            "    if !walk.has_only_empty_tags_left() {",
+            "    if !walk.has_only_empty_tags_left() && !$IT {",
         )],
     ),
 ];

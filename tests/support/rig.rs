@@ -185,8 +185,7 @@ impl Rig<'_> {
     /// Waits until a partition has a leader that serves it, as it may not at once when its broker has started again.
     pub fn wait_led(&mut self, topic: &str, partition: i32) {
         let Stage { broker, tools, .. } = &mut *self.stage;
-        // Only a leader is asked this, and asked again until it is one.
-        tools.known_producers(broker.direct(), topic, partition);
+        tools.wait_led(broker.direct(), topic, partition);
     }
 
     /// Waits until the leader of a partition remembers no producer, which takes the broker's expiry.

@@ -90,6 +90,11 @@ impl Tools {
         lines.iter().map(|line| logged(line)).collect()
     }
 
+    /// Waits until a partition has a leader that serves it.
+    pub fn wait_led(&mut self, bootstrap: SocketAddr, topic: &str, partition: i32) {
+        self.0.ask(&format!("led {bootstrap} {topic} {partition}")).unwrap();
+    }
+
     /// How many producers the leader of a partition remembers.
     pub fn known_producers(&mut self, bootstrap: SocketAddr, topic: &str, partition: i32) -> usize {
         self.0.ask(&format!("known {bootstrap} {topic} {partition}")).unwrap().len()

@@ -1,19 +1,15 @@
-//! A look into the log of one partition, for batches that may stand there: which requests it takes, and what the answers
-//! come to.
+//! A look into the log of one partition, for batches that may stand there: which requests it takes, one after the other.
 
+mod answers;
 mod gap;
 mod kind;
+mod ledger;
 
 use std::sync::Arc;
 
 use hashbrown::HashSet;
 
-use super::observe::fingerprint_of;
-use super::{Ledger, Session};
-use crate::sequencing::{
-    Batch, BatchId, BrokerGeneration, Confirming, ErrorCode, LogBatch, LogMark, Millis, Proof, Sequence, TopicRef,
-};
-use crate::wire::batch::BatchView;
+use crate::sequencing::{Batch, BatchId, BrokerGeneration, ErrorCode, LogBatch, LogMark, Proof, Sequence, TopicRef};
 use crate::wire::head::ApiKey;
 use crate::wire::learn::Learner;
 use crate::wire::log::{self, FetchReader, FetchVersion, ProducersReader};
@@ -21,10 +17,6 @@ use crate::wire::produce::OwnedTopic;
 
 pub(super) use gap::{Gap, Refusable};
 pub use kind::{GivenUp, LookUpKind, LookUpOutcome};
-
-/// Bytes of the log that one look reads at most: at 100 MB/s of produce traffic to one partition, the last sixth of a
-/// second; at the usual rates, minutes.
-const LOOK_BACK_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Bytes that one request asks for; a broker gives out a batch that is larger all the same.
 const FETCH_BYTES: i32 = 1024 * 1024;
@@ -40,12 +32,6 @@ const PROBE_BYTES: i32 = 1;
 /// An answer that is held whole is not larger than this: the place of an offset, with the longest name, or the versions of
 /// some hundred requests.
 const HELD_ANSWER_BYTES_MAX: usize = 4 * 1024;
-
-/// Requests that one look makes at most: each reads some of the log, but an answer may hold no batch that counts.
-const REQUESTS_MAX: u32 = 64;
-
-/// Batches of one look that are remembered at most.
-const BATCHES_MAX: usize = 16_384;
 
 /// A batch that is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +109,7 @@ pub(super) struct Place<'a> {
 /// One look into the log of one partition.
 ///
 /// For as long as [`request`](Self::request) gives one: send it, [`feed`](Self::feed) it the answer's bytes, and tell
-/// that these have ended with [`Session::end_answer`]. What came of it is handed back to the session.
+/// that these have ended with [`Session::end_answer`](super::Session::end_answer). What came of it is handed back to the session.
 #[derive(Debug)]
 pub struct LookUp {
     kind: LookUpKind,
@@ -339,323 +325,10 @@ impl LookUp {
             Stage::Offset(_) | Stage::Versions(_) | Stage::Producers(_) | Stage::Log(_) | Stage::Between => None,
         }
     }
-
-    /// A batch of the log.
-    fn show(&mut self, view: BatchView<'_>) {
-        self.is_stamped.get_or_insert(append_time(view) != -1);
-        let Some(range) = view.range().filter(|_| !view.is_control() && !view.is_transactional()) else { return };
-        let id = BatchId { producer_id: view.producer_id(), epoch: view.epoch(), range };
-        self.compare(view, id);
-        // Of one that was stored twice the first is what its producer would have been told; the other is no evidence.
-        if self.seen.len() < BATCHES_MAX && self.seen.insert(id) {
-            self.shown.push(LogBatch {
-                id,
-                fingerprint: fingerprint_of(view, true),
-                base_offset: view.base_offset(),
-                append_time: append_time(view),
-            });
-        }
-    }
-
-    /// The broker has said where in the log to begin, or where it ends.
-    fn take_offset(&mut self, answer: &[u8]) {
-        let name = self.name.as_deref().unwrap_or_default();
-        let listed = match log::listed_offset(self.correlation_id, name, self.partition, answer) {
-            Ok(listed) if listed.error == 0 => listed,
-            Ok(listed) => return self.refuse(listed.error),
-            Err(_) => return self.outcome = Some(LookUpOutcome::Failed),
-        };
-        let step = self.step;
-        match step {
-            // It leads the partition, and has said what it expects.
-            Step::End if self.gap.is_some() => self.outcome = Some(LookUpOutcome::Found),
-            Step::End if self.next.is_some_and(|place| self.ends(place) < listed.offset) => {
-                self.log_end = Some(listed.offset);
-                self.outcome = Some(LookUpOutcome::LogEnd);
-            }
-            Step::Log if listed.offset >= 0 => self.next = Some(listed.offset),
-            Step::Log if self.goes_back() => {}
-            // No record is as young as that, or the log does not reach as far.
-            Step::Name | Step::Log | Step::End | Step::Metadata | Step::Versions | Step::Producers => {
-                self.outcome = Some(LookUpOutcome::NotFound);
-            }
-        }
-    }
-
-    /// The broker will not tell.
-    fn refuse(&mut self, error: i16) {
-        self.error = Some(ErrorCode(error));
-        self.outcome = Some(outcome_of(error));
-    }
-
-    /// The last offset of the batch that is to be confirmed, if it begins at `place`.
-    fn ends(&self, place: i64) -> i64 {
-        let len = self.wanted.first().map_or(0, |wanted| wanted.batch.id.range.len());
-        place.saturating_add(i64::from(len)) - 1
-    }
-
-    /// A piece of the log has been read.
-    fn go_on(&mut self, reader: &FetchReader) {
-        let read = reader.outcome();
-        if read.failed {
-            // What it seemed to say before that may be as wrong.
-            self.found.clear();
-            self.shown.clear();
-            self.is_stamped = None;
-            self.outcome = Some(LookUpOutcome::Failed);
-            return;
-        }
-        for found in &mut self.found {
-            found.proof.log_start_offset = read.log_start_offset;
-        }
-        if self.kind == LookUpKind::Confirm && outcome_of(read.error) == LookUpOutcome::NotAllowed {
-            self.step = if self.name.is_some() { Step::Metadata } else { Step::Name };
-            return;
-        }
-        if ErrorCode(read.error) == ErrorCode::UNSUPPORTED_COMPRESSION_TYPE && self.version == FetchVersion::Oldest {
-            self.version = FetchVersion::Zstd;
-            return;
-        }
-        if read.error != 0 {
-            return self.refuse(read.error);
-        }
-        self.outcome = match read.next_offset {
-            _ if self.found.len() == self.wanted.len() => Some(LookUpOutcome::Found),
-            // It stands at its place or nowhere.
-            _ if self.kind == LookUpKind::Confirm => Some(LookUpOutcome::NotFound),
-            // It would have been found by its own time.
-            _ if self.since == Since::Margin && self.is_stamped != Some(true) => Some(LookUpOutcome::NotFound),
-            Some(next) if next < read.high_watermark => None,
-            Some(_) | None if self.is_stamped == Some(true) && self.goes_back() => return,
-            Some(_) | None => Some(LookUpOutcome::NotFound),
-        };
-        self.next = read.next_offset;
-    }
-
-    /// Goes back by the margin for clocks, if it has not and may.
-    fn goes_back(&mut self) -> bool {
-        let may = self.since == Since::OwnTime;
-        if may {
-            (self.since, self.next) = (Since::Margin, None);
-        }
-        may
-    }
-
-    /// Whether it is one of those that are looked for.
-    fn compare(&mut self, view: BatchView<'_>, id: BatchId) {
-        let (stored, is_stamped) = (fingerprint_of(view, true), append_time(view) != -1);
-        let is_stored =
-            |wanted: &&Wanted| wanted.batch.id == id && wanted.batch.fingerprint.is_of_same(stored, is_stamped);
-        let Some(wanted) = self.wanted.iter().find(is_stored) else { return };
-        let proof = Proof {
-            batch: id,
-            fingerprint: wanted.batch.fingerprint,
-            base_offset: view.base_offset(),
-            log_append_time: append_time(view),
-            log_start_offset: -1,
-        };
-        // Of one that stands there twice, the first is what its producer would have been told.
-        if self.found.iter().all(|found| found.proof.batch != id) {
-            self.found.push(self.found(proof));
-        }
-    }
-
-    fn found(&self, proof: Proof) -> Found {
-        let Self { topic, partition, ledger, mark, .. } = self;
-        Found { topic: topic.clone(), partition: *partition, ledger: *ledger, mark: *mark, proof }
-    }
 }
-
-impl<L: Ledger> Session<L> {
-    /// Begins a look into the log for a batch. Only what the log is asked from now on counts.
-    pub(super) fn look_for(&self, kind: LookUpKind, place: Place<'_>, wanted: Wanted, now: Millis) -> LookUp {
-        let Place { ledger, broker, topic, partition } = place;
-        let (name, has_id) = self.name_of(ledger, topic);
-        let is_nameless = name.is_none();
-        let (mark, next, keeps_times) = self.ledgers[ledger].tracker(partition, |tracker| {
-            let next = if kind == LookUpKind::Confirm {
-                tracker.find_proof(topic, partition, &wanted.batch, None, now).map(|proof| proof.base_offset)
-            } else {
-                tracker.offset_before(topic, partition, wanted.batch.id)
-            };
-            (tracker.mark_log(topic, partition, now), next, tracker.keeps_times(topic, partition))
-        });
-        LookUp {
-            kind,
-            topic: topic.into(),
-            name,
-            has_id,
-            partition,
-            ledger,
-            broker,
-            mark: mark.unwrap_or(LogMark::NONE),
-            wanted: vec![wanted],
-            gap: None,
-            found: Vec::new(),
-            shown: Vec::new(),
-            seen: HashSet::new(),
-            next,
-            since: if next.is_none() && !keeps_times { Since::OwnTime } else { Since::Place },
-            is_stamped: None,
-            step: if is_nameless && next.is_none() { Step::Name } else { Step::Log },
-            stage: Stage::Between,
-            version: FetchVersion::of(topic),
-            correlation_id: 0,
-            bytes_left: LOOK_BACK_BYTES,
-            requests_left: REQUESTS_MAX,
-            log_end: None,
-            has_asked: false,
-            error: None,
-            outcome: if mark.is_none() { Some(LookUpOutcome::Failed) } else { None },
-        }
-    }
-
-    /// The topic's name, if that is known, and whether its id is.
-    fn name_of(&self, ledger: usize, topic: TopicRef<'_>) -> (Option<Arc<[u8]>>, bool) {
-        self.ledgers[ledger].directory(|directory| match topic {
-            TopicRef::Name(name) => (Some(name.into()), directory.id_of(name).is_some()),
-            TopicRef::Id(id) => (directory.name_of(id).map(Into::into), true),
-        })
-    }
-
-    /// The answer to a look's request has been read to its last byte. Every batch in it becomes known, whoever produced
-    /// it.
-    pub fn end_answer(&mut self, look: &mut LookUp, now: Millis) {
-        let before = look.progress();
-        match std::mem::replace(&mut look.stage, Stage::Between) {
-            Stage::Offset(answer) => look.take_offset(&answer),
-            Stage::Versions(answer) => look.take_versions(&answer),
-            Stage::Producers(reader) => look.take_producers(&reader),
-            Stage::Log(reader) => look.go_on(&reader),
-            Stage::Metadata(learner, _) if learner.finished() => self.know_topic(look),
-            Stage::Metadata(..) => look.outcome = Some(LookUpOutcome::Failed),
-            Stage::Between => {}
-        }
-        if look.progress() != before {
-            // It has told what it tells only those whom it serves.
-            self.auth.served();
-        }
-        let topic_hash = self.topic_hash(look.topic.as_ref());
-        let LookUp { topic, partition, ledger, broker, mark, shown, log_end, is_stamped, .. } = look;
-        if let Some(end) = *log_end {
-            self.ledgers[*ledger].tracker(*partition, |tracker| {
-                tracker.confirm_below(topic.as_ref(), *partition, *broker, mark, end);
-            });
-            note_unreadable(&mut self.unreadable, topic_hash);
-        }
-        if let Some(is_stamped) = *is_stamped {
-            self.ledgers[*ledger].tracker(*partition, |it| it.note_times(topic.as_ref(), *partition, !is_stamped));
-        }
-        for batch in shown.drain(..) {
-            self.ledgers[*ledger].tracker(*partition, |tracker| {
-                tracker.take_in_log(topic.as_ref(), *partition, *broker, mark, &batch, now);
-            });
-        }
-        if look.outcome.is_some() {
-            look.forget_shown();
-        }
-    }
-
-    /// Whether the log of a topic may not be read by the client, as far as it was told so.
-    pub(super) fn may_not_read(&self, topic: TopicRef<'_>) -> bool {
-        !self.unreadable.is_empty() && self.unreadable.contains(&self.topic_hash(topic))
-    }
-
-    /// What an answer has told of the topic is in the directory.
-    fn know_topic(&self, look: &mut LookUp) {
-        // Of one that is to be confirmed the place is known, and the log may not be read.
-        let is_confirmed_by_end = look.kind == LookUpKind::Confirm;
-        look.step = match look.step == Step::Name {
-            true if look.gap.is_some() => Step::Versions,
-            true if !is_confirmed_by_end => Step::Log,
-            true | false => Step::End,
-        };
-        if look.name.is_none() {
-            look.name = self.name_of(look.ledger, look.topic.as_ref()).0;
-        }
-    }
-
-    /// Looks at what is known already, before anything is asked: others may have looked there meanwhile.
-    pub fn look_back(&self, look: &mut LookUp, now: Millis) {
-        if look.gap.is_some() {
-            // What the leader expects it has to say itself, and now.
-            return;
-        }
-        let LookUp { topic, partition, ledger, broker, wanted, .. } = &*look;
-        let confirmed_by = Some(Confirming { broker: *broker, by_end: self.may_not_read(topic.as_ref()) });
-        let (mark, proofs) = self.ledgers[*ledger].tracker(*partition, |tracker| {
-            let mark = tracker.mark_log(topic.as_ref(), *partition, now);
-            let proof =
-                |wanted: &Wanted| tracker.find_proof(topic.as_ref(), *partition, &wanted.batch, confirmed_by, now);
-            (mark, wanted.iter().map(proof).collect::<Option<Vec<_>>>())
-        });
-        // What was said of the log until now is known, and ends no look that has yet to begin.
-        let Some(mark) = mark else { return };
-        look.mark = mark;
-        let Some(proofs) = proofs else { return };
-        look.found = proofs.into_iter().map(|proof| look.found(proof)).collect();
-        look.outcome = Some(LookUpOutcome::Found);
-    }
-
-    /// Whether what was found is still true, as far as is known, and can be told: that it was is to be noted (T27).
-    pub(super) fn stands(&self, found: &Found, now: Millis) -> bool {
-        let (topic, partition, id) = (found.topic.as_ref(), found.partition, found.proof.batch);
-        found.ledger == self.current
-            && self.ledgers[found.ledger].tracker(partition, |tracker| {
-                tracker.log_stands(topic, partition, &found.mark, (id.producer_id, id.epoch), now)
-                    && tracker.knows(topic, partition, id.producer_id)
-            })
-    }
-}
-
-impl Found {
-    /// Whether this is what was found of the batch.
-    pub(super) fn is(&self, topic: TopicRef<'_>, partition: i32, batch: &Batch) -> bool {
-        let proof = &self.proof;
-        self.partition == partition
-            && proof.batch == batch.id
-            && proof.fingerprint == batch.fingerprint
-            && self.topic.as_ref() == topic
-    }
-}
-
-impl LookUp {
-    /// What it found.
-    pub(super) fn into_found(self) -> Vec<Found> {
-        let mark = self.mark;
-        self.found.into_iter().map(|found| Found { mark, ..found }).collect()
-    }
-}
-
-/// Topics that a session remembers as not to be read; of more of them the first are asked for again.
-const UNREADABLE_MAX: usize = 64;
-
-fn note_unreadable(unreadable: &mut Vec<u64>, topic: u64) {
-    if unreadable.contains(&topic) {
-        return;
-    }
-    if unreadable.len() == UNREADABLE_MAX {
-        unreadable.remove(0);
-    }
-    unreadable.push(topic);
-}
-
-/// The bit that says that the max timestamp is the broker's (`DefaultRecordBatch.TIMESTAMP_TYPE_MASK`).
-const APPEND_TIME: i16 = 0x08;
 
 /// Holds more of an answer. More than that is not the one that was asked for, and will not parse.
 fn hold(answer: &mut Vec<u8>, bytes: &[u8]) {
     let room = HELD_ANSWER_BYTES_MAX.saturating_sub(answer.len());
     answer.extend_from_slice(&bytes[..bytes.len().min(room)]);
-}
-
-fn append_time(view: BatchView<'_>) -> i64 {
-    if view.attributes() & APPEND_TIME == 0 { -1 } else { view.max_timestamp() }
-}
-
-fn outcome_of(error: i16) -> LookUpOutcome {
-    match ErrorCode(error) {
-        ErrorCode::TOPIC_AUTHORIZATION_FAILED => LookUpOutcome::NotAllowed,
-        ErrorCode(_) => LookUpOutcome::Failed,
-    }
 }

@@ -251,7 +251,7 @@ impl<L: Ledger> Session<L> {
     }
 
     /// Settles what an entry of the answer speaks of. One of which nothing was noted down teaches nothing, but that the
-    /// log is not what it was.
+    /// log is not what it was, or that the leader takes no batches.
     fn settle_entry(
         &self,
         ledger: usize,
@@ -265,8 +265,8 @@ impl<L: Ledger> Session<L> {
         let settlement = self.ledgers[ledger].tracker(entry.partition, |tracker| {
             // The hash may lie, the tracker does not.
             let ticket = claim.as_ref().map(|claim| claim.ticket).filter(|ticket| tracker.is_for(*ticket, topic));
-            if ticket.is_none() && ErrorCode(entry.error).doubts_the_log() {
-                tracker.doubt_log(topic, entry.partition);
+            if ticket.is_none() && entry.error != 0 {
+                tracker.note_error(topic, entry.partition, ErrorCode(entry.error));
             }
             ticket.map(|ticket| tracker.settle(ticket, Outcome::Answered(answer_of(entry)), now))
         });

@@ -37,8 +37,7 @@ fn roll(chain: &mut Chain, families: &[Family], topic: &str) -> Vec<(Family, Out
     chain.move_leaders(&topics);
     let direct = chain.a_running_broker().direct();
     for topic in &topics {
-        // Only a leader is asked this, and asked again until it is one.
-        chain.tools.known_producers(direct, topic, 0);
+        chain.tools.wait_led(direct, topic, 0);
     }
     for side in [Side::Front, Side::Back] {
         chain.relays(side).for_each(|relay| relay.cut_all(Ending::Reset));

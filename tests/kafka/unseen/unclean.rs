@@ -65,8 +65,7 @@ fn play(chain: &mut Chain, families: &[Family], name: &str) -> Vec<(Family, Betw
     chain.end_broker(LEADER, Death::Sudden);
     chain.links[COPY].broker.start_again();
     for producer in &producers {
-        // Only a leader is asked this, and asked again until it is one.
-        chain.tools.known_producers(direct, producer.topic(), 0);
+        chain.tools.wait_led(direct, producer.topic(), 0);
     }
     for side in [Side::Front, Side::Back] {
         chain.relays(side).for_each(|relay| relay.cut_all(Ending::Reset));

@@ -1,5 +1,6 @@
 //! What ends proofs. Ending is a stamp, not a sweep: whatever is used next is held against the stamps first.
 
+use super::super::answer::ErrorCode;
 use super::super::attempts::Millis;
 use super::super::entry::Entry;
 use super::super::reach::Reach;
@@ -79,6 +80,16 @@ impl Tracker {
         if let Some(at) = at {
             self.doubt_partition(at);
         }
+    }
+
+    /// The broker has refused a batch of which nothing was noted down: what it would have said of others, too.
+    pub fn note_error(&mut self, topic: TopicRef<'_>, partition: i32, error: ErrorCode) {
+        let at = self.topics.find(topic).and_then(|topic| self.find_partition(topic, partition));
+        let Some(at) = at else { return };
+        if error.doubts_the_log() {
+            self.doubt_partition(at);
+        }
+        self.partitions[at].refuses |= !error.is_of_the_sequence();
     }
 
     /// The broker has doubted the log of a partition. It speaks of what stands under the topic's name or id now, also

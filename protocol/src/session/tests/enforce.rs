@@ -255,6 +255,26 @@ fn a_gap_that_the_leader_might_refuse_for_another_reason_is_not_asked_about() {
     assert!(matches!(admission, Admission::Forward(None)), "{admission:?}");
 }
 
+/// Of the batch itself nothing is noted down: it has no sequences that count.
+#[test]
+fn a_gap_is_not_refused_where_the_leader_takes_no_batches() {
+    let (invalid_record, out_of_order) = (87, 45);
+    for (error, asks) in [(invalid_record, 0), (out_of_order, 3)] {
+        let ledger = Memory::new();
+        let mut session = acknowledged(&ledger);
+        let another = from(-5);
+        let Admission::Forward(Some(pending)) = session.admit(&another, false, &enforcing(), &mut |_: Event<'_>| {})
+        else {
+            panic!()
+        };
+        let mut refusal = hex(GOLDEN_REFUSAL_V9);
+        assert_eq!(refusal[17..19], [0, 45]);
+        refusal[18] = error;
+        session.settle(pending, &refusal, Millis(1000), &mut |_: Event<'_>| {});
+        assert_eq!(ask(&mut session, &from(9), &enforcing(), REFUSES), asks, "{error}");
+    }
+}
+
 #[test]
 fn a_gap_is_refused_in_enforce_mode_alone_and_only_if_nobody_comes_by_another_way() {
     let policy = |policy| Present { policy, ..enforcing() };

@@ -155,5 +155,5 @@ impl Partition {
 fn contradict(old: (i64, i64, Option<Key>), new: (i64, i64, Option<Key>)) -> bool {
     let same_place = (old.0, old.1) == (new.0, new.1);
     let apart = new.0 > old.1 || new.1 < old.0;
-    old.2 != new.2 && !apart || old.2 == new.2 && !same_place
+    old.2 != new.2 && !apart || old.2.is_some() && old.2 == new.2 && !same_place
 }

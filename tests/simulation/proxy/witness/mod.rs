@@ -318,8 +318,12 @@ impl Witness {
             self.contradicts(asked.place(), step);
         }
         if !asked.batch.is_idempotent() {
-            // Where it stands is evidence to the proxy.
+            // Where it stands is evidence to the proxy, and may be to what comes.
             self.begin_anew(asked.partition, step);
+            if said.base_offset >= 0 {
+                let place = (said.base_offset, said.base_offset + asked.batch.count() - 1, None);
+                self.partitions.entry(asked.place()).or_default().perhaps.push(place);
+            }
         }
         let linked_at = self.linked_at.max(self.doubted_at.get(&asked.partition).copied().unwrap_or(0));
         let forgets = self.forgets;

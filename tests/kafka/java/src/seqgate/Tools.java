@@ -47,6 +47,9 @@ public final class Tools {
                 case "known":
                     Known.print(words[1], words[2], Integer.parseInt(words[3]));
                     break;
+                case "led":
+                    Led.await(words[1], words[2], Integer.parseInt(words[3]));
+                    break;
                 case "move":
                     Topics.moveLeaders(words[1], from(2, words));
                     break;

@@ -9,6 +9,7 @@ import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -34,9 +35,7 @@ final class Topics {
                 .collect(Collectors.toList());
         try (Admin admin = Admin.create(settings)) {
             admin.createTopics(topics).all().get();
-            while (!led(admin, names, partitions)) {
-                Thread.sleep(20);
-            }
+            waitForLeaders(admin, names, partitions);
         }
     }
 
@@ -60,6 +59,7 @@ final class Topics {
                 admin.electLeaders(ElectionType.PREFERRED, left).partitions().get();
                 Thread.sleep(20);
             }
+            Led.await(admin, turned.keySet());
         }
     }
 
@@ -70,9 +70,7 @@ final class Topics {
         try (Admin admin = Admin.create(settings)) {
             NewTopic topic = new NewTopic(name, Map.of(0, brokers)).configs(chosen);
             admin.createTopics(List.of(topic)).all().get();
-            while (!led(admin, List.of(name), 1)) {
-                Thread.sleep(20);
-            }
+            waitForLeaders(admin, List.of(name), 1);
         }
     }
 
@@ -89,7 +87,16 @@ final class Topics {
                 .collect(Collectors.toMap(Map.Entry::getKey, topic -> new ArrayList<>(topic.getValue().partitions())));
     }
 
-    private static boolean led(Admin admin, List<String> names, int partitions) throws Exception {
+    private static void waitForLeaders(Admin admin, List<String> names, int partitions) throws Exception {
+        while (!haveLeaders(admin, names, partitions)) {
+            Thread.sleep(20);
+        }
+        Led.await(admin, names.stream()
+                .flatMap(name -> IntStream.range(0, partitions).mapToObj(at -> new TopicPartition(name, at)))
+                .collect(Collectors.toList()));
+    }
+
+    private static boolean haveLeaders(Admin admin, List<String> names, int partitions) throws Exception {
         try {
             return described(admin, names).values().stream()
                     .allMatch(topic -> topic.size() == partitions && topic.stream().allMatch(p -> p.leader() != null));

@@ -155,8 +155,6 @@ pub(super) struct Attempt {
     pub(super) may_be_old: bool,
     /// What follows it as the first batch of its producer waits for it.
     pub(super) guarded: bool,
-    /// Another one was told to wait after it was sent: that this one is acknowledged says nothing of that one.
-    pub(super) is_waited_behind: bool,
     pub(super) since: Millis,
     /// The partition's stamp and the count of handed-out producer ids when it was sent: evidence that came after
     /// that makes its success worthless as a proof.
@@ -200,16 +198,6 @@ impl Attempts {
 
     pub(super) fn get_mut(&mut self, at: u32) -> &mut Attempt {
         &mut self.slab[at]
-    }
-
-    /// One that follows those in the list that starts at `head` was told to wait.
-    pub(super) fn note_waited(&mut self, head: u32) {
-        let mut at = head;
-        while at != NOWHERE {
-            let attempt = &mut self.slab[at];
-            attempt.is_waited_behind = true;
-            at = attempt.next;
-        }
     }
 
     /// Frees an attempt that is in no list.

@@ -56,7 +56,6 @@ impl Marks {
     const TWIN: u8 = 2;
     const PARTIAL: u8 = 4;
     const SHOWN: u8 = 8;
-    const WAITED: u8 = 16;
 
     const fn has(self, mark: u8) -> bool {
         self.0 & mark != 0
@@ -132,23 +131,9 @@ impl Entry {
         }
     }
 
-    /// A range was acknowledged that was not known to be: what was refused before it is over, and so is that something waits,
-    /// unless it was told to when this one was on its way (`is_waited_behind`).
-    pub(super) const fn note_progress(&mut self, is_waited_behind: bool) {
+    /// A range was acknowledged that was not known to be: what was refused before it is over.
+    pub(super) const fn note_progress(&mut self) {
         self.refused_end = NO_SEQUENCE;
-        if !is_waited_behind {
-            self.marks.clear(Marks::WAITED);
-        }
-    }
-
-    /// A batch of it was told to wait: it may be on its way from here, although nothing is open.
-    pub(super) const fn note_waited(&mut self) {
-        self.marks.set(Marks::WAITED);
-    }
-
-    /// Whether one was, and none was acknowledged that was sent since.
-    pub(super) const fn has_waited(&self) -> bool {
-        self.marks.has(Marks::WAITED)
     }
 
     /// Whether the sequences between the expected one and `base` were refused, and not left out.

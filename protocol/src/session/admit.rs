@@ -81,10 +81,15 @@ impl<L: Ledger> Session<L> {
             self.held = held;
         }
         if matches!(admission, Admission::Hold | Admission::Look(_)) {
+            // Before it is withdrawn: at no time is nothing known of it.
             self.note_waiting(&request.body, &observed, present);
+            self.withdraw(&mut observed, present);
+        } else if matches!(admission, Admission::Reset) {
+            self.withdraw(&mut observed, present);
+            self.end_waiting(true, present.now);
         } else if self.waits_since.is_some() {
             // Behind the decision: what has gone is at the broker, and noted there.
-            self.end_waiting(matches!(admission, Admission::Reset), present.now);
+            self.end_waiting(false, present.now);
         }
         if !matches!(admission, Admission::Hold) {
             self.found.clear();
@@ -165,8 +170,8 @@ impl<L: Ledger> Session<L> {
         self.forward(request, observed, present, report)
     }
 
-    /// T27: a request of which one batch must wait, or must not go, does not go; what was registered is withdrawn.
-    fn stop(&self, request: &Request<'_>, observed: &mut [Observed], present: &Present) -> Option<Admission> {
+    /// T27: a request of which one batch must wait, or must not go, does not go.
+    fn stop(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> Option<Admission> {
         if present.policy.mode == Mode::Observe {
             return None;
         }
@@ -178,6 +183,11 @@ impl<L: Ledger> Session<L> {
             (false, false, true) => Admission::Hold,
             (false, false, false) => return None,
         };
+        Some(stop)
+    }
+
+    /// The request does not go now: what was registered of it is taken back.
+    fn withdraw(&self, observed: &mut [Observed], present: &Present) {
         let mut withdrawn = false;
         for claim in observed.iter_mut().filter_map(|observed| observed.claim.take()) {
             self.settle_claim(self.current, claim, Outcome::Withdrawn, present.now);
@@ -187,7 +197,6 @@ impl<L: Ledger> Session<L> {
             // Somebody may have been told to wait for it meanwhile.
             self.ledger().settled();
         }
-        Some(stop)
     }
 
     #[cold]

@@ -1,11 +1,11 @@
-//! A request that waits: nothing may overtake the first batches in it.
+//! A request that waits: nothing may overtake the first batches in it, and nothing in it is missing.
 
 use super::observe::Observed;
-use super::{Ledger, Present, Session};
+use super::{Ledger, Mode, Present, Session};
 use crate::sequencing::{Acks, BatchId, Millis, Sender};
 use crate::wire::produce::{OwnedTopic, ProduceRequest};
 
-/// A first batch of its producer, in the request that waits.
+/// A batch of the request that waits, as it is noted in its ledger.
 #[derive(Debug)]
 pub(super) struct Waiting {
     ledger: usize,
@@ -22,7 +22,11 @@ impl<L: Ledger> Session<L> {
         if !self.waiting.is_empty() {
             return;
         }
-        let sender = Sender { guards: self.guards(present), ..self.sender(Acks::from_wire(body.acks), present) };
+        let sender = Sender {
+            guards: self.guards(present),
+            enforces: present.policy.mode == Mode::Enforce,
+            ..self.sender(Acks::from_wire(body.acks), present)
+        };
         for (entry, observed) in body.entries().zip(observed) {
             let (topic, partition) = (entry.topic, entry.partition);
             let Some(batch) = observed.batch.filter(|_| !observed.is_opaque()) else { continue };

@@ -10,7 +10,7 @@ impl Tracker {
     /// Whether everything that is known here says that the leader would refuse a batch that is ahead of what it expects
     /// (45), and for no other reason. That is not enough: it has to say so itself.
     ///
-    /// Nothing else of the producer may be open anywhere, for it could fill the gap. The leader must have acknowledged
+    /// Nothing else of the producer may be open anywhere, nor wait here, for it could fill the gap. The leader must have acknowledged
     /// something of it in its present generation, and have taken the partition's last batch, one as long as this one:
     /// or it would give another answer. Of whom something was forgotten, or more is open than is kept in mind, nothing is
     /// missing for certain (D17), and of whom another form of the topic may know more, nothing is proven (T9).
@@ -21,11 +21,11 @@ impl Tracker {
         sender.authoritative
             && !batch.transactional
             && entry.has_nothing_open()
-            && !entry.has_waited()
             && entry.is_known_to(sender.broker)
             && !partition.refuses
             && batch.fingerprint.length <= partition.longest_taken
             && newest_is_proven()
+            && !self.may_wait_here(entry, batch.id, sender, now)
     }
 
     /// A batch that follows a gap is refused here: whether that gap was not counted yet, and where the log begins (-1 if no

@@ -280,7 +280,6 @@ impl Tracker {
             on_expected: false,
             may_be_old: false,
             guarded: false,
-            is_waited_behind: false,
             since: Millis(0),
             partition_stamp: self.partitions[partition].stamp,
             handed_serial: self.handed.serial(),

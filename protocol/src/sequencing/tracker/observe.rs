@@ -325,7 +325,6 @@ impl Tracker {
             on_expected: false,
             may_be_old: false,
             guarded: sender.guards,
-            is_waited_behind: false,
             since: now,
             partition_stamp: self.partitions[partition].stamp,
             handed_serial: self.handed.serial(),

@@ -40,9 +40,7 @@ impl Tracker {
                 if attempt.flag == Flag::NewGap {
                     entry.gap_at = NO_GAP;
                 }
-                entry.note_waited();
                 self.remove(ticket, attempt);
-                self.attempts.note_waited(self.entries[attempt.entry].attempts);
                 Settlement::default()
             }
             Outcome::Found(answer) => self.acked(ticket, attempt, &answer, false, now),
@@ -136,7 +134,7 @@ impl Tracker {
         let entry = &mut self.entries[at];
         if id.epoch >= entry.epoch {
             if !is_repeated {
-                entry.note_progress(attempt.is_waited_behind);
+                entry.note_progress();
             }
             if by_broker {
                 self.note_acknowledged(attempt, answer, late);

@@ -1,16 +1,17 @@
-//! First batches whose requests wait here, for other batches or for what a log says: nothing of their producers may overtake
-//! them, though they are at no broker yet.
+//! Batches whose requests wait here, for other batches or for what a log says, though they are at no broker yet: nothing may
+//! overtake the first one of its producer, and in enforce mode none of them is missing.
 //!
 //! Two requests never wait for each other: whoever waits for one that waits has come later, and what is at a broker waits for
 //! nobody.
 
 use super::super::allowance::allocated;
 use super::super::attempts::{Acks, Attempt, Batch, ConnectionId, Millis, Sender, State};
+use super::super::entry::Entry;
 use super::super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence};
 use super::super::topic::{TopicId, TopicRef};
 use super::{Passage, Tracker};
 
-/// First batches that are noted at most; more of them are not waited for.
+/// Batches that are noted at most; more of them are not waited for, and may be missing or not.
 const WAITING_MAX: usize = 256;
 
 /// Longer than any request waits here: nothing stays for good, should its end not be told.
@@ -19,13 +20,15 @@ const WAITING_MS_MAX: u64 = 60_000;
 /// How long one is remembered that will not go: as long as others wait for it.
 const LOST_MS_MAX: u64 = 10_000;
 
-/// The first batch of a producer on a partition, in a request that waits.
+/// A batch of a producer on a partition, in a request that waits.
 #[derive(Debug)]
-struct First {
+struct Waits {
     topic: Topic,
     partition: i32,
     producer: ProducerId,
     epoch: ProducerEpoch,
+    /// Nothing of its producer may overtake it.
+    is_first: bool,
     /// When its request came, and over which connection: no other has both.
     turn: (Millis, u32),
     /// It will not go: its connection has ended, or is to be reset.
@@ -41,10 +44,15 @@ enum Topic {
 
 /// Those of one tracker: hardly ever any.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Vec<First>);
+pub(super) struct Waiting {
+    noted: Vec<Waits>,
+    /// Until then more may wait than are noted.
+    full_until: Millis,
+}
 
 impl Tracker {
-    /// The request that `sender` has had since then waits, and this first batch of a producer with it.
+    /// The request that `sender` has had since then waits, and this batch with it. Of those that are not the first of their
+    /// producers it is noted only where gaps are refused, which they may fill.
     pub fn note_waiting(
         &mut self,
         topic: TopicRef<'_>,
@@ -54,16 +62,18 @@ impl Tracker {
         now: Millis,
     ) -> bool {
         let id = batch.id;
-        let is_first = id.range.first == Sequence::ZERO && !batch.transactional && sender.acks != Acks::None;
-        if !sender.guards || !is_first {
+        let is_first = sender.guards && id.range.first == Sequence::ZERO;
+        if !is_first && !sender.enforces || batch.transactional || sender.acks == Acks::None {
             return false;
         }
-        let waiting = &mut self.waiting.0;
-        waiting.retain(|first| now < first.until && !first.is(topic, partition, id, sender.connection));
-        if waiting.len() == WAITING_MAX {
+        let Waiting { noted, full_until } = &mut self.waiting;
+        noted.retain(|other| now < other.until && !other.is(topic, partition, id, sender.connection));
+        let until = Millis(now.0 + WAITING_MS_MAX);
+        if noted.len() == WAITING_MAX {
+            *full_until = until;
             return false;
         }
-        waiting.push(First {
+        noted.push(Waits {
             topic: match topic {
                 TopicRef::Name(name) => Topic::Name(name.into()),
                 TopicRef::Id(id) => Topic::Id(id),
@@ -71,9 +81,10 @@ impl Tracker {
             partition,
             producer: id.producer_id,
             epoch: id.epoch,
+            is_first,
             turn: turn_of(sender),
             is_lost: false,
-            until: Millis(now.0 + WAITING_MS_MAX),
+            until,
         });
         true
     }
@@ -88,26 +99,35 @@ impl Tracker {
         is_lost: bool,
         now: Millis,
     ) {
-        let waiting = &mut self.waiting.0;
-        let Some(at) = waiting.iter().position(|first| first.is(topic, partition, batch, connection)) else { return };
-        if is_lost {
-            waiting[at].is_lost = true;
-            waiting[at].until = Millis(now.0 + LOST_MS_MAX);
+        let noted = &mut self.waiting.noted;
+        let Some(at) = noted.iter().position(|other| other.is(topic, partition, batch, connection)) else { return };
+        if is_lost && noted[at].is_first {
+            noted[at].is_lost = true;
+            noted[at].until = Millis(now.0 + LOST_MS_MAX);
         } else {
-            waiting.swap_remove(at);
-            if waiting.is_empty() {
-                *waiting = Vec::new();
+            noted.swap_remove(at);
+            if noted.is_empty() {
+                *noted = Vec::new();
             }
         }
     }
 
     pub(super) const fn has_waiting(&self) -> bool {
-        !self.waiting.0.is_empty()
+        !self.waiting.noted.is_empty()
+    }
+
+    /// Whether a batch of the entry's producer may wait here, on another connection.
+    pub(super) fn may_wait_here(&self, entry: &Entry, batch: BatchId, sender: &Sender, now: Millis) -> bool {
+        let partition = &self.partitions[entry.partition];
+        let topic = self.topics.get(partition.topic);
+        let is_of = |other: &Waits| other.is_of(partition.index, batch) && topic.answers_to(other.topic.as_ref());
+        let is_here = |other: &Waits| !other.is_lost && other.turn.1 != sender.connection.0 && now < other.until;
+        now < self.waiting.full_until || self.waiting.noted.iter().any(|other| is_of(other) && is_here(other))
     }
 
     /// Forgets those whose time is over.
     pub(super) fn sweep_waiting(&mut self, now: Millis) {
-        self.waiting.0.retain(|first| now < first.until);
+        self.waiting.noted.retain(|other| now < other.until);
     }
 
     /// As what would come before a first batch that is at a broker.
@@ -129,8 +149,9 @@ impl Tracker {
             return Passage::Free;
         }
         // By the name that the request has for it, as `must_wait` asks: were the two at odds, who waits would ask for ever.
-        let is_of = |first: &&First| first.is_of(partition, batch.id) && first.topic.as_ref() == topic;
-        let mut firsts = self.waiting.0.iter().filter(is_of).filter(|_| batch.id.range.first != Sequence::ZERO);
+        let is_of =
+            |other: &&Waits| other.is_first && other.is_of(partition, batch.id) && other.topic.as_ref() == topic;
+        let mut firsts = self.waiting.noted.iter().filter(is_of).filter(|_| batch.id.range.first != Sequence::ZERO);
         if firsts.clone().any(|first| first.is_before(sender)) {
             return Passage::Hold;
         }
@@ -147,9 +168,9 @@ impl Tracker {
         batch: BatchId,
         sender: &Sender,
     ) -> bool {
-        let is_of = |first: &First| first.is_of(partition, batch) && first.topic.as_ref() == topic;
+        let is_of = |other: &Waits| other.is_first && other.is_of(partition, batch) && other.topic.as_ref() == topic;
         batch.range.first != Sequence::ZERO
-            && self.waiting.0.iter().any(|first| is_of(first) && first.is_before(sender))
+            && self.waiting.noted.iter().any(|first| is_of(first) && first.is_before(sender))
             && {
                 let at =
                     self.topics.find(topic).and_then(|topic| self.find_entry_of(topic, partition, batch.producer_id));
@@ -174,11 +195,11 @@ impl Tracker {
 impl Waiting {
     /// What they take in memory beside themselves, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let name_of = |first: &First| match &first.topic {
+        let name_of = |other: &Waits| match &other.topic {
             Topic::Name(name) => allocated(name.len()),
             Topic::Id(_) => 0,
         };
-        allocated(self.0.capacity() * size_of::<First>()) + self.0.iter().map(name_of).sum::<usize>()
+        allocated(self.noted.capacity() * size_of::<Waits>()) + self.noted.iter().map(name_of).sum::<usize>()
     }
 }
 
@@ -191,7 +212,7 @@ impl Topic {
     }
 }
 
-impl First {
+impl Waits {
     fn is(&self, topic: TopicRef<'_>, partition: i32, batch: BatchId, connection: ConnectionId) -> bool {
         self.turn.1 == connection.0 && self.is_of(partition, batch) && self.topic.as_ref() == topic
     }

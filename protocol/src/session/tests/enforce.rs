@@ -306,14 +306,15 @@ fn a_duplicate_is_answered_in_enforce_mode_as_well() {
 /// What a request waits with has been taken back, and is on its way all the same.
 #[test]
 fn a_gap_is_not_refused_while_what_is_missing_waits_here() {
-    let ledger = Memory::new();
-    let mut session = acknowledged(&ledger);
-    let mut other = Session::new(ConnectionId(2), ledger.clone());
-    let asked = Present { may_look: false, ..enforcing() };
-    let Admission::Forward(Some(missing)) = other.admit(&from(7), false, &asked, &mut |_: Event<'_>| {}) else {
-        panic!()
-    };
-    let Claims::One(claim) = missing.claims else { panic!() };
-    other.settle_claim(0, claim, crate::sequencing::Outcome::Withdrawn, Millis(1000));
-    assert_eq!(ask(&mut session, &from(9), &enforcing(), REFUSES), 0);
+    for (has_ended, asks) in [(false, 0), (true, 3)] {
+        let ledger = Memory::new();
+        let mut session = acknowledged(&ledger);
+        let mut other = Session::new(ConnectionId(2), ledger.clone());
+        // The leader is to be asked what it makes of the gap between 1 and 8.
+        let Admission::Look(_) = other.admit(&from(8), false, &enforcing(), &mut |_: Event<'_>| {}) else { panic!() };
+        if has_ended {
+            other.end_waiting(true, Millis(1000));
+        }
+        assert_eq!(ask(&mut session, &from(9), &enforcing(), REFUSES), asks);
+    }
 }

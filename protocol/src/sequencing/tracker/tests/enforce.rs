@@ -55,19 +55,52 @@ fn a_refusal_of_whom_nothing_is_known_any_more_counts_no_gap() {
     assert_eq!(tracker.refuse(T, 0, &batch(7, 0, 3, 1), &enforcing()), (true, 0));
 }
 
-/// Not while what is missing waits here, whatever else is acknowledged meanwhile.
+/// Over the other connection that `enforcing` is not.
+fn elsewhere() -> Sender {
+    Sender { connection: ConnectionId(2), ..enforcing() }
+}
+
+/// Whatever is acknowledged meanwhile, and by whatever name of the topic.
 #[test]
-fn an_answer_to_what_was_sent_before_does_not_end_that_a_batch_waits() {
-    let mut tracker = tracker();
-    tracker.give(&batch(7, 0, 0, 1), ok(100));
-    let before = tracker.send_one(&batch(7, 0, 1, 1));
-    let waits = tracker.send_one(&batch(7, 0, 2, 1));
-    tracker.settle(waits, Outcome::Withdrawn, NOW);
-    tracker.settle(before, ok(101), NOW);
-    let ahead = tracker.look(T, 0, &batch(7, 0, 3, 1), &enforcing(), NOW);
-    assert_eq!((ahead.rule, ahead.passage), (Rule::D18, Passage::Free));
-    tracker.settle(ahead.ticket.unwrap(), said(45, -1), NOW);
-    // It has come.
-    tracker.give(&batch(7, 0, 2, 1), ok(102));
-    assert_eq!(tracker.look(T, 0, &batch(7, 0, 4, 1), &enforcing(), NOW).passage, Passage::Ask);
+fn a_gap_is_not_refused_while_what_is_missing_waits_here() {
+    let id = TopicId([1; 16]);
+    for topic in [T, TopicRef::Id(id)] {
+        let mut tracker = tracker();
+        tracker.introduce(T, None, Some(id), NOW);
+        // Nothing is known of the producer yet.
+        assert!(tracker.note_waiting(topic, 0, &batch(7, 0, 1, 2), &elsewhere(), NOW));
+        tracker.give(&batch(7, 0, 0, 1), ok(100));
+        assert_eq!(passage(&mut tracker), (Rule::D18, Passage::Free));
+        // It goes.
+        tracker.end_waiting(topic, 0, batch(7, 0, 1, 2).id, ConnectionId(2), false, NOW);
+        assert_eq!(passage(&mut tracker), (Rule::D18, Passage::Ask));
+    }
+}
+
+#[test]
+fn what_waits_of_somebody_else_or_behind_the_gap_itself_or_not_any_more_fills_no_gap() {
+    let (own, other, epoch) = (batch(7, 0, 1, 2), batch(8, 0, 1, 2), batch(7, 1, 1, 2));
+    let mut tracker = acknowledged();
+    assert!(tracker.note_waiting(T, 0, &own, &enforcing(), NOW), "on the connection of the gap");
+    assert!(tracker.note_waiting(T, 0, &other, &elsewhere(), NOW));
+    assert!(tracker.note_waiting(T, 0, &epoch, &elsewhere(), NOW));
+    assert!(tracker.note_waiting(T, 1, &own, &elsewhere(), NOW));
+    assert!(tracker.note_waiting(TopicRef::Name(b"u"), 0, &own, &elsewhere(), NOW));
+    assert_eq!(passage(&mut tracker), (Rule::D18, Passage::Ask));
+    assert!(tracker.note_waiting(T, 0, &own, &elsewhere(), NOW));
+    assert_eq!(passage(&mut tracker), (Rule::D18, Passage::Free));
+    // Its connection has ended.
+    tracker.end_waiting(T, 0, own.id, ConnectionId(2), true, NOW);
+    assert_eq!(passage(&mut tracker), (Rule::D18, Passage::Ask));
+    assert!(!tracker.note_waiting(T, 0, &own, &Sender { enforces: false, ..elsewhere() }, NOW), "nothing is refused");
+}
+
+#[test]
+fn nothing_is_missing_for_certain_while_more_waits_than_is_noted() {
+    let mut tracker = acknowledged();
+    let noted = (0..1_000).filter(|id| tracker.note_waiting(T, 1, &batch(*id, 0, 1, 1), &elsewhere(), NOW)).count();
+    assert!(noted < 1_000);
+    assert_eq!(passage(&mut tracker), (Rule::D18, Passage::Free));
+    let later = tracker.look(T, 0, &batch(7, 0, 3, 1), &enforcing(), after(60_000));
+    assert_eq!((later.rule, later.passage), (Rule::D18, Passage::Ask));
 }

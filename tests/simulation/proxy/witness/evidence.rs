@@ -50,8 +50,8 @@ impl Witness {
         let partition = self.partitions.entry(place).or_default();
         partition.doubted = step;
         partition.forget_places();
-        // Under its other form as well, perhaps.
-        self.unsettle(place.0, step);
+        // Under its other form as well, perhaps, with all that was known of that.
+        self.begin_anew(place.0, step);
     }
 
     /// The proxy may have had evidence and hold what comes against nothing that was before.

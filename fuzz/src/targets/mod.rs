@@ -1,5 +1,6 @@
 //! One function per target. Nothing they are given may make them panic.
 
+mod by_head;
 mod config;
 mod edit;
 mod guarded;

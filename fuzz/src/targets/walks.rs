@@ -9,9 +9,9 @@ use seqgate_protocol::sequencing::{TopicId, TopicRef};
 use seqgate_protocol::wire::batch::BATCH_HEADER_BYTES;
 use seqgate_protocol::wire::produce::{OwnedTopic, ProduceEvent, ProduceRequest, ProduceResponse, ProduceWalk, Step};
 
-use super::Bytes;
 use super::make::{Maker, damage};
 use super::plain::{self, Message, Odd, Said, Sent, Stop};
+use super::{Bytes, by_head};
 
 /// The versions that the independent decoder knows.
 const THEIR_VERSIONS: std::ops::RangeInclusive<i16> = 3..=13;
@@ -26,7 +26,7 @@ type RequestEntry = (OwnedTopic, i32, Option<u32>, Vec<u8>);
 type ResponseEntry = (OwnedTopic, i32, i16, i64, i64, i64);
 
 /// A walk over a whole request, one that comes in pieces, a plain reading and an independent decoder see the same,
-/// and refuse the same.
+/// and refuse the same; and so does whoever sees only its front.
 pub fn produce_request(data: &[u8]) {
     let mut input = Bytes(data);
     let kind = input.u8();
@@ -43,6 +43,7 @@ pub fn produce_request(data: &[u8]) {
 fn check_request(version: i16, body: &[u8], steps: [usize; 2]) {
     let ours = ProduceRequest::parse(version, body);
     let streamed = streamed(version, body, steps);
+    by_head::check(version, body, steps);
     if !(0..=13).contains(&version) {
         assert!(ours.is_err() && streamed.is_none(), "version {version}");
         return;

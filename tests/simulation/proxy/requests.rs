@@ -240,7 +240,6 @@ impl World {
         sent
     }
 
-    /// The request passes in pieces, as one that is too large to be held.
     /// The request is decided on by its front. False: by all of it, then.
     fn by_head(&mut self, at: usize, frame: &Frame, request: &Request, asked: &[Asked], random: &mut Random) -> bool {
         let may_look = self.may_look(at);
@@ -285,6 +284,7 @@ impl World {
         true
     }
 
+    /// The request passes in pieces, as one that is too large to be held.
     fn stream(&mut self, at: usize, frame: Frame, request: Request, mut asked: Vec<Asked>, random: &mut Random) {
         // What cannot be held cannot wait, and nobody waits for it.
         asked.iter_mut().for_each(|asked| asked.guarded = false);

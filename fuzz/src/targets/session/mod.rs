@@ -16,7 +16,7 @@ use seqgate_protocol::session::{Mixed, Mode, Policy, Present};
 use seqgate_protocol::wire::learn::Fact;
 
 use super::Bytes;
-use cluster::Cluster;
+pub(super) use cluster::Cluster;
 use line::{Exchange, Line};
 use script::{Name, Place, Request, Said};
 use truth::Truth;

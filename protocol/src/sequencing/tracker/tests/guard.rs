@@ -124,6 +124,20 @@ fn when_a_first_batch_that_waited_will_not_go_the_client_begins_with_it_again() 
 }
 
 #[test]
+fn who_waited_for_a_first_batch_goes_when_it_has_gone_or_was_lost_long_ago() {
+    for (is_lost, passage) in [(false, Passage::Free), (true, Passage::Reset)] {
+        let mut tracker = tracker();
+        waits(&mut tracker, &over(1));
+        let second = batch(7, 0, 1, 1);
+        tracker.end_waiting(T, 0, second.id, ConnectionId(1), is_lost, NOW);
+        assert_eq!(try_send(&mut tracker, 1, &over(2), true).passage, passage);
+        let late = after(10_000);
+        tracker.introduce(T, None, None, late);
+        assert_eq!(tracker.observe(T, 0, &second, &over(2), true, late).unwrap().passage, Passage::Free);
+    }
+}
+
+#[test]
 fn first_batches_that_wait_are_bounded() {
     let mut tracker = tracker();
     tracker.introduce(T, None, None, NOW);

@@ -96,6 +96,18 @@ fn what_waits_of_somebody_else_or_behind_the_gap_itself_or_not_any_more_fills_no
 }
 
 #[test]
+fn what_waits_for_longer_than_anything_does_fills_no_gap() {
+    let mut tracker = acknowledged();
+    assert!(tracker.note_waiting(T, 0, &batch(7, 0, 1, 2), &elsewhere(), NOW));
+    let mut passage = |ms| {
+        let seen = tracker.look(T, 0, &batch(7, 0, 3, 1), &enforcing(), after(ms));
+        seen.ticket.into_iter().for_each(|ticket| _ = tracker.settle(ticket, Outcome::Withdrawn, NOW));
+        seen.passage
+    };
+    assert_eq!([passage(59_999), passage(60_000)], [Passage::Free, Passage::Ask]);
+}
+
+#[test]
 fn nothing_is_missing_for_certain_while_more_waits_than_is_noted() {
     let mut tracker = acknowledged();
     let noted = (0..1_000).filter(|id| tracker.note_waiting(T, 1, &batch(*id, 0, 1, 1), &elsewhere(), NOW)).count();

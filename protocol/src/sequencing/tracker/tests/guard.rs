@@ -124,6 +124,36 @@ fn when_a_first_batch_that_waited_will_not_go_the_client_begins_with_it_again() 
 }
 
 #[test]
+fn who_may_be_first_or_is_none_of_the_brokers_waits_for_no_first_batch() {
+    let transactional = Batch { transactional: true, ..batch(7, 0, 1, 1) };
+    let unanswered = Sender { acks: Acks::None, ..over(2) };
+    for (batch, sender) in [(transactional, over(2)), (batch(7, 0, 1, 1), unanswered), (batch(7, 0, 0, 1), over(2))] {
+        let mut tracker = tracker();
+        waits(&mut tracker, &over(1));
+        let seen = tracker.observe(T, 0, &batch, &sender, true, NOW).unwrap();
+        assert_eq!(seen.passage, Passage::Free, "{batch:?}");
+    }
+}
+
+/// It has waited for something else.
+#[test]
+fn behind_a_first_batch_on_its_own_connection_nobody_begins_again() {
+    let mut tracker = tracker();
+    waits(&mut tracker, &over(2));
+    assert_eq!(try_send(&mut tracker, 1, &over(2), true).passage, Passage::Free);
+}
+
+#[test]
+fn what_waits_is_forgotten_in_time() {
+    for (ms, is_there) in [(59_999, true), (60_000, false)] {
+        let mut tracker = tracker();
+        waits(&mut tracker, &over(1));
+        tracker.sweep(0, after(ms));
+        assert_eq!(tracker.has_waiting(), is_there);
+    }
+}
+
+#[test]
 fn who_waited_for_a_first_batch_goes_when_it_has_gone_or_was_lost_long_ago() {
     for (is_lost, passage) in [(false, Passage::Free), (true, Passage::Reset)] {
         let mut tracker = tracker();

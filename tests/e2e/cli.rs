@@ -123,18 +123,21 @@ fn check_tells_what_is_asked_and_what_a_mode_needs() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("seqgate.toml");
     let to_enforce = "mode = \"enforce\"\nsequencing.authoritative = true";
-    for (toml, expected) in [
+    let cases: [(&str, &[&str]); 4] = [
         (
             "",
             &[
-                "mode dedupe\n  look_up = true: what",
+                "mode dedupe\n  mixed = \"strip\": dup",
+                "  window = 32, proof_ttl = 5m: batches remembered",
+                "look_up = true: what",
                 "authoritative = false: others",
                 "\"enforce\" would need authoritative = true\n",
             ],
         ),
         (
-            "sequencing.look_up = false\nsequencing.backend = \"other\"",
+            "mixed = \"forward\"\nsequencing.look_up = false\nsequencing.backend = \"other\"",
             &[
+                "mixed = \"forward\": requests",
                 "look_up = false: what",
                 "backend = \"other\"",
                 "would need authoritative = true, look_up = true, backend = \"kafka\"\n",
@@ -142,10 +145,11 @@ fn check_tells_what_is_asked_and_what_a_mode_needs() {
         ),
         (
             "mode = \"observe\"",
-            &["mode observe\n  look_up = true: nothing", "forgets an idle producer after 1d", "would need"],
+            &["mode observe\n  window", "look_up = true: nothing", "forgets an idle producer after 1d", "would need"],
         ),
         (to_enforce, &["mode enforce\n", "authoritative = true: every producer", "backend = \"kafka\""]),
-    ] {
+    ];
+    for (toml, expected) in cases {
         let listener = format!(
             "[limits]\ndial_timeout = \"10ms\"\n[[listener]]\nlisten = \"127.0.0.1:0\"\nupstream = \"{upstream}\"\n"
         );
@@ -153,6 +157,38 @@ fn check_tells_what_is_asked_and_what_a_mode_needs() {
         let said = String::from_utf8(output(&["check", "-c", file.to_str().unwrap()]).stdout).unwrap();
         assert!(expected.iter().all(|part| said.contains(part)), "{toml}: {said}");
     }
+}
+
+#[test]
+fn check_ends_with_1_when_a_file_is_not_to_be_opened_and_makes_none() {
+    let (_listener, upstream) = broker();
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("token"), "secret\n").unwrap();
+    std::fs::write(path("empty"), "").unwrap();
+    let upstream = upstream.to_string();
+    for (token, journal, status, expected) in [
+        ("token", "journal", 0, ["ok     its token can be read", "ok     it can be opened"]),
+        ("token", "token", 0, ["ok     its token can be read", "ok     it can be opened"]),
+        ("empty", "journal", 1, ["ERROR  admin.token_file: ", "ok     it can be opened"]),
+        ("none", "journal", 1, ["No such file", "ok     it can be opened"]),
+        ("token", "none/journal", 1, ["ok     its token", "ERROR  No such file"]),
+        ("token", "token/journal", 1, ["ok     its token", "ERROR  Not a directory"]),
+        ("token", "", 1, ["ok     its token", "ERROR  Is a directory"]),
+    ] {
+        let (token, journal) = (path(token), path(journal));
+        let output = output(
+            &[
+                &["check", "--listen", "127.0.0.1:0", "--upstream", &upstream][..],
+                &["--admin", "127.0.0.1:0", "--admin-token-file", &token, "--journal", &journal],
+            ]
+            .concat(),
+        );
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert!(expected.iter().all(|part| said.contains(part)), "{token} {journal}: {said}");
+    }
+    assert!(!directory.path().join("journal").exists());
 }
 
 /// Answers one Metadata request (version 4) with one broker that advertises `host` and `port`.

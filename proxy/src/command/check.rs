@@ -4,10 +4,12 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use super::{Exit, options::Options, plan};
+use crate::admin::probe_token;
 use crate::config::{Config, HostPort, ListenerConfig};
 use crate::net::{dial::dial, metadata, resolve::resolve};
 use crate::runtime::advertised::{Route, route};
 use crate::runtime::loops::refuse_loops;
+use crate::telemetry::journal::Journal;
 
 /// Says what to check.
 #[derive(Debug, clap::Args)]
@@ -25,7 +27,28 @@ pub(super) struct Finding {
     pub(super) advertised: Result<Vec<(HostPort, Route)>, String>,
 }
 
-/// Validates, dials each broker, asks it what it advertises, and prints the plan.
+/// Says what was found of the files that are to be opened; `None` where there are none.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) token: Option<Result<(), String>>,
+    pub(super) journal: Option<Result<(), String>>,
+}
+
+impl Files {
+    fn probe(config: &Config) -> Self {
+        let token_file = config.admin.as_ref().and_then(|admin| admin.token_file.as_deref());
+        Self {
+            token: token_file.map(|file| probe_token(file).map_err(|error| error.to_string())),
+            journal: config.journal.as_ref().map(|it| Journal::probe(&it.file).map_err(|error| error.to_string())),
+        }
+    }
+
+    fn are_there(&self) -> bool {
+        [&self.token, &self.journal].into_iter().flatten().all(Result::is_ok)
+    }
+}
+
+/// Validates, dials each broker, asks it what it advertises, looks for the files, and prints the plan.
 pub async fn execute(args: Args) -> anyhow::Result<Exit> {
     let config = args.options.load()?;
     let bound = addresses(&config).await;
@@ -34,10 +57,11 @@ pub async fn execute(args: Args) -> anyhow::Result<Exit> {
     for listener in &config.listeners {
         findings.push(examine(listener, &config, &bound).await);
     }
-    let reached = findings.iter().all(|finding| finding.reached.is_ok());
-    let text = plan::render(&config, &findings);
+    let files = Files::probe(&config);
+    let works = findings.iter().all(|finding| finding.reached.is_ok()) && files.are_there();
+    let text = plan::render(&config, &findings, &files);
     std::io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(if reached { Exit::Done } else { Exit::Failed })
+    Ok(if works { Exit::Done } else { Exit::Failed })
 }
 
 /// Returns the addresses that `run` would bind.

@@ -2,20 +2,20 @@
 
 use std::fmt::Write;
 
-use super::check::Finding;
+use super::check::{Files, Finding};
 use crate::config::units::{display_duration, display_size};
-use crate::config::{Backend, Config, Mode};
+use crate::config::{Backend, Config, Mixed, Mode};
 use crate::net::descriptors;
 use crate::runtime::advertised::{Route, unclear};
 
-/// Returns the plan for `config` and what was found at its brokers.
-pub(super) fn render(config: &Config, findings: &[Finding]) -> String {
+/// Returns the plan for `config`, what was found at its brokers, and of its files.
+pub(super) fn render(config: &Config, findings: &[Finding], files: &Files) -> String {
     let mut text = String::new();
-    lines(&mut text, config, findings).expect("a string takes every write");
+    lines(&mut text, config, findings, files).expect("a string takes every write");
     text
 }
 
-fn lines(out: &mut String, config: &Config, findings: &[Finding]) -> std::fmt::Result {
+fn lines(out: &mut String, config: &Config, findings: &[Finding], files: &Files) -> std::fmt::Result {
     writeln!(out, "mode {}", config.mode)?;
     sequencing(out, config)?;
     for finding in findings {
@@ -26,11 +26,40 @@ fn lines(out: &mut String, config: &Config, findings: &[Finding]) -> std::fmt::R
         Some(admin) => writeln!(out, "admin port {}", admin.listen)?,
         None => writeln!(out, "no admin port (--admin 127.0.0.1:9655 serves health and metrics)")?,
     }
+    file(out, files.token.as_ref(), "its token can be read")?;
+    match &config.journal {
+        Some(journal) => writeln!(out, "journal {}", journal.file.display())?,
+        None => writeln!(out, "no journal (--journal FILE keeps what was not ordinary)")?,
+    }
+    file(out, files.journal.as_ref(), "it can be opened")?;
     limits(out, config)
+}
+
+fn file(out: &mut String, found: Option<&Result<(), String>>, good: &str) -> std::fmt::Result {
+    match found {
+        None => Ok(()),
+        Some(Ok(())) => writeln!(out, "  ok     {good}"),
+        Some(Err(error)) => writeln!(out, "  ERROR  {error}"),
+    }
 }
 
 fn sequencing(out: &mut String, config: &Config) -> std::fmt::Result {
     let sequencing = &config.sequencing;
+    match (config.mode, config.mixed) {
+        (Mode::Observe, _) => {}
+        (_, Mixed::Strip) => {
+            writeln!(out, "  mixed = \"strip\": duplicates are taken out of requests that hold others")?
+        }
+        (_, Mixed::Forward) => {
+            writeln!(out, "  mixed = \"forward\": requests that hold others than duplicates go whole")?
+        }
+    }
+    writeln!(
+        out,
+        "  window = {}, proof_ttl = {}: batches remembered per producer and partition, and for how long they answer",
+        sequencing.window,
+        display_duration(sequencing.proof_ttl)
+    )?;
     let look_up = match (sequencing.look_up, config.mode) {
         (_, Mode::Observe) => "nothing is looked up in this mode",
         (true, _) => "what was not seen is looked up in the log, for clients that may READ their topic",

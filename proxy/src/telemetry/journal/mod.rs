@@ -11,6 +11,7 @@ mod sink;
 mod verify;
 mod writer;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,6 +88,11 @@ impl Journal {
         thread::Builder::new().name("journal".to_owned()).spawn(run).context("the journal's thread does not start")?;
         let (warnings, written) = (Limiter::rare(), Mutex::new(Some(written)));
         Ok(Self(Some(Open { queue, every_batch: *every_batch, shared, warnings, written })))
+    }
+
+    /// Says why the journal could not be opened, as far as that can be told without making it.
+    pub fn probe(file: &Path) -> std::io::Result<()> {
+        Sink::probe(file)
     }
 
     /// Returns what takes down the events of one connection.

@@ -42,6 +42,18 @@ impl Sink {
         Ok(Self { file, chain, line_open, len: Some(len) })
     }
 
+    /// Says why the file could not be opened, or made, as far as that can be told without making it.
+    pub(super) fn probe(path: &Path) -> io::Result<()> {
+        match OpenOptions::new().read(true).append(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let is_folder = fs::metadata(folder.unwrap_or(Path::new(".")))?.is_dir();
+                if is_folder { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+            }
+            opened => opened.map(drop),
+        }
+    }
+
     /// Says whether `path` leads to another file by now, or to none, or the file was cut.
     pub(super) fn is_moved(&self, path: &Path) -> bool {
         let Some(len) = self.len else { return false };

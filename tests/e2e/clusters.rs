@@ -29,6 +29,14 @@ impl Other {
     }
 }
 
+/// A connection is told the id of its cluster. It stays: of one that goes, who of both ends was lost first is chance.
+#[must_use]
+fn told(scene: &Scene, id: &str) -> (Peer, Peer) {
+    let mut pair = scene.pair();
+    identify(scene, &mut pair, id);
+    pair
+}
+
 fn identify(scene: &Scene, pair: &mut (Peer, Peer), id: &str) {
     let answer = metadata_answer(5, "127.0.0.1", scene.proxy.address.port(), id);
     exchange(&mut pair.0, &mut pair.1, &metadata(5), &answer);
@@ -66,10 +74,10 @@ fn proof_from_before_any_id_stays_when_the_first_is_seen() {
 #[test]
 fn connection_that_never_asks_follows_to_another_cluster() {
     let scene = Scene::new();
-    identify(&scene, &mut scene.pair(), "one");
+    let _one = told(&scene, "one");
     let (mut producer, mut served) = scene.pair();
     acknowledge(&mut producer, &mut served, 7, 0, 10);
-    identify(&scene, &mut scene.pair(), "two");
+    let _two = told(&scene, "two");
     retry_is_forwarded(&mut producer, &mut served, 0);
     acknowledge(&mut producer, &mut served, 7, 1, 91);
     let (mut next, served) = scene.pair();
@@ -80,7 +88,7 @@ fn connection_that_never_asks_follows_to_another_cluster() {
 #[test]
 fn batch_held_in_another_cluster_goes_on_when_its_place_moves() {
     let mut scene = Scene::with(ASKS_NOTHING);
-    identify(&scene, &mut scene.pair(), "one");
+    let _one = told(&scene, "one");
     let (mut client, mut served) = scene.pair();
     acknowledge(&mut client, &mut served, 7, 0, 10);
     drop(served);
@@ -92,7 +100,7 @@ fn batch_held_in_another_cluster_goes_on_when_its_place_moves() {
     served.expect(&next[0]);
     scene.use_the_one_beside();
     served.silent();
-    identify(&scene, &mut scene.pair(), "two");
+    let _two = told(&scene, "two");
     served.expect(&next[1]);
     let answers = [produced_one(1, 0, 11), produced_one(2, 0, 12)].concat();
     served.send(&answers);

@@ -385,6 +385,93 @@ fn each_look_is_told_with_what_it_was_for_and_what_it_came_to() {
     assert!(told.iter().all(|line| line["took_ms"].as_f64().is_some_and(|took| took >= 0.0)), "{told:?}");
 }
 
+/// The broker has nothing of that request yet.
+#[test]
+fn answer_is_held_against_the_log_while_a_large_request_begins() {
+    let mut scene = Scene::new();
+    scene.serve_without_sasl();
+    let (mut client, mut served) = scene.pair();
+    let sent = produce_one(0, batch(7, 0, 1));
+    client.send(&sent);
+    served.expect(&sent);
+    let large = produce_one(1, batch_of(8, 0, 0, &[Bytes::from(vec![0; 200 << 10])]));
+    // Less than what it is decided on by.
+    client.send(&large[..200]);
+    scene.wait_for("its front", || scene.metric("requests_total{api=\"Produce\"}") == 3);
+    served.send(&produced_one(0, 45, -1));
+    let asked = asked_offset(&mut served);
+    served.send(&listed(asked, 0, 10));
+    let asked = asked_log(&mut served, 10);
+    served.send(&fetched(asked, 0, 11, &[stored(&batch(7, 0, 1), 10)]));
+    client.expect(&produced_one(0, 0, 10));
+    client.send(&large[200..]);
+    served.expect(&large);
+    served.send(&produced_one(1, 0, 11));
+    client.expect(&produced_one(1, 0, 11));
+    scene.end(&[]);
+}
+
+/// Nobody waits for it any more, so it holds up no other request.
+#[test]
+fn look_for_an_answer_that_had_to_go_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = directory.path().join("journal");
+    let mut scene = Scene::with(&format!("[limits]\nhold_bytes_max = \"64KiB\"\n[journal]\nfile = {journal:?}"));
+    scene.serve_without_sasl();
+    let (mut client, mut served) = scene.pair();
+    let sent = [produce_one(0, batch(7, 0, 1)), request(FETCH, 4, 500, false, &[0; 8])].concat();
+    client.send(&sent);
+    served.expect(&sent);
+    served.send(&produced_one(0, 45, -1));
+    asked_offset(&mut served);
+    let large = response(500, &vec![0; 1 << 20]);
+    served.send(&large);
+    client.expect(&[produced_one(0, 45, -1), large].concat());
+    client.send(&REQUEST);
+    served.expect(&REQUEST);
+    scene.wait_for("its end", || own(&scene, "resolve", "given_up") == 1);
+    drop((client, served));
+    scene.end(&[]);
+    let text = std::fs::read_to_string(&journal).unwrap();
+    assert_eq!(text.lines().filter(|line| line.contains("\"given_up\":\"unwanted\"")).count(), 1, "{text}");
+}
+
+/// Without room it sees only what it looks for.
+#[test]
+fn what_a_look_notes_of_the_log_is_counted_and_bounded() {
+    const OTHERS: i64 = 17_000;
+    let header = |number: i64| {
+        let mut header = vec![0; 61];
+        header[..8].copy_from_slice(&number.to_be_bytes());
+        header[8..12].copy_from_slice(&49_i32.to_be_bytes());
+        header[16] = 2;
+        header[43..51].copy_from_slice(&(100_000 + number).to_be_bytes());
+        header[57..61].copy_from_slice(&1_i32.to_be_bytes());
+        header
+    };
+    let wanted = batch(7, 4, 1);
+    let records: Vec<_> = (0..OTHERS).map(header).chain([stored(&wanted, OTHERS)]).collect();
+    for (hold, counted, known) in [("8MiB", 1 << 20, 16_384..=16_390), ("64KiB", 128 << 10, 100..=4_000)] {
+        let mut scene = Scene::with(&format!("limits.hold_bytes_max = \"{hold}\""));
+        scene.serve_without_sasl();
+        let (mut client, mut served) = scene.pair();
+        client.send(&produce_one(1, wanted.clone()));
+        let asked = asked_offset(&mut served);
+        served.send(&listed(asked, 0, 0));
+        let asked = asked_log(&mut served, 0);
+        let answer = fetched(asked, 0, OTHERS + 1, &records);
+        let (most, rest) = answer.split_at(answer.len() - 1);
+        served.send(most);
+        scene.wait_for("what it notes", || scene.metric("buffer_bytes") > counted);
+        served.send(rest);
+        client.expect(&produced_one(1, 0, OTHERS));
+        assert!(scene.metric("buffer_bytes") < counted, "it is given back");
+        let producers = scene.metric("tracked_producers");
+        assert!(known.contains(&producers), "{producers} producers are known");
+        scene.end(&[]);
+    }
+}
+
 #[test]
 fn nothing_is_asked_where_nothing_may_be() {
     for toml in ["mode = \"observe\"", "sequencing.look_up = false"] {

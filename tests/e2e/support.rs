@@ -188,6 +188,10 @@ impl Log {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // What it warns of it may do before it says so.
+            self.warnings.iter().for_each(|warning| _ = self.wait_for_log(&warning.text));
+        }
         self.child.kill().ok();
         self.child.wait().ok();
         if !std::thread::panicking() {

@@ -129,6 +129,8 @@ pub struct LookUp {
     pub(super) shown: Vec<LogBatch>,
     /// All that was shown so far, once each.
     pub(super) seen: HashSet<BatchId>,
+    /// There is no room for more of these.
+    is_full: bool,
     /// The offset to read from; none while it is not known.
     next: Option<i64>,
     since: Since,
@@ -278,6 +280,17 @@ impl LookUp {
     #[must_use]
     pub const fn partition(&self) -> i32 {
         self.partition
+    }
+
+    /// What it has noted of the log on its way, in bytes; up to some 2 MB.
+    #[must_use]
+    pub fn noted_bytes(&self) -> usize {
+        self.shown.capacity() * size_of::<LogBatch>() + self.seen.allocation_size()
+    }
+
+    /// There is no room for more: of what the log has it sees only what it looks for.
+    pub const fn note_no_more(&mut self) {
+        self.is_full = true;
     }
 
     /// What it has noted on the way is nobody's once it is over: others are kept until the last one is.

@@ -186,6 +186,8 @@ pub(super) struct Own<'a> {
     /// What the answer is for; it goes back once that has been read.
     look: Option<Box<LookUp>>,
     back: Option<oneshot::Sender<Box<LookUp>>>,
+    /// What is noted of the log.
+    keep: Keep<'a>,
 }
 
 impl<'a> Own<'a> {
@@ -196,12 +198,23 @@ impl<'a> Own<'a> {
         back: oneshot::Sender<Box<LookUp>>,
     ) -> Self {
         link.note_own(true);
-        Self { link, correlation_id, look: Some(look), back: Some(back) }
+        let keep = link.keep(look.noted_bytes());
+        Self { link, correlation_id, look: Some(look), back: Some(back), keep }
     }
 
     /// The look, to be fed.
     pub(super) fn look_mut(&mut self) -> Option<&mut LookUp> {
         self.look.as_deref_mut()
+    }
+
+    /// Some of the answer has been fed to it. Without room for more, it notes nothing more of what others have in the log.
+    pub(super) fn note_fed(&mut self) {
+        if let Some(look) = &mut self.look {
+            self.keep.set(look.noted_bytes());
+            if self.link.keep_bytes_left() == 0 {
+                look.note_no_more();
+            }
+        }
     }
 
     /// The answer has been read to its end. Whether anybody waits for it still is his business.
@@ -241,8 +254,10 @@ impl<'a> KeptBack<'a> {
 impl Drop for KeptBack<'_> {
     fn drop(&mut self) {
         if let Some(unresolved) = self.unresolved.take() {
-            self.link.session().give_up(*unresolved, self.link.runtime.shared.now());
-            self.link.note_settled();
+            unwind::settle(|| {
+                self.link.session().give_up(*unresolved, self.link.runtime.shared.now());
+                self.link.note_settled();
+            });
         }
     }
 }

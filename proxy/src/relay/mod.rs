@@ -134,3 +134,6 @@ async fn leave(stream: Option<&TcpStream>, how: Leave, drain: &DrainSignal) {
         Leave::Reset => socket::reset_on_drop(stream),
     }
 }
+
+#[cfg(test)]
+mod ticket_tests;

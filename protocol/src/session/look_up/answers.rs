@@ -17,7 +17,7 @@ impl LookUp {
         let id = BatchId { producer_id: view.producer_id(), epoch: view.epoch(), range };
         self.compare(view, id);
         // Of one that was stored twice the first is what its producer would have been told; the other is no evidence.
-        if self.seen.len() < BATCHES_MAX && self.seen.insert(id) {
+        if self.seen.len() < BATCHES_MAX && !self.is_full && self.seen.insert(id) {
             self.shown.push(LogBatch {
                 id,
                 fingerprint: fingerprint_of(view, true),

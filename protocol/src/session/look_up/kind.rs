@@ -77,6 +77,8 @@ pub enum GivenUp {
     Busy,
     /// The client authenticates again, or the mode has changed.
     Unserved,
+    /// The answer that it was for had to go: there was no room for those behind it.
+    Unwanted,
     /// The connection has ended.
     Closed,
 }
@@ -89,6 +91,7 @@ impl GivenUp {
             Self::Late => "late",
             Self::Busy => "busy",
             Self::Unserved => "unserved",
+            Self::Unwanted => "unwanted",
             Self::Closed => "closed",
         }
     }

@@ -50,6 +50,7 @@ impl<L: Ledger> Session<L> {
             found: Vec::new(),
             shown: Vec::new(),
             seen: HashSet::new(),
+            is_full: false,
             next,
             since: if next.is_none() && !keeps_times { Since::OwnTime } else { Since::Place },
             is_stamped: None,

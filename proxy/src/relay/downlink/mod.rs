@@ -262,6 +262,7 @@ impl<'a> Downlink<'a> {
                 None => look.feed(&bytes[skipped..]),
             }
         }
+        own.note_fed();
         self.buffer.discard(count);
         if !self.splitter.mid_frame()
             && let Some(Current::Own(own, _)) = self.current.take()

@@ -53,9 +53,11 @@ impl<'a> Downlink<'a> {
                 }
             }
             Settled::Look(unresolved, look_ups) => {
+                // Before anything is waited for: should the connection end meanwhile, it is settled.
+                let kept = KeptBack::new(self.link, unresolved);
                 self.flush().await;
                 self.buffer.discard(count);
-                self.keep_back_unresolved(KeptBack::new(self.link, unresolved), look_ups);
+                self.keep_back_unresolved(kept, look_ups);
             }
             Settled::Reset => {
                 self.flush().await;

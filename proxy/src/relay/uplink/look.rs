@@ -1,5 +1,6 @@
 //! Requests of our own, to look into the log: they go between the client's, and the client gets nothing of them.
 
+use std::future::pending;
 use std::time::Duration;
 
 use seqgate_protocol::event::{Event, GivenUp, LookUpEvent, LookUpOutcome};
@@ -26,36 +27,48 @@ impl Uplink<'_> {
 
     /// Looks up what the downlink wants to know.
     pub(super) async fn grant_wish(&mut self) -> Step {
-        let Some(Wish { look_ups, deadline, back }) = self.link.take_wish() else { return Ok(()) };
+        let Some(Wish { look_ups, deadline, mut back }) = self.link.take_wish() else { return Ok(()) };
         if back.is_closed() {
             // It was given up.
             return Ok(());
         }
-        let looked = self.look_into(look_ups, Some(deadline)).await?;
+        let looked = self.look_until(look_ups, Some(deadline), Asker::Answer(&mut back)).await?;
         back.send(looked).ok();
         Ok(())
     }
 
-    /// Looks into these logs, one after the other. `at_latest`: when the answer that they are for goes as it came.
-    pub(super) async fn look_into(
+    /// Looks into these logs, one after the other, for the request at the front.
+    pub(super) async fn look_into(&mut self, look_ups: Vec<LookUp>) -> Result<Vec<LookUp>, UpEnd> {
+        self.look_until(look_ups, None, Asker::Request).await
+    }
+
+    /// `at_latest`: when the answer that they are for goes as it came.
+    async fn look_until(
         &mut self,
         look_ups: Vec<LookUp>,
         at_latest: Option<Instant>,
+        mut asker: Asker<'_>,
     ) -> Result<Vec<LookUp>, UpEnd> {
         // What stands before must be on its way, for the answers come in this order.
         self.flush().await?;
         let since = Instant::now();
         let deadline = self.row.deadline(since);
-        let looked = self.look_one_by_one(look_ups, at_latest.map_or(deadline, |end| end.min(deadline))).await;
+        let deadline = at_latest.map_or(deadline, |end| end.min(deadline));
+        let looked = self.look_one_by_one(look_ups, deadline, &mut asker).await;
         self.row.note(since.elapsed());
         looked
     }
 
-    async fn look_one_by_one(&mut self, look_ups: Vec<LookUp>, deadline: Instant) -> Result<Vec<LookUp>, UpEnd> {
+    async fn look_one_by_one(
+        &mut self,
+        look_ups: Vec<LookUp>,
+        deadline: Instant,
+        asker: &mut Asker<'_>,
+    ) -> Result<Vec<LookUp>, UpEnd> {
         let mut looked = Vec::new();
         for look in look_ups {
             let mut tale = Tale::new(self.link, &look);
-            match self.look(Box::new(look), deadline, &mut tale).await? {
+            match self.look(Box::new(look), (deadline, asker), &mut tale).await? {
                 Looked::Over(look) => {
                     tale.ends_with(&look);
                     looked.push(*look);
@@ -70,20 +83,25 @@ impl Uplink<'_> {
     }
 
     /// One look, once nobody else looks there, and only if what they have found is not enough.
-    async fn look(&mut self, mut look: Box<LookUp>, deadline: Instant, tale: &mut Tale<'_>) -> Result<Looked, UpEnd> {
+    async fn look(
+        &mut self,
+        mut look: Box<LookUp>,
+        (deadline, asker): (Instant, &mut Asker<'_>),
+        tale: &mut Tale<'_>,
+    ) -> Result<Looked, UpEnd> {
         loop {
             let cluster = self.link.cluster();
             let (topic, partition) = (look.topic().into(), look.partition());
             match cluster.looks.begin(topic, partition) {
                 Turn::Ours(_turn) => {
                     self.link.session().look_back(&mut look, self.link.runtime.shared.now());
-                    return self.ask(look, deadline, tale).await;
+                    return self.ask(look, (deadline, asker), tale).await;
                 }
                 Turn::Theirs(over) => {
                     let patience = deadline.min(Instant::now() + TURN_PATIENCE);
                     if wanted(&self.client, timeout_at(patience, over)).await?.is_err() {
                         // Of whoever looks there the broker is slow, or many look one after the other.
-                        return self.ask(look, deadline, tale).await;
+                        return self.ask(look, (deadline, asker), tale).await;
                     }
                 }
             }
@@ -91,15 +109,24 @@ impl Uplink<'_> {
     }
 
     /// Request by request, until the look is over.
-    async fn ask(&mut self, mut look: Box<LookUp>, deadline: Instant, tale: &mut Tale<'_>) -> Result<Looked, UpEnd> {
+    async fn ask(
+        &mut self,
+        mut look: Box<LookUp>,
+        (deadline, asker): (Instant, &mut Asker<'_>),
+        tale: &mut Tale<'_>,
+    ) -> Result<Looked, UpEnd> {
         loop {
             let correlation_id = self.link.own_correlation_id();
             let Some(frame) = look.request(correlation_id) else { return Ok(Looked::Over(look)) };
             // The client may have begun to authenticate again meanwhile.
             let asks = self.link.session().asks(&self.link.present());
             let is_late = Instant::now() >= deadline;
-            let hindrance =
-                [(!asks, GivenUp::Unserved), (!self.link.may_send_own(), GivenUp::Busy), (is_late, GivenUp::Late)];
+            let hindrance = [
+                (asker.has_given_up(), GivenUp::Unwanted),
+                (!asks, GivenUp::Unserved),
+                (!self.link.may_send_own(), GivenUp::Busy),
+                (is_late, GivenUp::Late),
+            ];
             if let Some((_, why)) = hindrance.into_iter().find(|(is_there, _)| *is_there) {
                 return Ok(Looked::GivenUp(why));
             }
@@ -108,12 +135,46 @@ impl Uplink<'_> {
             self.expect(Expected::Own(Box::new(Own::new(self.link, correlation_id, look, back)))).await?;
             let written = wanted(&self.client, socket::write_all(self.broker, &frame)).await?;
             written.map_err(UpEnd::BrokerLost)?;
-            match wanted(&self.client, timeout_at(deadline, answer)).await? {
-                Ok(Ok(answered)) => look = answered,
-                Ok(Err(_)) => return Ok(Looked::GivenUp(GivenUp::Closed)),
-                // It stays in its place in the order of answers.
-                Err(_) => return Ok(Looked::GivenUp(GivenUp::Late)),
+            // Given up, it stays in its place in the order of answers.
+            let answered = async {
+                tokio::select! {
+                    biased;
+                    answered = timeout_at(deadline, answer) => match answered {
+                        Ok(answered) => answered.map_err(|_| GivenUp::Closed),
+                        Err(_) => Err(GivenUp::Late),
+                    },
+                    () = asker.given_up() => Err(GivenUp::Unwanted),
+                }
+            };
+            match wanted(&self.client, answered).await? {
+                Ok(answered) => look = answered,
+                Err(why) => return Ok(Looked::GivenUp(why)),
             }
+        }
+    }
+}
+
+/// Whom a look is for.
+enum Asker<'a> {
+    /// The request at the front, which waits as long as it is allowed to.
+    Request,
+    /// An answer that is kept back, as long as there is room for what follows it.
+    Answer(&'a mut oneshot::Sender<Vec<LookUp>>),
+}
+
+impl Asker<'_> {
+    fn has_given_up(&self) -> bool {
+        match self {
+            Self::Request => false,
+            Self::Answer(back) => back.is_closed(),
+        }
+    }
+
+    /// Waits until nobody wants to know any more.
+    async fn given_up(&mut self) {
+        match self {
+            Self::Request => pending().await,
+            Self::Answer(back) => back.closed().await,
         }
     }
 }

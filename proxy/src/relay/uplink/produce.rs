@@ -89,7 +89,7 @@ impl<'a> Uplink<'a> {
     /// client and its broker wait for none of it, and it takes no memory of its own.
     async fn goes_by_head(&mut self, size: u32, prefix: RequestPrefix) -> Result<bool, UpEnd> {
         while self.buffer.unread().len() < FRONT_BYTES {
-            self.read(FRONT_BYTES).await?;
+            self.read_ahead(FRONT_BYTES).await?;
         }
         let present = self.present(self.link.may_send_own());
         let mut reporter = self.link.reporter();
@@ -115,8 +115,14 @@ impl<'a> Uplink<'a> {
             if held >= HEADER_BYTES_MAX.min(whole) || RequestHead::parse(&self.buffer.unread()[4..]).is_ok() {
                 return Ok(());
             }
-            self.read(held + 1).await?;
+            self.read_ahead(held + 1).await?;
         }
+    }
+
+    /// Reads more of a request of which the broker has nothing yet, and looks up what is wanted meanwhile.
+    async fn read_ahead(&mut self, wanted: usize) -> Step {
+        self.read(wanted).await?;
+        self.grant_wish().await
     }
 
     /// The next bytes of a request that is not held. Others have their turn between pieces: some hundred thousand
@@ -169,7 +175,7 @@ impl<'a> Uplink<'a> {
         let mut admission = self.decide(count, false, &self.present(self.link.may_send_own()));
         for looks_left in (0..LOOKS_MAX).rev() {
             let Admission::Look(look_ups) = admission else { break };
-            let looked = self.look_into(look_ups, None).await?;
+            let looked = self.look_into(look_ups).await?;
             let stands = self.link.session().looked(looked);
             let may_look = looks_left > 0 && !stands && self.link.may_send_own();
             admission = self.decide(count, false, &self.present(may_look));
@@ -270,15 +276,15 @@ impl<'a> Uplink<'a> {
                     () = self.link.wished() => None,
                 }
             };
-            let turn = wanted(&self.client, timeout_at(deadline, turn)).await?;
-            self.grant_wish().await?;
-            match turn {
+            match wanted(&self.client, timeout_at(deadline, turn)).await? {
+                // Before anything else is waited for: nobody else settles what is registered of it.
                 Ok(Some(admission)) => return Ok(admission),
-                // The connection turned out to lead to another cluster.
+                // The connection turned out to lead to another cluster, or something is to be looked up.
                 Ok(None) => {}
                 Err(_) if guards => guards = false,
                 Err(_) => return Ok(Admission::Hold),
             }
+            self.grant_wish().await?;
         }
     }
 }

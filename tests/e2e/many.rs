@@ -21,7 +21,7 @@ fn nine_thousand_connections_are_held() {
         println!("SKIPPED: nine_thousand_connections_are_held: {DESCRIPTORS} descriptors are not allowed here");
         return;
     }
-    let mut scene = Scene::new();
+    let mut scene = Scene::with("");
     let before = resident_kib(scene.proxy.process());
     // One of them all is the scene's own.
     let mut held: Vec<(Peer, Peer)> = (1..CONNECTIONS).map(|_| scene.pair()).collect();

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::admin::http;
+use crate::memory::{BESIDE, MIB};
 use crate::openmetrics;
 use crate::support::{PATIENCE, Proxy, REQUEST, RESPONSE, accept, broker, seqgate};
 use crate::wire::{batch, produce_one, produced_one};
@@ -75,11 +76,14 @@ pub(crate) struct Scene {
     pub(crate) broker: TcpListener,
     beside: (Peer, Peer),
     admin: SocketAddr,
+    /// Memory that was in use when it began.
+    before: usize,
 }
 
 impl Scene {
+    /// Starts with the smallest memory that there may be.
     pub(crate) fn new() -> Self {
-        Self::with("")
+        Self::with("[limits]\nmemory_max = \"16MiB\"")
     }
 
     /// Starts with these lines in the configuration.
@@ -101,8 +105,9 @@ impl Scene {
     pub(crate) fn around(proxy: Proxy, broker: TcpListener) -> Self {
         let beside = (Peer(proxy.connect()), Peer(accept(&broker)));
         let admin = proxy.admin();
-        let mut scene = Self { proxy, broker, beside, admin };
+        let mut scene = Self { proxy, broker, beside, admin, before: 0 };
         scene.use_the_one_beside();
+        scene.before = scene.resident_bytes();
         scene
     }
 
@@ -140,6 +145,8 @@ impl Scene {
 
     fn end_in_order(mut self) {
         self.use_the_one_beside();
+        let (grown, allowed) = (self.grown_at_most(), self.memory_max() + BESIDE);
+        assert!(grown <= allowed, "{grown} bytes where {allowed} are allowed");
         let metrics = self.metrics();
         openmetrics::read(&metrics).unwrap_or_else(|why| panic!("{why}\n{metrics}"));
         self.proxy.signal(Signal::TERM);
@@ -183,9 +190,27 @@ impl Scene {
 
     /// Memory of the proxy that is in use, as the kernel counts it.
     pub(crate) fn resident_bytes(&self) -> usize {
+        self.bytes_of("VmRSS:")
+    }
+
+    /// The most by which memory in use has grown since the scene began: what was given back since counts as well.
+    pub(crate) fn grown_at_most(&self) -> usize {
+        self.bytes_of("VmHWM:").saturating_sub(self.before)
+    }
+
+    fn bytes_of(&self, row: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.proxy.process())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(row)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
+
+    /// `limits.memory_max`, as the proxy says it.
+    fn memory_max(&self) -> usize {
+        let status = self.json("/api/v1/status");
+        let said = status["limits"]["memory_max"].as_str().unwrap();
+        let (count, unit) = said.split_once(['M', 'G']).unwrap();
+        assert_eq!(unit, "iB", "{said}");
+        count.parse::<usize>().unwrap() * if said.contains('G') { 1024 * MIB } else { MIB }
     }
 
     pub(crate) fn json(&self, path: &str) -> Value {

@@ -25,6 +25,26 @@ fn api_versions_unsupported_v0_body_fallback_passthrough() {
 }
 
 #[test]
+fn every_version_of_api_versions_passes() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    for version in 0..=5 {
+        let flexible = version >= 3;
+        let asked: &[u8] = if flexible { b"\x05java\x022\0" } else { b"" };
+        // Produce 0 to 13; the header of its answer has no tags in any version, and throttle time comes with the first.
+        let mut body =
+            if flexible { b"\0\0\x02\0\0\0\0\0\x0d\0".to_vec() } else { vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 13] };
+        body.extend(vec![0; if version > 0 { 4 } else { 0 }]);
+        body.extend(flexible.then_some(0));
+        let correlation = version.into();
+        let request = request(API_VERSIONS, version, correlation, flexible, asked);
+        exchange(&mut client, &mut served, &request, &response(correlation, &body));
+    }
+    assert_eq!(scene.metric("responses_total{api=\"ApiVersions\"}"), 6 + 1, "the one beside has asked once");
+    scene.end(&[]);
+}
+
+#[test]
 fn produce_min_version_0_advertisement_untouched() {
     let scene = Scene::new();
     let (mut client, mut served) = scene.pair();

@@ -1,10 +1,15 @@
 //! Frames that end at any byte, and counts that no frame can hold, in requests and in answers.
 
 use bytes::BytesMut;
+use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
+use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use kafka_protocol::messages::{InitProducerIdResponse, MetadataResponse, ProducerId, TopicName};
+use kafka_protocol::messages::{
+    ApiKey, DeleteTopicsResponse, DescribeClusterResponse, InitProducerIdResponse, MetadataResponse, ProducerId,
+    TopicName,
+};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
 use crate::scene::{Peer, Scene, acknowledge, exchange};
@@ -63,6 +68,12 @@ fn odd_requests() -> Vec<(i16, Vec<u8>)> {
     bodies
 }
 
+/// What a produce request is when its frame ends within its header.
+fn cut_headers(version: i16) -> Vec<Vec<u8>> {
+    let whole = request(PRODUCE, version, 9, version >= 9, &[]);
+    (8..whole.len() - 4).map(|end| whole[4..4 + end].to_vec()).collect()
+}
+
 #[test]
 fn a_produce_request_that_does_not_parse_is_the_brokers_to_judge() {
     let scene = Scene::new();
@@ -76,10 +87,13 @@ fn a_produce_request_that_does_not_parse_is_the_brokers_to_judge() {
             &response(9, b"judged"),
         );
     }
-    // A header that lies about its client id.
-    let lying = frame(&[&[0, 0, 0, 3, 0, 0, 0, 9, 0x7f, 0xff][..], b"short"].concat());
-    exchange(&mut client, &mut served, &lying, &response(9, b"judged"));
-    assert_eq!(scene.metric("passthrough_total{reason=\"undecodable\"}"), odd.len() as u64 + 1);
+    // Headers that end early, and one that lies about its client id.
+    let mut headers: Vec<_> = (3..=13).flat_map(cut_headers).collect();
+    headers.push([&[0, 0, 0, 3, 0, 0, 0, 9, 0x7f, 0xff][..], b"short"].concat());
+    for header in &headers {
+        exchange(&mut client, &mut served, &frame(header), &response(9, b"judged"));
+    }
+    assert_eq!(scene.metric("passthrough_total{reason=\"undecodable\"}"), (odd.len() + headers.len()) as u64);
     scene.end(&[]);
 }
 
@@ -136,16 +150,67 @@ fn metadata_of(version: i16, port: u16, cluster: &'static str) -> Vec<u8> {
         .with_partitions(vec![MetadataResponsePartition::default()]);
     let answer = MetadataResponse::default()
         .with_brokers(vec![MetadataResponseBroker::default().with_host(host).with_port(port.into())])
-        .with_cluster_id(Some(StrBytes::from_static_str(cluster)))
+        .with_cluster_id((version >= 2).then_some(StrBytes::from_static_str(cluster)))
         .with_topics(vec![topic]);
-    encoded(version, &answer)
+    encoded(ApiKey::Metadata, version, &answer)
 }
 
-/// The answer with a flexible header, to request 1.
-fn encoded(version: i16, answer: &impl Encodable) -> Vec<u8> {
+/// The answer to request 1.
+fn encoded(api: ApiKey, version: i16, answer: &impl Encodable) -> Vec<u8> {
     let mut body = BytesMut::new();
     answer.encode(&mut body, version).unwrap();
-    response(1, &[&[0], &body[..]].concat())
+    let tags = vec![0; api.response_header_version(version).try_into().unwrap()];
+    response(1, &[tags, body.to_vec()].concat())
+}
+
+/// A DescribeCluster answer with a broker and the cluster.
+fn described(version: i16, port: u16) -> Vec<u8> {
+    let host = StrBytes::from_static_str("127.0.0.1");
+    let broker = DescribeClusterBroker::default().with_host(host).with_port(port.into());
+    let cluster = StrBytes::from_static_str("c");
+    let answer = DescribeClusterResponse::default().with_cluster_id(cluster).with_brokers(vec![broker]);
+    encoded(ApiKey::DescribeCluster, version, &answer)
+}
+
+/// A DeleteTopics answer with another topic than the one that is produced to.
+fn deleted(version: i16) -> Vec<u8> {
+    let name = TopicName(StrBytes::from_static_str("another"));
+    let gone = DeletableTopicResult::default().with_name(Some(name));
+    encoded(ApiKey::DeleteTopics, version, &DeleteTopicsResponse::default().with_responses(vec![gone]))
+}
+
+/// An InitProducerId answer.
+fn handed(version: i16, id: i64) -> Vec<u8> {
+    let answer = InitProducerIdResponse::default().with_producer_id(ProducerId(id));
+    encoded(ApiKey::InitProducerId, version, &answer)
+}
+
+#[test]
+fn an_answer_that_is_learnt_from_goes_through_wherever_it_is_cut_in_every_version() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    let port = scene.proxy.address.port();
+    // T9: a first id would end what is known of a name.
+    exchange(&mut client, &mut served, &request(METADATA, 12, 1, true, &[0; 4]), &metadata_of(12, port, "c"));
+    acknowledge(&mut client, &mut served, 7, 0, 10);
+    // Nothing that is learnt of these takes anything away.
+    let answers: [(_, _, &dyn Fn(i16) -> Vec<u8>); 4] = [
+        (ApiKey::Metadata, 0..=13, &|version| metadata_of(version, port, "c")),
+        (ApiKey::DescribeCluster, 0..=2, &|version| described(version, port)),
+        (ApiKey::InitProducerId, 0..=6, &|version| handed(version, 8)),
+        (ApiKey::DeleteTopics, 1..=6, &deleted),
+    ];
+    for (api, versions, answer) in answers {
+        for version in versions {
+            let flexible = api.request_header_version(version) == 2;
+            let (asked, whole) = (request(api as i16, version, 1, flexible, &[0; 5]), answer(version));
+            for end in 8..=whole.len() {
+                exchange(&mut client, &mut served, &asked, &frame(&whole[4..end]));
+            }
+            retry_is_answered(&mut client, &served);
+        }
+    }
+    scene.end(&[]);
 }
 
 /// The batch is answered here, from the proof that it had.
@@ -185,7 +250,7 @@ fn a_producer_id_that_is_cut_or_tagged_too_much_goes_through_and_ends_nothing_of
     let (mut client, mut served) = scene.pair();
     acknowledge(&mut client, &mut served, 7, 0, 10);
     let asked = request(INIT_PRODUCER_ID, VERSION, 1, true, &[0, 0, 0, 0, 1]);
-    let handed = |id| encoded(VERSION, &InitProducerIdResponse::default().with_producer_id(ProducerId(id)));
+    let handed = |id| handed(VERSION, id);
     // All but the tags behind the epoch.
     let tags = handed(8)[8..handed(8).len() - 1].to_vec();
     for answer in odd_answers(9, &handed(8), &[tags]) {

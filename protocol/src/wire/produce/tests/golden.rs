@@ -128,6 +128,9 @@ fn versions_before_the_third_have_no_transactional_id() {
         let entry = request.entries().next().unwrap();
         assert_eq!(entry.topic, TopicRef::Name(b"t"));
         assert!(entry.records.batch().is_ok());
+        for cut in 2..body.len() {
+            assert!(ProduceRequest::parse(version, &body[2..cut]).is_err(), "request v{version}, {cut} bytes");
+        }
     }
     let responses = [
         "00000005 00000001 000174 00000001 00000003 0006 0000000000000064",
@@ -142,6 +145,9 @@ fn versions_before_the_third_have_no_transactional_id() {
         assert_eq!((entry.topic, entry.partition, entry.error), (TopicRef::Name(b"t"), 3, 6));
         assert_eq!((entry.base_offset, entry.log_start_offset), (100, None));
         assert_eq!(entry.log_append_time, if version == 2 { 8 } else { -1 });
+        for cut in 0..bytes.len() {
+            assert!(ProduceResponse::parse(version, &bytes[..cut]).is_err(), "response v{version}, {cut} bytes");
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! Input that nobody honest sends: a forwarded frame or a closed connection, one clear line, and no harm to others.
 
+use rand::rngs::StdRng;
+use rand::{Rng, RngCore, SeedableRng};
+
 use crate::scene::{Peer, Scene, acknowledge, exchange};
 use crate::support::{REQUEST, RESPONSE};
 use crate::wire::*;
@@ -53,6 +56,30 @@ fn what_is_not_kafka_is_named() {
         assert!(line.contains("listener=\"test\"") && line.contains("client.addr=127.0.0.1:"), "{line}");
         scene.end(&[told]);
     }
+}
+
+#[test]
+fn random_bytes_are_passed_on_as_they_came_or_refused() {
+    let scene = Scene::new();
+    for seed in 0..200 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut bytes = vec![0; random.random_range(12..2_000)];
+        random.fill_bytes(&mut bytes);
+        // Most random lengths are of no frame: half of them are given one, of which a little is missing.
+        let is_frame = seed % 2 == 0;
+        let length = if is_frame { bytes.len() as u32 } else { u32::from_be_bytes([bytes[0] | 0x10, 0, 0, 0]) };
+        bytes[..4].copy_from_slice(&length.to_be_bytes());
+        let (mut client, mut served) = scene.pair();
+        client.send(&bytes);
+        client.half_close();
+        let arrived = served.rest().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!(arrived == if is_frame { &bytes[..] } else { &[] }, "seed {seed}: {} bytes arrived", arrived.len());
+        drop(served);
+        assert_eq!(client.end(), Ok(()), "seed {seed}");
+    }
+    let closed = ["limit", "protocol"].map(|outcome| format!("connections_closed_total{{outcome=\"{outcome}\"}}"));
+    scene.wait_for("their ends", || closed.iter().map(|series| scene.metric(series)).sum::<u64>() == 100);
+    scene.end_after_many(&["connection given up"]);
 }
 
 #[test]
@@ -115,6 +142,27 @@ fn batches_that_lie_are_never_answered_here() {
     let apart = produce(V, 4, -1, &[("t", 0, Some(good.clone())), ("u", 0, Some(good.clone())), ("t", 0, Some(good))]);
     exchange(&mut client, &mut served, &apart, &produced(V, 4, &[("t", 0, 0, 10), ("u", 0, 0, 5)]));
     assert_eq!(scene.metric("batches_total{verdict=\"duplicate\",action=\"answered\"}"), 0);
+    scene.end(&[]);
+}
+
+#[test]
+fn a_topic_that_stands_twice_is_stripped_in_both_places() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    let part = |topic, partition, base| (topic, partition, Some(batch(7, base, 1)));
+    let old = [part("t", 0, 0), part("u", 0, 0), part("t", 1, 0)];
+    let acknowledged = produced(V, 1, &[("t", 0, 0, 10), ("t", 1, 0, 11), ("u", 0, 0, 12)]);
+    exchange(&mut client, &mut served, &produce(V, 1, -1, &old), &acknowledged);
+    // Its duplicates come back in one entry, as a broker writes them.
+    client.send(&produce(V, 2, -1, &[part("t", 0, 0), part("u", 0, 1), part("t", 1, 0)]));
+    served.expect(&produce(V, 2, -1, &[part("u", 0, 1)]));
+    served.send(&produced(V, 2, &[("u", 0, 0, 13)]));
+    client.expect(&produced(V, 2, &[("u", 0, 0, 13), ("t", 0, 0, 10), ("t", 1, 0, 11)]));
+    // What is new of it goes to the broker, whichever place it has.
+    client.send(&produce(V, 3, -1, &[part("t", 0, 0), part("u", 0, 2), part("t", 1, 1)]));
+    served.expect(&produce(V, 3, -1, &[part("u", 0, 2), part("t", 1, 1)]));
+    served.send(&produced(V, 3, &[("u", 0, 0, 14), ("t", 1, 0, 15)]));
+    client.expect(&produced(V, 3, &[("u", 0, 0, 14), ("t", 1, 0, 15), ("t", 0, 0, 10)]));
     scene.end(&[]);
 }
 

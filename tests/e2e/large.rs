@@ -54,6 +54,26 @@ fn a_large_request_of_several_batches_is_held_until_all_of_it_is_known() {
     scene.end(&[]);
 }
 
+#[test]
+fn a_request_of_as_many_bytes_as_are_held_is_answered_and_a_longer_one_is_not() {
+    const HELD: usize = 64 << 10;
+    let scene = Scene::with(&format!("[limits]\nhold_bytes_max = \"{}KiB\"", HELD >> 10));
+    let (mut client, mut served) = scene.pair();
+    let of = |bytes| produce_one(1, batch_of(7, 0, 0, &[Bytes::from(vec![b'x'; bytes])]));
+    let around = of(HELD / 2).len() - HELD / 2;
+    let (held, longer) = (of(HELD - around), of(HELD + 1 - around));
+    assert_eq!((held.len(), longer.len()), (HELD, HELD + 1));
+    exchange(&mut client, &mut served, &held, &produced_one(1, 0, 10));
+    client.send(&held);
+    client.expect(&produced_one(1, 0, 10));
+    let (mut client, mut served) = scene.pair();
+    for _ in 0..2 {
+        exchange(&mut client, &mut served, &longer, &produced_one(1, 0, 10));
+    }
+    assert_eq!(scene.metric("passthrough_total{reason=\"too_large\"}"), 2);
+    scene.end(&[]);
+}
+
 /// KAFKA-15591: by its front alone it is known that it comes before the first one of its producer.
 #[test]
 fn a_large_batch_that_must_wait_waits() {

@@ -188,3 +188,16 @@ impl std::fmt::Display for Shown<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There is one vocabulary, and it is the protocol's.
+    #[test]
+    fn metrics_say_why_something_went_unread_in_the_words_of_its_event() {
+        for why in [Unread::Version, Unread::Undecodable, Unread::SaslRaw, Unread::TooLarge, Unread::Memory] {
+            assert_eq!(label_of(why).as_str(), why.name());
+        }
+    }
+}

@@ -87,6 +87,18 @@ fn each_kind_of_event_shows_what_is_known_of_it_and_nothing_else() {
     }
 }
 
+/// There is one vocabulary, and it is the protocol's; the journal adds a word for what is ordinary.
+#[test]
+fn a_line_is_called_what_its_verdict_is_called() {
+    for verdict in Verdict::ALL {
+        let event = journalled(TopicRef::Name(b"orders"), verdict, Rule::D12);
+        let line: Value = serde_json::from_str(&line_of(Entry::of(&event, &client(), true).unwrap())).unwrap();
+        let is_ordinary = matches!(verdict, Verdict::InOrder | Verdict::Untracked);
+        assert_eq!(line["event"], if is_ordinary { "batch" } else { verdict.name() });
+        assert_eq!(line["verdict"], verdict.name());
+    }
+}
+
 #[test]
 fn what_the_proxy_does_of_itself_shows_what_for_and_what_it_came_to() {
     let topic = TopicRef::Name(b"orders");

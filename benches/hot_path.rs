@@ -30,7 +30,7 @@ const READ_BYTES: u32 = 1 << 28;
 /// In a smoke test, enough to run every line.
 const PAIRS_SMOKE: u32 = 1 << 10;
 
-criterion_group!(benches, split, peek, parse, track_hot, track_many, session, duplicate, edit);
+criterion_group!(benches, split, peek, parse, track_hot, parse_and_track, track_many, session, duplicate, edit);
 criterion_main!(benches);
 
 /// Five requests of one 16 KiB batch in one buffer: from bytes to frames.
@@ -95,6 +95,23 @@ fn track_hot(c: &mut Criterion) {
     }
     c.bench_function("track/observe and settle, one pair", |b| {
         b.iter(|| step(&mut tracker, (0, 7), next(&mut sequence), &mut offset));
+    });
+}
+
+/// Both of the above: more than the target of parse and observe counts, which ends where the request goes.
+fn parse_and_track(c: &mut Criterion) {
+    let mut tracker = Tracker::new(TrackerLimits::default());
+    tracker.introduce(TopicRef::Name(TOPIC), None, None, NOW);
+    let (mut sequence, mut offset) = (0, 0);
+    let frame = Request::one(9).frame;
+    let body_at = 4 + RequestHead::parse(&frame[4..]).expect("our own").body_at;
+    c.bench_function("track/parse, observe and settle one partition of 16 KiB, v9", |b| {
+        b.iter(|| {
+            let request = ProduceRequest::parse(9, black_box(&frame[body_at..])).expect("our own");
+            let entry = request.entries().next().expect("one partition");
+            black_box(entry.records.batch().map(|view| view.base_sequence())).expect("a batch");
+            step(&mut tracker, (0, 7), next(&mut sequence), &mut offset);
+        });
     });
 }
 

@@ -318,3 +318,22 @@ fn a_gap_is_not_refused_while_what_is_missing_waits_here() {
         assert_eq!(ask(&mut session, &from(9), &enforcing(), REFUSES), asks);
     }
 }
+
+/// What the leader makes of it, it says of the whole frame.
+#[test]
+fn a_gap_is_not_decided_on_by_its_head_where_it_may_be_refused() {
+    let of = |mode, look_up| Policy { mode, look_up, ..enforcing().policy };
+    for (policy, goes) in
+        [(of(Mode::Enforce, true), false), (of(Mode::Enforce, false), true), (of(Mode::Dedupe, true), true)]
+    {
+        let ledger = Memory::new();
+        let mut session = acknowledged(&ledger);
+        let frame = from(9);
+        let size = u32::try_from(frame.len() - 4).unwrap();
+        let decided = session.admit_by_head(&frame, size, &Present { policy, ..enforcing() }, &mut |_: Event<'_>| {});
+        assert_eq!(decided.is_some(), goes, "{policy:?}");
+        if let Some(streamed) = decided {
+            session.cut_stream(streamed, &enforcing());
+        }
+    }
+}

@@ -86,10 +86,13 @@ fn a_withdrawn_batch_is_told_to_those_who_wait_once() {
     // The second batch of `t` has to wait, so that of `u` does not go either.
     let both = with_sequences(two_topics(), [9, 7].into());
     let told = ledger.told();
+    let mut reported = 0;
     for (held, told_since) in [(false, 1), (true, 1), (true, 1)] {
-        assert!(matches!(session.admit(&both, held, &restarted, &mut quiet), Admission::Hold));
+        let mut count = |event: Event<'_>| reported += u32::from(matches!(event, Event::Held { .. }));
+        assert!(matches!(session.admit(&both, held, &restarted, &mut count), Admission::Hold));
         assert_eq!(ledger.told() - told, told_since, "who waits must not wake others by asking again");
     }
+    assert_eq!(reported, 1, "that it waits is said once");
     session.settle(pending, &acked(&[b"t"]), Millis(1000), &mut quiet);
     assert_eq!(ledger.told() - told, 2);
     let Admission::Forward(Some(pending)) = session.admit(&both, true, &restarted, &mut quiet) else { panic!("goes") };

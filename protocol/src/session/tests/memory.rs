@@ -108,6 +108,35 @@ fn many_batches_without_room_for_their_claims_pass_unread() {
     assert!(matches!(admit(&mut session, &wide(33)), Admission::Forward(Some(_))), "nothing was proven");
 }
 
+#[test]
+fn the_room_for_claims_is_that_of_all_of_them() {
+    let room = 33 * size_of::<Claim>();
+    for (keep_bytes_max, expected) in [(room, vec![]), (room - 1, vec![Unread::Memory])] {
+        let mut session = session(&Memory::new());
+        let (admission, unread) = admit_keeping(&mut session, &wide(33), keep_bytes_max);
+        assert!(matches!(admission, Admission::Forward(Some(_))), "{admission:?}");
+        assert_eq!(unread, expected);
+    }
+}
+
+/// T29: of those that stand once everything is learnt.
+#[test]
+fn of_three_batches_of_which_two_are_for_one_partition_the_third_is_tracked() {
+    let mut frame = wide(3);
+    let entry = (frame.len() - COUNT_AT - 4) / 3;
+    let last = COUNT_AT + 4 + 2 * entry;
+    assert_eq!(frame[last..last + 4], 2_i32.to_be_bytes());
+    frame[last..last + 4].fill(0);
+    let mut rules = Vec::new();
+    let mut session = session(&Memory::new());
+    let _forwarded = session.admit(&frame, false, &present(), &mut |event: Event<'_>| {
+        if let Event::Batch(batch) = event {
+            rules.push((batch.partition, batch.rule));
+        }
+    });
+    assert_eq!(rules, [(0, Rule::D2), (1, Rule::D5), (0, Rule::D2)]);
+}
+
 /// D4: it was read as far as that.
 #[test]
 fn many_batches_of_acks_0_without_room_for_their_claims_have_no_answer() {

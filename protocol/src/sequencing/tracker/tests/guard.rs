@@ -123,6 +123,30 @@ fn when_a_first_batch_that_waited_will_not_go_the_client_begins_with_it_again() 
     assert!(!tracker.must_wait(T, 0, batch(7, 0, 1, 1).id, &over(2)));
 }
 
+/// Whatever else of its producer is on its way: its own first batch is not.
+#[test]
+fn behind_others_of_its_producer_a_batch_waits_for_the_first_as_well() {
+    let mut tracker = tracker();
+    waits(&mut tracker, &over(1));
+    let unguarded = Sender { guards: false, ..over(2) };
+    let _second = try_send(&mut tracker, 1, &unguarded, false).ticket.expect("it is sent");
+    assert_eq!(try_send(&mut tracker, 2, &over(2), false).passage, Passage::Hold);
+    let _first = try_send(&mut tracker, 0, &Sender { guards: false, ..over(3) }, false).ticket.expect("it is sent");
+    assert!(tracker.must_wait(T, 0, batch(7, 0, 2, 1).id, &over(2)), "it is up over another connection");
+}
+
+#[test]
+fn what_waits_is_counted() {
+    let mut tracker = tracker();
+    assert_eq!(tracker.waiting.bytes(), 0);
+    for number in 0_u8..10 {
+        let name = [b'a' + number; 200];
+        assert!(tracker.note_waiting(TopicRef::Name(&name), 0, &batch(7, 0, 0, 1), &over(1), NOW));
+    }
+    let bytes = tracker.waiting.bytes();
+    assert!((10 * (200 + 64)..16 * (232 + 128)).contains(&bytes), "{bytes}");
+}
+
 #[test]
 fn who_may_be_first_or_is_none_of_the_brokers_waits_for_no_first_batch() {
     let transactional = Batch { transactional: true, ..batch(7, 0, 1, 1) };

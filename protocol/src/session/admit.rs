@@ -415,10 +415,14 @@ fn is_taken_otherwise(body: &ProduceRequest<'_>, entry: &ProduceEntry<'_>, prese
     /// A topic's `message.timestamp.before.max.ms` and `.after.max.ms` are an hour at least, unless somebody is strict.
     const OLDEST_MS: i64 = 3_600_000;
     const YOUNGEST_MS: i64 = 60_000;
+    /// None, gzip, snappy, LZ4 and zstd.
+    const CODECS: std::ops::RangeInclusive<i16> = 0..=4;
     let Ok(view) = entry.records.batch() else { return false };
     let since = |timestamp: i64| present.unix_ms.saturating_sub(timestamp);
 
-    since(view.base_timestamp()) < OLDEST_MS
+    // Nothing else may be said of it: whose time it has, or that it is a broker's own.
+    CODECS.contains(&view.attributes())
+        && since(view.base_timestamp()) < OLDEST_MS
         && since(view.max_timestamp()) > -YOUNGEST_MS
         && view.base_timestamp() <= view.max_timestamp()
         && body.only_batch().is_some_and(crc_fits)

@@ -12,27 +12,36 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// a third of what clients wait for either, so that both leave the broker a third.
 const ROW_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Nothing waits for longer: what the client waits for that long after the last look has come since.
+const ROW_AGE_MAX: Duration = Duration::from_secs(30);
+
 /// What looks have taken from the requests that stand in a row: until the client waits for the proxy to read, and not the
 /// other way round, any of them may have come with the first.
 #[derive(Debug, Default)]
 pub(super) struct Row {
     spent: Duration,
+    /// When the last of them was over.
+    last: Option<Instant>,
 }
 
 impl Row {
     /// Until when what begins `now` may take.
-    pub(super) fn deadline(&self, now: Instant) -> Instant {
+    pub(super) fn deadline(&mut self, now: Instant) -> Instant {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) >= ROW_AGE_MAX) {
+            self.end();
+        }
         now + LOOK_PATIENCE.min(ROW_PATIENCE.saturating_sub(self.spent))
     }
 
-    /// Something was looked into for so long.
-    pub(super) fn note(&mut self, took: Duration) {
-        self.spent += took;
+    /// Something was looked into from `since` until `now`.
+    pub(super) fn note(&mut self, since: Instant, now: Instant) {
+        self.spent += now.saturating_duration_since(since);
+        self.last = Some(now);
     }
 
     /// Nobody stands behind it any more.
     pub(super) fn end(&mut self) {
-        self.spent = Duration::ZERO;
+        *self = Self::default();
     }
 
     /// Whether something was looked into.
@@ -75,10 +84,13 @@ mod tests {
         let (now, mut row) = (Instant::now(), Row::default());
         assert!(!row.is_begun());
         for (took, left) in [(s(4), 5), (s(4), 2), (s(1), 1), (s(1), 0), (s(1), 0)] {
-            row.note(took);
+            row.note(now - took, now);
             assert_eq!(row.deadline(now), now + s(left));
         }
         assert!(row.is_begun());
+        // A client that always has something more to send waits for what it sends no longer than others.
+        assert_eq!([s(29), s(30)].map(|later| row.deadline(now + later) - (now + later)), [s(0), LOOK_PATIENCE]);
+        row.note(now - s(7), now);
         row.end();
         assert_eq!((row.is_begun(), row.deadline(now)), (false, now + LOOK_PATIENCE));
     }

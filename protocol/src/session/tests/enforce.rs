@@ -240,12 +240,14 @@ fn a_gap_that_the_leader_might_refuse_for_another_reason_is_not_asked_about() {
     let mut young = spoilt(&|batch| batch[35..43].copy_from_slice(&(NOW_UNIX_MS + 60_001).to_be_bytes()));
     let mut transactional = spoilt(&|batch| batch[22] |= 0x10);
     let corrupt = spoilt(&|batch| batch[70] ^= 1);
-    [&mut old, &mut young, &mut transactional].into_iter().for_each(|frame| sign(frame));
+    // No codec that there is, and a time that is the broker's.
+    let mut odd = [5, 0x08].map(|attributes| spoilt(&|batch| batch[22] = attributes));
+    [&mut old, &mut young, &mut transactional].into_iter().chain(&mut odd).for_each(|frame| sign(frame));
     let mut unanswered = from(9);
     // acks, behind the header and a null transactional id.
     assert_eq!(unanswered[16..19], [0, 0xff, 0xff]);
     unanswered[17..19].copy_from_slice(&[0, 0]);
-    for frame in [old, young, transactional, corrupt] {
+    for frame in [old, young, transactional, corrupt].into_iter().chain(odd) {
         let ledger = Memory::new();
         assert_eq!(ask(&mut acknowledged(&ledger), &frame, &enforcing(), REFUSES), 0);
     }

@@ -55,7 +55,7 @@ impl Uplink<'_> {
         let deadline = self.row.deadline(since);
         let deadline = at_latest.map_or(deadline, |end| end.min(deadline));
         let looked = self.look_one_by_one(look_ups, deadline, &mut asker).await;
-        self.row.note(since.elapsed());
+        self.row.note(since, Instant::now());
         looked
     }
 

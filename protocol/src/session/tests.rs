@@ -6,6 +6,7 @@ mod enforce;
 mod ledgers;
 mod look_up;
 mod memory;
+mod settle;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

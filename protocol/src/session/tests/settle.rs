@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sequencing::TopicRef;
+use crate::wire::produce::ProduceResponse;
 
 /// The two topics' requests, forwarded, and the answer to it: an error code for each.
 fn answered(session: &mut Session<Memory>, present: &Present, errors: [i16; 2]) -> Settled {
@@ -44,6 +45,36 @@ fn each_refusal_is_looked_for_in_its_own_log() {
     let topics: Vec<_> = looks.iter().map(LookUp::topic).collect();
     assert_eq!(topics, [TopicRef::Name(b"t"), TopicRef::Name(b"u")]);
     session.give_up(*unresolved, Millis(1000));
+}
+
+/// Whatever the look for it comes to.
+#[test]
+fn a_refusal_of_what_is_acknowledged_meanwhile_is_not_believed() {
+    let policy = Policy { look_up: true, ..present().policy };
+    let asking = Present { policy, ..present() };
+    let quiet = &mut |_: Event<'_>| {};
+    for is_acknowledged in [false, true] {
+        let ledger = Memory::new();
+        let (mut session, mut other) = (session(&ledger), Session::new(ConnectionId(2), ledger.clone()));
+        let Admission::Forward(Some(pending)) = session.admit(&request(9), false, &asking, quiet) else { panic!() };
+        let Admission::Forward(Some(retry)) = other.admit(&request(9), false, &asking, quiet) else { panic!() };
+        let refusal = hex(crate::wire::samples::GOLDEN_REFUSAL_V9);
+        let Settled::Look(unresolved, _) = session.settle(pending, &refusal, Millis(1000), quiet) else { panic!() };
+        let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 9).map(|(_, text)| hex(text)).unwrap();
+        if is_acknowledged {
+            other.settle(retry, &golden, Millis(1000), quiet);
+        } else {
+            other.abandon(retry, Millis(1000));
+        }
+        assert_eq!(session.is_known(&unresolved, Millis(1000)), is_acknowledged);
+        let told = session.resolve(*unresolved, Vec::new(), Millis(1000), quiet);
+        let Settled::Merged(frame) = told else { panic!("{told:?}") };
+        let said = ProduceResponse::parse(9, &frame[4..]).unwrap().entries().next().unwrap();
+        let expected = ProduceResponse::parse(9, &golden[4..]).unwrap().entries().next().unwrap();
+        let offset = if is_acknowledged { (0, expected.base_offset) } else { (45, -1) };
+        assert_eq!((said.error, said.base_offset), offset);
+        assert_eq!(ledger.open_attempts(), u32::from(!is_acknowledged), "the retry is of unknown outcome");
+    }
 }
 
 /// Of `t` and `u`, `t` is a duplicate, and left out.

@@ -162,7 +162,7 @@ impl<L: Ledger> Session<L> {
     /// The connection ends before the look does: what the broker said is what is known.
     pub fn give_up(&self, unresolved: Unresolved, now: Millis) {
         for Refused { claim, answer, .. } in unresolved.refused {
-            self.settle_claim(unresolved.ledger, Claim { settled: false, ..claim }, Outcome::Answered(answer), now);
+            self.settle_claim(unresolved.ledger, claim, Outcome::Answered(answer), now);
         }
         self.ledgers[unresolved.ledger].settled();
     }

@@ -67,12 +67,18 @@ fn a_refusal_of_what_is_acknowledged_meanwhile_is_not_believed() {
             other.abandon(retry, Millis(1000));
         }
         assert_eq!(session.is_known(&unresolved, Millis(1000)), is_acknowledged);
-        let told = session.resolve(*unresolved, Vec::new(), Millis(1000), quiet);
+        let mut resolved = Vec::new();
+        let told = session.resolve(*unresolved, Vec::new(), Millis(1000), &mut |event: Event<'_>| {
+            if let Event::Resolved { base_offset, .. } = event {
+                resolved.push(base_offset);
+            }
+        });
         let Settled::Merged(frame) = told else { panic!("{told:?}") };
         let said = ProduceResponse::parse(9, &frame[4..]).unwrap().entries().next().unwrap();
         let expected = ProduceResponse::parse(9, &golden[4..]).unwrap().entries().next().unwrap();
         let offset = if is_acknowledged { (0, expected.base_offset) } else { (45, -1) };
         assert_eq!((said.error, said.base_offset), offset);
+        assert_eq!(resolved, if is_acknowledged { vec![offset.1] } else { vec![] });
         assert_eq!(ledger.open_attempts(), u32::from(!is_acknowledged), "the retry is of unknown outcome");
     }
 }

@@ -183,7 +183,7 @@ impl Connection {
             _ if self.client_gone => lines.push("client: gone".into()),
             Settled::Unchanged => lines.push("client: identical".into()),
             Settled::Merged(merged) => lines.push(format!("client: {}", read(version, &merged))),
-            Settled::Reset => self.reset(lines),
+            Settled::Reset(_) => self.reset(lines),
             Settled::Look(..) => unreachable!("it may not look"),
         }
     }

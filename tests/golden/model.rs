@@ -200,7 +200,7 @@ impl World {
         match settled {
             Settled::Unchanged => self.receive(at, &frame),
             Settled::Merged(frame) => self.receive(at, &frame),
-            Settled::Reset => self.client_goes(Some(at)),
+            Settled::Reset(_) => self.client_goes(Some(at)),
             Settled::Look(..) => panic!("it may not look"),
         }
         self.release(at);

@@ -25,7 +25,7 @@ pub use learn::Learnt;
 use look_up::{Found, Refusable};
 pub use look_up::{GivenUp, LookUp, LookUpKind, LookUpOutcome, Subject};
 use observe::Observed;
-pub use settle::{Settled, Unresolved};
+pub use settle::{Incomplete, Settled, Unresolved};
 pub use stream::Streamed;
 use waiting::Waiting;
 

@@ -12,6 +12,9 @@ use crate::wire::produce::{self, AnswerEntry, OwnedTopic, ProduceResponse, Respo
 /// answers are not kept back for longer than some seconds.
 const REFUSED_MAX: usize = 1_024;
 
+/// It says what nobody has asked for, or cannot be read.
+const FOREIGN: Settled = Settled::Reset(Incomplete::Foreign);
+
 /// What is to be done with an answer.
 #[derive(Debug)]
 pub enum Settled {
@@ -20,9 +23,18 @@ pub enum Settled {
     /// This goes to the client in its place.
     Merged(Vec<u8>),
     /// It cannot be made whole: reset the client.
-    Reset,
+    Reset(Incomplete),
     /// It is kept back, and what follows it: the log tells whether a 45 in it is for a batch that stands there.
     Look(Box<Unresolved>, Vec<LookUp>),
+}
+
+/// Why an answer cannot be made whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incomplete {
+    /// What was left out of the request holds no more (T22).
+    Lapsed,
+    /// It is not an answer to what was sent.
+    Foreign,
 }
 
 /// An answer that is kept back while the log is looked into. Give it to [`Session::resolve`], exactly once.
@@ -53,7 +65,7 @@ impl<L: Ledger> Session<L> {
         let parsed = ProduceResponse::parse(pending.version, body).ok();
         let Some(response) = parsed.filter(|response| response.correlation_id == pending.correlation_id) else {
             report(Event::ResponseUndecodable);
-            return if self.overlook(pending, now) { Settled::Unchanged } else { Settled::Reset };
+            return if self.overlook(pending, now) { Settled::Unchanged } else { FOREIGN };
         };
         let Pending { version, ledger, mut claims, kept, may_look, broker, .. } = pending;
         let mut served = false;
@@ -98,10 +110,13 @@ impl<L: Ledger> Session<L> {
         let is_foreign = |entry: ResponseEntry<'_>| {
             stripped.sent.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_err()
         };
-        if ledger != self.current || response.entries().any(is_foreign) || !self.all_hold(ledger, &stripped.kept, now) {
-            return Settled::Reset;
+        if response.entries().any(is_foreign) {
+            return FOREIGN;
         }
-        produce::merge(version, frame, &stripped.answers).map_or(Settled::Reset, Settled::Merged)
+        if ledger != self.current || !self.all_hold(ledger, &stripped.kept, now) {
+            return Settled::Reset(Incomplete::Lapsed);
+        }
+        produce::merge(version, frame, &stripped.answers).map_or(FOREIGN, Settled::Merged)
     }
 
     /// Takes out the claim of a batch that was refused and may stand in the log all the same.
@@ -231,7 +246,7 @@ impl<L: Ledger> Session<L> {
             None => Settled::Merged(frame),
             Some(stripped) => match ProduceResponse::parse(version, &frame[4..]) {
                 Ok(response) => self.complete(version, ledger, &response, &frame, &stripped, now),
-                Err(_) => Settled::Reset,
+                Err(_) => FOREIGN,
             },
         }
     }

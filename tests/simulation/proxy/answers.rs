@@ -71,7 +71,7 @@ impl World {
         });
         let open = match &settled {
             Settled::Look(_, ups) => self.open_in(&settle, &response, ups),
-            Settled::Unchanged | Settled::Merged(_) | Settled::Reset => Vec::new(),
+            Settled::Unchanged | Settled::Merged(_) | Settled::Reset(_) => Vec::new(),
         };
         self.judge_refused(at, &settle, &response, &open);
         let is_settled = |place: &&usize| !open.contains(place);
@@ -115,7 +115,7 @@ impl World {
                 let frame = Frame { bytes, ..frame };
                 if resolved { self.deliver(at, frame) } else { self.give(at, frame) }
             }
-            Settled::Reset if !is_whole => {
+            Settled::Reset(_) if !is_whole => {
                 self.tally.resets += 1;
                 self.client_goes(at, true);
             }

@@ -228,7 +228,7 @@ impl World {
         });
         let told = match &settled {
             Settled::Merged(bytes) => Some(Response::read(settle.version, bytes)),
-            Settled::Reset | Settled::Unchanged | Settled::Look(..) => None,
+            Settled::Reset(_) | Settled::Unchanged | Settled::Look(..) => None,
         };
         let resolved = self.judge_resolved(at, &settle, &open, &response, &found, told.as_ref());
         for place in &open {

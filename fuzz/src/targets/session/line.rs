@@ -291,7 +291,7 @@ impl Line {
                 assert!(is_stripped && *cluster == self.cluster);
                 check_merged(world, *cluster, [asked, sent], &said.expect("it was read"), &merged, &[]);
             }
-            Settled::Reset => {
+            Settled::Reset(_) => {
                 assert!(is_stripped, "a client is reset for nothing");
                 self.reset(world);
             }

@@ -228,7 +228,7 @@ impl Line {
                 let told = read_answer(sent.version, sent.correlation_id, &merged).expect("it can be read still");
                 check_amended(&said, &told, &resolved);
             }
-            Settled::Reset => {
+            Settled::Reset(_) => {
                 assert!(is_stripped, "a client is reset for nothing");
                 self.reset(world);
             }

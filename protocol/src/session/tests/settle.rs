@@ -99,13 +99,13 @@ fn what_was_left_out_is_put_back_where_all_of_it_holds() {
     assert!(matches!(settle(&mut session, pending, &[("u", 0)]), Settled::Merged(_)));
     // The broker speaks of what it was not sent.
     let (_, mut session, pending) = stripped();
-    assert!(matches!(settle(&mut session, pending, &[("u", 0), ("v", 0)]), Settled::Reset));
+    assert!(matches!(settle(&mut session, pending, &[("u", 0), ("v", 0)]), Settled::Reset(Incomplete::Foreign)));
     // The connection leads elsewhere.
     let (_, mut session, pending) = stripped();
     assert!(session.switch(Memory::new()));
-    assert!(matches!(settle(&mut session, pending, &[("u", 0)]), Settled::Reset));
+    assert!(matches!(settle(&mut session, pending, &[("u", 0)]), Settled::Reset(Incomplete::Lapsed)));
     // What was acknowledged is no more.
     let (ledger, mut session, pending) = stripped();
     ledger.tracker(0, |tracker| tracker.end_topic(TopicRef::Name(b"t")));
-    assert!(matches!(settle(&mut session, pending, &[("u", 0)]), Settled::Reset));
+    assert!(matches!(settle(&mut session, pending, &[("u", 0)]), Settled::Reset(Incomplete::Lapsed)));
 }

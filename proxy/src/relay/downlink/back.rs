@@ -11,7 +11,6 @@ use super::super::fifo::{KeptBack, Ours};
 use super::super::keep::Keep;
 use super::super::patience;
 use super::{Downlink, Step};
-use crate::telemetry::labels::Outcome;
 
 /// Answers in the order in which they came; the first is the one that the look is for.
 #[derive(Debug, Default)]
@@ -141,7 +140,7 @@ impl<'a> Downlink<'a> {
                 let Some(settled) = self.resolve(kept, looked) else { return };
                 match settled {
                     Settled::Merged(frame) => self.deliver(&frame).await,
-                    Settled::Reset => self.link.lose_client(Outcome::Protocol, super::settle::UNMERGEABLE),
+                    Settled::Reset(why) => self.lose_client(why),
                     Settled::Unchanged | Settled::Look(..) => {}
                 }
             }

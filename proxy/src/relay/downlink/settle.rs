@@ -1,6 +1,6 @@
 //! Answers to produce requests: the broker's, which settle what was sent, and those made here.
 
-use seqgate_protocol::session::{Local, Settled};
+use seqgate_protocol::session::{Incomplete, Local, Settled};
 use seqgate_protocol::wire::head::ApiKey;
 
 use super::super::fifo::{KeptBack, Owed};
@@ -9,7 +9,9 @@ use crate::net::socket;
 use crate::telemetry::labels::Outcome;
 
 /// A broker's answer that the kept-back duplicates cannot be put into.
-pub(super) const UNMERGEABLE: &str = "the broker's answer cannot be completed";
+const UNMERGEABLE: &str = "the broker's answer cannot be completed";
+/// What an answer was made from, in whole or in part, has ended (T22).
+const LAPSED: &str = "an answer's proof ended before it could be given (T22)";
 
 impl<'a> Downlink<'a> {
     /// Answers to produce requests are small; one that is not is passed on, and what it says is unknown.
@@ -30,7 +32,15 @@ impl<'a> Downlink<'a> {
         let deliverable = self.link.session().overlook(*pending, self.link.runtime.shared.now());
         self.link.note_settled();
         if !deliverable {
-            self.link.lose_client(Outcome::Protocol, UNMERGEABLE);
+            self.lose_client(Incomplete::Foreign);
+        }
+    }
+
+    /// The client cannot be given what it waits for, and has to ask again.
+    pub(super) fn lose_client(&self, why: Incomplete) {
+        match why {
+            Incomplete::Lapsed => self.link.lose_client(Outcome::Error, LAPSED),
+            Incomplete::Foreign => self.link.lose_client(Outcome::Protocol, UNMERGEABLE),
         }
     }
 
@@ -59,10 +69,10 @@ impl<'a> Downlink<'a> {
                 self.buffer.discard(count);
                 self.keep_back_unresolved(kept, look_ups);
             }
-            Settled::Reset => {
+            Settled::Reset(why) => {
                 self.flush().await;
                 self.buffer.discard(count);
-                self.link.lose_client(Outcome::Protocol, UNMERGEABLE);
+                self.lose_client(why);
             }
         }
         Ok(())
@@ -92,7 +102,7 @@ impl<'a> Downlink<'a> {
             self.deliver(local.frame()).await;
             self.note_response(ApiKey::PRODUCE);
         } else {
-            self.link.lose_client(Outcome::Error, "an answer's proof ended before it could be given (T22)");
+            self.lose_client(Incomplete::Lapsed);
         }
     }
 

@@ -383,7 +383,7 @@ const DEFECTS: [Defect; 62] = [
         "keeps a ticket of what was kept back",
         &[(
             "session/settle.rs",
-            "            self.settle_claim(unresolved.ledger, Claim { settled: false, ..claim }, Outcome::Answered(answer), now);",
+            "            self.settle_claim(unresolved.ledger, claim, Outcome::Answered(answer), now);",
             "            self.settle_claim(unresolved.ledger, Claim { settled: $IT, ..claim }, Outcome::Answered(answer), now);",
         )],
     ),

@@ -137,6 +137,57 @@ fn of_three_batches_of_which_two_are_for_one_partition_the_third_is_tracked() {
     assert_eq!(rules, [(0, Rule::D2), (1, Rule::D5), (0, Rule::D2)]);
 }
 
+/// Topics with names of so many bytes.
+fn names(bytes: usize) -> Vec<Vec<u8>> {
+    let name = |number: usize| [format!("{number:03}").as_bytes(), &vec![b'x'; bytes - 3]].concat();
+    (0..100).map(name).collect()
+}
+
+/// A session that has had a batch on each of these topics acknowledged.
+fn acknowledged_on(names: &[&[u8]]) -> Session<Memory> {
+    let mut session = session(&Memory::new());
+    let Admission::Forward(Some(pending)) = admit(&mut session, &with_topics(names)) else { panic!("forwarded") };
+    let entry = |name: &&[u8]| AnswerEntry {
+        topic: OwnedTopic::Name((*name).into()),
+        partition: 0,
+        error: 0,
+        base_offset: 100,
+        log_append_time: -1,
+        log_start_offset: -1,
+    };
+    let entries: Vec<_> = names.iter().map(entry).collect();
+    let answer = crate::wire::produce::answer(3, pending.correlation_id(), &entries);
+    session.settle(pending, &answer, Millis(1000), &mut |_: Event<'_>| {});
+    session
+}
+
+/// With names that are most of it, and with such as are hardly anything.
+#[test]
+fn what_is_kept_of_many_topics_is_known_before_it_is_there() {
+    for bytes in [3, 200] {
+        let names = names(bytes);
+        let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        let frame = with_topics(&names);
+        let mut session = acknowledged_on(&names);
+        let Admission::Answer(local) = admit(&mut session, &frame) else { panic!("answered") };
+        let takes = local.bytes();
+        assert!(takes > 2 * 100 * bytes, "names stand in the answer and beside it: {takes}");
+        let (admission, _) = admit_keeping(&mut session, &frame, takes - 1);
+        assert!(matches!(admission, Admission::Forward(Some(_))), "{bytes} {takes}");
+        let (admission, _) = admit_keeping(&mut session, &frame, takes * 3 / 2);
+        assert!(matches!(admission, Admission::Answer(_)), "{bytes} {takes}");
+        // Most of them are new.
+        let mut session = acknowledged_on(&names[..30]);
+        let Admission::Strip { frame: left, pending } = admit(&mut session, &frame) else { panic!("stripped") };
+        let takes = left.len() + pending.bytes();
+        assert!(pending.bytes() > 30 * bytes + 70 * size_of::<Claim>(), "{bytes} {takes}");
+        let (admission, _) = admit_keeping(&mut session, &frame, takes - 1);
+        assert!(matches!(admission, Admission::Forward(Some(_))), "{bytes} {takes}");
+        let (admission, _) = admit_keeping(&mut session, &frame, takes * 3 / 2 + frame.len() - left.len());
+        assert!(matches!(admission, Admission::Strip { .. }), "{bytes} {takes}");
+    }
+}
+
 /// D4: it was read as far as that.
 #[test]
 fn many_batches_of_acks_0_without_room_for_their_claims_have_no_answer() {

@@ -100,7 +100,7 @@ fn a_withdrawn_batch_is_told_to_those_who_wait_once() {
 }
 
 /// The answer to a v3 request that acknowledges partition 0 of these topics.
-fn acked(topics: &[&[u8]]) -> Vec<u8> {
+pub(super) fn acked(topics: &[&[u8]]) -> Vec<u8> {
     let entry = |topic: &&[u8]| AnswerEntry {
         topic: OwnedTopic::Name((*topic).into()),
         partition: 0,

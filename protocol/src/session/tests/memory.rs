@@ -147,17 +147,7 @@ fn names(bytes: usize) -> Vec<Vec<u8>> {
 fn acknowledged_on(names: &[&[u8]]) -> Session<Memory> {
     let mut session = session(&Memory::new());
     let Admission::Forward(Some(pending)) = admit(&mut session, &with_topics(names)) else { panic!("forwarded") };
-    let entry = |name: &&[u8]| AnswerEntry {
-        topic: OwnedTopic::Name((*name).into()),
-        partition: 0,
-        error: 0,
-        base_offset: 100,
-        log_append_time: -1,
-        log_start_offset: -1,
-    };
-    let entries: Vec<_> = names.iter().map(entry).collect();
-    let answer = crate::wire::produce::answer(3, pending.correlation_id(), &entries);
-    session.settle(pending, &answer, Millis(1000), &mut |_: Event<'_>| {});
+    session.settle(pending, &ledgers::acked(names), Millis(1000), &mut |_: Event<'_>| {});
     session
 }
 

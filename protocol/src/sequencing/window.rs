@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::allowance::allocated;
 use super::sequence::{Sequence, SequenceRange};
+use ring::Ring;
 
 /// What is compared beside the range before a batch is taken for the one that was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,8 +102,12 @@ const ABSENT: Slot =
 pub(super) struct Window {
     /// Beside the entry itself, not behind a pointer: a batch in order is held against this one only.
     newest: Slot,
+    /// The sequence of some range that was the oldest once, before that of the present one or the same, and less than half of
+    /// the ring before the end of the newest: what follows the newest is held against this one, for the oldest itself lies
+    /// elsewhere in memory.
+    floor: Sequence,
     /// Oldest first.
-    older: VecDeque<Slot>,
+    older: Ring,
     /// Of all slots, oldest first, but only where a topic stamps append times: most do not.
     #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in a million windows that have none")]
     append_times: Option<Box<VecDeque<i64>>>,
@@ -123,7 +128,7 @@ pub(super) struct Growth {
 
 impl Default for Window {
     fn default() -> Self {
-        Self { newest: ABSENT, older: VecDeque::with_capacity(OLDER_MIN), append_times: None }
+        Self { newest: ABSENT, floor: Sequence::ZERO, older: Ring::new(OLDER_MIN), append_times: None }
     }
 }
 
@@ -188,22 +193,28 @@ impl Window {
             if !is_near(acked.range.first, self.newest.last) {
                 return;
             }
-        } else if !is_near(self.oldest().first, acked.range.last) {
-            self.empty();
-            at = 0;
+        } else if !self.is_beyond(acked.range, self.floor) || !is_near(self.floor, acked.range.last) {
+            self.floor = self.oldest().first;
+            if !is_near(self.floor, acked.range.last) {
+                self.empty();
+                at = 0;
+            }
         }
         let overlaps = !lies_outside && self.overlaps(acked.range);
         if self.len() >= slots_max {
             if at == 0 {
                 return;
             }
-            self.older.pop_front();
+            self.older.drop_oldest();
             if let Some(times) = &mut self.append_times {
                 times.pop_front();
             }
             at -= 1;
         }
         self.put(at, Slot::from(acked), slots_max);
+        if at == 0 {
+            self.floor = acked.range.first;
+        }
         if overlaps {
             self.newest.length_and_flags |= OVERLAPS;
         }
@@ -217,7 +228,7 @@ impl Window {
 
     /// What was proven is merely acknowledged from now on.
     pub(super) fn end_proofs(&mut self) {
-        for slot in &mut self.older {
+        for slot in self.older.iter_mut() {
             slot.length_and_flags &= !PROOF;
         }
         if !self.is_empty() {
@@ -227,7 +238,7 @@ impl Window {
 
     /// Another generation begins: all that is known is of an older one from now on.
     pub(super) fn begin_generation(&mut self) {
-        for slot in &mut self.older {
+        for slot in self.older.iter_mut() {
             slot.length_and_flags |= OLDER;
         }
         if !self.is_empty() {
@@ -253,7 +264,9 @@ impl Window {
 
     pub(super) fn clear(&mut self) {
         self.empty();
-        self.older.shrink_to(OLDER_MIN);
+        if self.older.capacity() > OLDER_MIN {
+            self.older.resize(OLDER_MIN);
+        }
         self.append_times = None;
     }
 
@@ -263,7 +276,7 @@ impl Window {
             allocated(times.capacity() * size_of::<i64>()) + allocated(size_of::<VecDeque<i64>>())
         };
         let times = self.append_times.as_deref().map_or(0, of_times);
-        allocated(self.older.capacity() * size_of::<Slot>()) + times
+        self.older.bytes() + times
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Acked> + '_ {
@@ -280,7 +293,7 @@ impl Window {
 
     /// The absent slot if there is none.
     fn oldest(&self) -> &Slot {
-        self.older.front().unwrap_or(&self.newest)
+        self.older.get(0).unwrap_or(&self.newest)
     }
 
     fn slot(&self, at: usize) -> Option<&Slot> {
@@ -311,8 +324,7 @@ impl Window {
     }
 
     fn place_of(&self, range: SequenceRange) -> Option<usize> {
-        // What follows the newest slot at once is none of the slots: the usual case is settled here, without the older ones.
-        if range.first == self.expected()? || self.lies_outside(range) {
+        if self.lies_outside(range) {
             return None;
         }
         if self.newest.range() == range {
@@ -324,10 +336,15 @@ impl Window {
     /// Whether `range` lies in the part of the ring between the newest and the oldest slot. What is in flight does, as a
     /// rule: it is held against none of them.
     fn lies_outside(&self, range: SequenceRange) -> bool {
-        let oldest = self.oldest().first;
-        let first = range.first.distance_from(oldest);
-        let is_outside = first > self.newest.last.distance_from(oldest) && range.last.distance_from(oldest) >= first;
-        self.is_empty() || is_outside && self.newest.length_and_flags & OVERLAPS == 0
+        self.is_empty() || self.is_beyond(range, self.floor) || self.is_beyond(range, self.oldest().first)
+    }
+
+    /// Whether `range` lies in the part of the ring between the newest slot and `from`, which the oldest begins at or after,
+    /// and no slot lies there.
+    fn is_beyond(&self, range: SequenceRange, from: Sequence) -> bool {
+        let first = range.first.distance_from(from);
+        let follows_newest = first > self.newest.last.distance_from(from) && range.last.distance_from(from) >= first;
+        follows_newest && self.newest.length_and_flags & OVERLAPS == 0
     }
 
     /// Where `range` belongs: after the last slot that it follows. Answers come nearly always in order.
@@ -347,13 +364,10 @@ impl Window {
         slot.length_and_flags |= self.newest.length_and_flags & OVERLAPS;
         if self.older.len() == self.older.capacity() {
             let target = (self.older.len() * 2).min(slots_max.saturating_sub(1));
-            self.older.reserve_exact(target - self.older.len());
+            self.older.resize(target);
         }
-        if at == self.len() {
-            self.older.push_back(std::mem::replace(&mut self.newest, slot));
-        } else {
-            self.older.insert(at, slot);
-        }
+        let older = if at == self.len() { std::mem::replace(&mut self.newest, slot) } else { slot };
+        self.older.insert(at.min(self.older.len()), older);
     }
 
     fn set_append_time(&mut self, at: usize, append_time: i64) {
@@ -399,5 +413,6 @@ impl From<Acked> for Slot {
     }
 }
 
+mod ring;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 use super::keep::Keep;
 use super::link::Link;
@@ -218,10 +219,12 @@ impl<'a> Own<'a> {
     }
 
     /// The answer has been read to its end. Whether anybody waits for it still is his business.
-    pub(super) fn answered(mut self) {
+    pub(super) async fn answered(mut self) {
         self.link.note_own(false);
         if let (Some(mut look), Some(back)) = (self.look.take(), self.back.take()) {
-            self.link.session().end_answer(&mut look, self.link.runtime.shared.now());
+            while self.link.session().end_answer(&mut look, self.link.runtime.shared.now()) {
+                yield_now().await;
+            }
             back.send(look).ok();
         }
     }

@@ -318,7 +318,7 @@ impl World {
             bytes.chunks(1 + self.step as usize % 67).for_each(|piece| look.up.feed(piece));
         }
         let session = self.connections[at].session.as_mut().expect("there is a proxy");
-        session.end_answer(&mut look.up, Millis(self.now_ms));
+        while session.end_answer(&mut look.up, Millis(self.now_ms)) {}
         self.hear_log(at, &mut look, version, frame);
         let is_it = |looking: &Looking| looking.correlation_id == correlation_id;
         if self.connections[at].looks.looking.as_ref().is_some_and(is_it) && self.goes_on(at, look) {

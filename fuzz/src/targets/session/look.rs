@@ -117,7 +117,7 @@ impl Line {
         if read.serves {
             self.sasl.serve();
         }
-        self.session.end_answer(&mut own.look, Millis(world.now_ms));
+        while self.session.end_answer(&mut own.look, Millis(world.now_ms)) {}
         let Some(looking) = self.looking.as_mut().filter(|_| !own.is_orphan) else { return };
         if let Some(told) = &mut looking.told {
             told.leads |= read.leads;

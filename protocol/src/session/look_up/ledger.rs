@@ -16,6 +16,9 @@ const LOOK_BACK_BYTES: u64 = 16 * 1024 * 1024;
 /// Requests that one look makes at most: each reads some of the log, but an answer may hold no batch that counts.
 const REQUESTS_MAX: u32 = 64;
 
+/// Batches of an answer that are taken in at once: half a millisecond's.
+const TAKEN_IN_MAX: usize = 1_024;
+
 impl<L: Ledger> Session<L> {
     /// Begins a look into the log for a batch. Only what the log is asked from now on counts.
     pub(in crate::session) fn look_for(
@@ -77,7 +80,10 @@ impl<L: Ledger> Session<L> {
 
     /// The answer to a look's request has been read to its last byte. Every batch in it becomes known, whoever produced
     /// it.
-    pub fn end_answer(&mut self, look: &mut LookUp, now: Millis) {
+    ///
+    /// True while there are more of them than are taken in at once: it is to be called again, when others have had their turn.
+    #[must_use]
+    pub fn end_answer(&mut self, look: &mut LookUp, now: Millis) -> bool {
         let before = look.progress();
         match std::mem::replace(&mut look.stage, Stage::Between) {
             Stage::Offset(answer) => look.take_offset(&answer),
@@ -103,14 +109,16 @@ impl<L: Ledger> Session<L> {
         if let Some(is_stamped) = *is_stamped {
             self.ledgers[*ledger].tracker(*partition, |it| it.note_times(topic.as_ref(), *partition, !is_stamped));
         }
-        for batch in shown.drain(..) {
+        for batch in shown.drain(..shown.len().min(TAKEN_IN_MAX)) {
             self.ledgers[*ledger].tracker(*partition, |tracker| {
                 tracker.take_in_log(topic.as_ref(), *partition, *broker, mark, &batch, now);
             });
         }
-        if look.outcome.is_some() {
+        let is_over = look.shown.is_empty();
+        if is_over && look.outcome.is_some() {
             look.forget_shown();
         }
+        !is_over
     }
 
     /// Whether the log of a topic may not be read by the client, as far as it was told so.

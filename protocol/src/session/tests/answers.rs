@@ -118,7 +118,7 @@ fn ask(session: &mut Session<Memory>, look: &mut LookUp, broker: Broker) -> (Vec
             Some((learner, _)) => learner.feed(&answer, &mut |_| {}),
             None => look.feed(&answer),
         }
-        session.end_answer(look, Millis(1000));
+        assert!(!session.end_answer(look, Millis(1000)));
     }
     (asked, look.outcome().expect("it is over"))
 }
@@ -252,7 +252,7 @@ fn ask_by_id(session: &mut Session<Memory>, generation: u32) -> (LookUpKind, Vec
             }),
             None => look.feed(&answer),
         }
-        session.end_answer(look, Millis(1000));
+        assert!(!session.end_answer(look, Millis(1000)));
     }
     (look.kind(), asked, look.outcome().expect("it is over"))
 }
@@ -282,7 +282,7 @@ fn answer_about_the_topic_that_ends_too_early_is_none() {
             Some((learner, _)) => learner.feed(&answer, &mut |_| {}),
             None => look.feed(&answer),
         }
-        session.end_answer(&mut look, Millis(1000));
+        assert!(!session.end_answer(&mut look, Millis(1000)));
         broker.cut = 1;
     }
     assert_eq!((look.request(5), look.outcome()), (None, Some(LookUpOutcome::Failed)));

@@ -25,16 +25,20 @@ fn show(session: &mut Session<Memory>, look: &mut LookUp) {
 
 /// As one does whose log has no end, and batches of another producer.
 fn show_others(session: &mut Session<Memory>, look: &mut LookUp) {
-    show_each(session, look, i64::MAX, |before| {
-        let mut batch = hex(GOLDEN_BATCH);
-        batch[..8].copy_from_slice(&(OFFSET + 2 * before).to_be_bytes());
-        batch[43..51].copy_from_slice(&(1_000 + before).to_be_bytes());
-        batch
-    });
+    show_each(session, look, i64::MAX, other);
 }
 
-/// `batch`: the one in an answer, after so many others.
-fn show_each(session: &mut Session<Memory>, look: &mut LookUp, end: i64, batch: impl Fn(i64) -> Vec<u8>) {
+/// One of another producer, behind so many of others.
+fn other(before: i64) -> Vec<u8> {
+    let mut batch = hex(GOLDEN_BATCH);
+    batch[..8].copy_from_slice(&(OFFSET + 2 * before).to_be_bytes());
+    batch[43..51].copy_from_slice(&(1_000 + before).to_be_bytes());
+    batch
+}
+
+/// `batch`: the one in an answer, after so many others. Returns in how many parts the last answer was taken in.
+fn show_each(session: &mut Session<Memory>, look: &mut LookUp, end: i64, batch: impl Fn(i64) -> Vec<u8>) -> u32 {
+    let mut parts = 0;
     let topic = [&[0, 0, 0, 1, 0, 1, b't'][..], &[0, 0, 0, 1], &[0; 4], &[0; 2]].concat();
     let end = end.to_be_bytes();
     let mut before = 0;
@@ -49,8 +53,12 @@ fn show_each(session: &mut Session<Memory>, look: &mut LookUp, end: i64, batch: 
             answer(&request, &[topic.clone(), marks, vec![0xff; 4], length.into(), batch])
         };
         look.feed(&answer);
-        session.end_answer(look, present().now);
+        parts = 1;
+        while session.end_answer(look, present().now) {
+            parts += 1;
+        }
     }
+    parts
 }
 
 /// The golden v9 request, of another producer.
@@ -200,4 +208,23 @@ fn look_that_is_over_keeps_what_it_was_for_and_nothing_else() {
         assert_eq!(looks[0].outcome(), Some(outcome));
         assert_eq!((looks[0].seen.capacity(), looks[0].shown.capacity()), (0, 0));
     }
+}
+
+/// An answer of 1 MiB has room for thousands, and other connections wait for their turn.
+#[test]
+fn what_an_answer_shows_is_taken_in_a_part_at_a_time() {
+    const OTHERS: i64 = 2_500;
+    let ledger = Memory::new();
+    let mut session = session(&ledger);
+    let mut quiet = |_: Event<'_>| {};
+    let Admission::Look(mut looks) = session.admit(&request(9), false, &may_look(), &mut quiet) else { panic!() };
+    let parts = show_each(&mut session, &mut looks[0], i64::MAX, |_| {
+        let mut batch = hex(GOLDEN_BATCH);
+        batch[..8].copy_from_slice(&(OFFSET + 2 * OTHERS).to_be_bytes());
+        (0..OTHERS).map(other).chain([batch]).flatten().collect()
+    });
+    assert_eq!((parts, looks[0].outcome()), (3, Some(LookUpOutcome::Found)));
+    let mut known = 0;
+    ledger.each_tracker(|tracker| known += tracker.producers());
+    assert_eq!(i64::from(known), OTHERS + 1);
 }

@@ -267,7 +267,7 @@ impl<'a> Downlink<'a> {
         if !self.splitter.mid_frame()
             && let Some(Current::Own(own, _)) = self.current.take()
         {
-            own.answered();
+            own.answered().await;
             self.link.place.note_served(self.link.session().auth());
         }
     }

@@ -169,12 +169,12 @@ fn check_ends_with_1_when_a_file_is_not_to_be_opened_and_makes_none() {
     let upstream = upstream.to_string();
     for (token, journal, status, expected) in [
         ("token", "journal", 0, ["ok     its token can be read", "ok     it can be opened"]),
-        ("token", "token", 0, ["ok     its token can be read", "ok     it can be opened"]),
+        ("token", "token", 1, ["ok     its token can be read", "ERROR  it is not a journal; name a new file"]),
         ("empty", "journal", 1, ["ERROR  admin.token_file: ", "ok     it can be opened"]),
         ("none", "journal", 1, ["No such file", "ok     it can be opened"]),
-        ("token", "none/journal", 1, ["ok     its token", "ERROR  No such file"]),
-        ("token", "token/journal", 1, ["ok     its token", "ERROR  Not a directory"]),
-        ("token", "", 1, ["ok     its token", "ERROR  Is a directory"]),
+        ("token", "none/journal", 1, ["ok     its token", "(os error 2); make its folder first"]),
+        ("token", "token/journal", 1, ["ok     its token", "(os error 20); make its folder first"]),
+        ("token", "", 1, ["ok     its token", "(os error 21); name a file in it"]),
     ] {
         let (token, journal) = (path(token), path(journal));
         let output = output(

@@ -32,43 +32,40 @@ impl Uplink<'_> {
             // It was given up.
             return Ok(());
         }
-        let looked = self.look_until(look_ups, Some(deadline), Asker::Answer(&mut back)).await?;
+        let looked = self.look_for(look_ups, Some((deadline, &mut back))).await?;
         back.send(looked).ok();
         Ok(())
     }
 
     /// Looks into these logs, one after the other, for the request at the front.
     pub(super) async fn look_into(&mut self, look_ups: Vec<LookUp>) -> Result<Vec<LookUp>, UpEnd> {
-        self.look_until(look_ups, None, Asker::Request).await
+        self.look_for(look_ups, None).await
     }
 
-    /// `at_latest`: when the answer that they are for goes as it came.
-    async fn look_until(
+    /// `kept_back`: for an answer that goes as it came at this time, or when nobody hears what is found.
+    async fn look_for(
         &mut self,
         look_ups: Vec<LookUp>,
-        at_latest: Option<Instant>,
-        mut asker: Asker<'_>,
+        kept_back: Option<(Instant, &mut oneshot::Sender<Vec<LookUp>>)>,
     ) -> Result<Vec<LookUp>, UpEnd> {
         // What stands before must be on its way, for the answers come in this order.
         self.flush().await?;
         let since = Instant::now();
         let deadline = self.row.deadline(since);
-        let deadline = at_latest.map_or(deadline, |end| end.min(deadline));
-        let looked = self.look_one_by_one(look_ups, deadline, &mut asker).await;
+        let mut asker = match kept_back {
+            None => Asker { deadline, back: None },
+            Some((end, back)) => Asker { deadline: end.min(deadline), back: Some(back) },
+        };
+        let looked = self.look_one_by_one(look_ups, &mut asker).await;
         self.row.note(since, Instant::now());
         looked
     }
 
-    async fn look_one_by_one(
-        &mut self,
-        look_ups: Vec<LookUp>,
-        deadline: Instant,
-        asker: &mut Asker<'_>,
-    ) -> Result<Vec<LookUp>, UpEnd> {
+    async fn look_one_by_one(&mut self, look_ups: Vec<LookUp>, asker: &mut Asker<'_>) -> Result<Vec<LookUp>, UpEnd> {
         let mut looked = Vec::new();
         for look in look_ups {
             let mut tale = Tale::new(self.link, &look);
-            match self.look(Box::new(look), (deadline, asker), &mut tale).await? {
+            match self.look(Box::new(look), asker, &mut tale).await? {
                 Looked::Over(look) => {
                     tale.ends_with(&look);
                     looked.push(*look);
@@ -86,7 +83,7 @@ impl Uplink<'_> {
     async fn look(
         &mut self,
         mut look: Box<LookUp>,
-        (deadline, asker): (Instant, &mut Asker<'_>),
+        asker: &mut Asker<'_>,
         tale: &mut Tale<'_>,
     ) -> Result<Looked, UpEnd> {
         loop {
@@ -95,13 +92,13 @@ impl Uplink<'_> {
             match cluster.looks.begin(topic, partition) {
                 Turn::Ours(_turn) => {
                     self.link.session().look_back(&mut look, self.link.runtime.shared.now());
-                    return self.ask(look, (deadline, asker), tale).await;
+                    return self.ask(look, asker, tale).await;
                 }
                 Turn::Theirs(over) => {
-                    let patience = deadline.min(Instant::now() + TURN_PATIENCE);
+                    let patience = asker.deadline.min(Instant::now() + TURN_PATIENCE);
                     if wanted(&self.client, timeout_at(patience, over)).await?.is_err() {
                         // Of whoever looks there the broker is slow, or many look one after the other.
-                        return self.ask(look, (deadline, asker), tale).await;
+                        return self.ask(look, asker, tale).await;
                     }
                 }
             }
@@ -112,7 +109,7 @@ impl Uplink<'_> {
     async fn ask(
         &mut self,
         mut look: Box<LookUp>,
-        (deadline, asker): (Instant, &mut Asker<'_>),
+        asker: &mut Asker<'_>,
         tale: &mut Tale<'_>,
     ) -> Result<Looked, UpEnd> {
         loop {
@@ -120,7 +117,7 @@ impl Uplink<'_> {
             let Some(frame) = look.request(correlation_id) else { return Ok(Looked::Over(look)) };
             // The client may have begun to authenticate again meanwhile.
             let asks = self.link.session().asks(&self.link.present());
-            let is_late = Instant::now() >= deadline;
+            let is_late = Instant::now() >= asker.deadline;
             let hindrance = [
                 (asker.has_given_up(), GivenUp::Unwanted),
                 (!asks, GivenUp::Unserved),
@@ -139,7 +136,7 @@ impl Uplink<'_> {
             let answered = async {
                 tokio::select! {
                     biased;
-                    answered = timeout_at(deadline, answer) => match answered {
+                    answered = timeout_at(asker.deadline, answer) => match answered {
                         Ok(answered) => answered.map_err(|_| GivenUp::Closed),
                         Err(_) => Err(GivenUp::Late),
                     },
@@ -155,26 +152,24 @@ impl Uplink<'_> {
 }
 
 /// Whom a look is for.
-enum Asker<'a> {
-    /// The request at the front, which waits as long as it is allowed to.
-    Request,
-    /// An answer that is kept back, as long as there is room for what follows it.
-    Answer(&'a mut oneshot::Sender<Vec<LookUp>>),
+struct Asker<'a> {
+    /// Until when it waits.
+    deadline: Instant,
+    /// Where the answer hears of it that is kept back, as long as there is room for what follows it. `None`: for the request at
+    /// the front.
+    back: Option<&'a mut oneshot::Sender<Vec<LookUp>>>,
 }
 
 impl Asker<'_> {
     fn has_given_up(&self) -> bool {
-        match self {
-            Self::Request => false,
-            Self::Answer(back) => back.is_closed(),
-        }
+        self.back.as_ref().is_some_and(|back| back.is_closed())
     }
 
     /// Waits until nobody wants to know any more.
     async fn given_up(&mut self) {
-        match self {
-            Self::Request => pending().await,
-            Self::Answer(back) => back.closed().await,
+        match &mut self.back {
+            None => pending().await,
+            Some(back) => back.closed().await,
         }
     }
 }

@@ -25,7 +25,7 @@ use tracing::warn;
 
 use self::entry::Entry;
 pub use self::scribe::Scribe;
-use self::sink::Sink;
+use self::sink::{Sink, with_way_out};
 pub use self::verify::{Verified, VerifyError, verify};
 use self::writer::Writer;
 use crate::config::JournalConfig;
@@ -76,7 +76,9 @@ impl Journal {
     /// Opens the file, if there is to be one, and starts its writer; counts in `dropped` what it has to leave out.
     pub fn start(config: Option<&JournalConfig>, dropped: Counter) -> anyhow::Result<Self> {
         let Some(JournalConfig { file, every_batch }) = config else { return Ok(Self(None)) };
-        let sink = Sink::open(file).with_context(|| format!("journal {} cannot be opened", file.display()))?;
+        let sink = Sink::open(file)
+            .map_err(with_way_out)
+            .with_context(|| format!("journal {} cannot be opened", file.display()))?;
         let (queue, events) = sync_channel(QUEUE_MAX);
         let shared = Arc::new(Shared { missing: AtomicU64::new(0), dropped, stopping: AtomicBool::new(false) });
         let writer = Writer::new(file.clone(), sink, events, Arc::clone(&shared));
@@ -92,7 +94,7 @@ impl Journal {
 
     /// Says why the journal could not be opened, as far as that can be told without making it.
     pub fn probe(file: &Path) -> std::io::Result<()> {
-        Sink::probe(file)
+        Sink::probe(file).map_err(with_way_out)
     }
 
     /// Returns what takes down the events of one connection.

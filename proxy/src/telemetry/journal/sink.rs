@@ -50,7 +50,12 @@ impl Sink {
                 let is_folder = fs::metadata(folder.unwrap_or(Path::new(".")))?.is_dir();
                 if is_folder { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
             }
-            opened => opened.map(drop),
+            // The lock is left alone: whoever has it may be the one that this configuration is to follow.
+            opened => {
+                let mut file = opened?;
+                let metadata = file.metadata()?;
+                if metadata.is_file() { resume(&mut file, metadata.len()).map(drop) } else { Ok(()) }
+            }
         }
     }
 
@@ -89,6 +94,19 @@ impl Sink {
     pub(super) fn sync(&self) -> io::Result<()> {
         if self.len.is_some() { self.file.sync_all() } else { Ok(()) }
     }
+}
+
+/// Adds to an error of `Sink::open` or `Sink::probe` what there is to do about it.
+pub(super) fn with_way_out(error: io::Error) -> io::Error {
+    const WAYS_OUT: [(io::ErrorKind, &str); 5] = [
+        (io::ErrorKind::NotFound, "make its folder first, or name a file elsewhere"),
+        (io::ErrorKind::NotADirectory, "make its folder first, or name a file elsewhere"),
+        (io::ErrorKind::IsADirectory, "name a file in it"),
+        (io::ErrorKind::PermissionDenied, "whoever runs seqgate must be able to read and write it"),
+        (io::ErrorKind::InvalidData, "name a new file, which is made, or one that a seqgate has written"),
+    ];
+    let Some((_, way_out)) = WAYS_OUT.into_iter().find(|(kind, _)| *kind == error.kind()) else { return error };
+    io::Error::new(error.kind(), format!("{error}; {way_out}"))
 }
 
 /// Returns the chain up to the end of a file, and whether that lies amid a line.

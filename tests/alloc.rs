@@ -6,9 +6,9 @@ mod support;
 
 use allocation_counter::measure;
 use seqgate_protocol::sequencing::ConnectionId;
-use seqgate_protocol::session::{Admission, Session, Settled};
+use seqgate_protocol::session::{Admission, Policy, Present, Session, Settled, Streamed};
 
-use support::frames::{RECORDS, Request, Response};
+use support::frames::{RECORDS, Request, Response, batch};
 use support::single::{NOW, Single, admit, present};
 
 /// Requests before the measured ones: the window has grown to its full size by then.
@@ -113,4 +113,86 @@ fn an_answer_made_here_is_counted() {
         assert!(matches!(admission, Admission::Answer(_)));
     });
     assert!(allocated.count_total > 0);
+}
+
+/// What a request of several partitions leaves until its answer has gone.
+struct Wide {
+    session: Session<Single>,
+    request: Request,
+}
+
+impl Wide {
+    const PARTITIONS: i32 = 40;
+
+    /// The first `acknowledged` partitions have had their batch already.
+    fn new(acknowledged: i32) -> Self {
+        let mut session = Session::new(ConnectionId(0), Single::default());
+        if acknowledged > 0 {
+            let pending = admit(&mut session, &Self::over(acknowledged).frame);
+            let response = Response::new(9, &(0..acknowledged).collect::<Vec<_>>());
+            let settled = session.settle(pending, &response.frame, NOW, &mut |_| {});
+            assert!(matches!(settled, Settled::Unchanged));
+        }
+        Self { session, request: Self::over(Self::PARTITIONS) }
+    }
+
+    fn over(partitions: i32) -> Request {
+        Request::new(9, 0, &vec![batch(1, 10, 7, 0); partitions as usize])
+    }
+
+    fn admit(&mut self) -> Admission {
+        self.session.admit(&self.request.frame, false, &present(), &mut |_| {})
+    }
+
+    /// It passes in pieces.
+    fn stream(&mut self) -> Streamed {
+        let size = u32::try_from(self.request.frame.len() - 4).expect("a frame");
+        let mut streamed = self.session.begin_stream(&self.request.frame, size, &mut |_| {}).expect("a request");
+        let piece = &self.request.frame[..self.request.frame.len() - 20];
+        assert!(self.session.stream(&mut streamed, piece, &present(), &mut |_| {}));
+        streamed
+    }
+}
+
+/// `memory_max` is held by what is said of each of these: with the value itself, which some do not count.
+#[test]
+fn what_is_kept_until_an_answer_has_gone_takes_what_it_is_said_to_take() {
+    let pending = Wide::new(0).admit();
+    let Admission::Forward(Some(pending)) = pending else { panic!("{pending:?}") };
+    is_about(pending.bytes() - size_of_val(&pending), freed_by(pending));
+
+    let local = Wide::new(Wide::PARTITIONS).admit();
+    let Admission::Answer(local) = local else { panic!("{local:?}") };
+    is_about(local.bytes() - size_of_val(&local), freed_by(local));
+
+    let stripped = Wide::new(Wide::PARTITIONS / 2).admit();
+    let Admission::Strip { pending, frame: _ } = stripped else { panic!("{stripped:?}") };
+    is_about(pending.bytes() - size_of_val(&pending), freed_by(pending));
+
+    let streamed = Wide::new(0).stream();
+    is_about(streamed.bytes(), freed_by(streamed));
+
+    for acknowledged in [0, Wide::PARTITIONS / 2] {
+        let mut wide = Wide::new(acknowledged);
+        let asks = Present { policy: Policy { look_up: true, ..present().policy }, ..present() };
+        let admission = wide.session.admit(&wide.request.frame, false, &asks, &mut |_| {});
+        let (Admission::Forward(Some(pending)) | Admission::Strip { pending, .. }) = admission else {
+            panic!("{admission:?}")
+        };
+        let mut response = Response::new(9, &(acknowledged..Wide::PARTITIONS).collect::<Vec<_>>());
+        (0..(Wide::PARTITIONS - acknowledged) as usize).for_each(|at| response.set_partition(at, 45, -1));
+        let settled = wide.session.settle(pending, &response.frame, NOW, &mut |_| {});
+        let Settled::Look(unresolved, looks) = settled else { panic!("{settled:?}") };
+        is_about(unresolved.bytes(), freed_by((unresolved, looks)));
+    }
+}
+
+/// Bytes on the heap that go with a value.
+fn freed_by<T>(value: T) -> usize {
+    usize::try_from(-measure(|| drop(value)).bytes_current).expect("it frees something")
+}
+
+#[track_caller]
+fn is_about(said: usize, taken: usize) {
+    assert!(said.abs_diff(taken) <= taken / 8, "{said} of {taken} bytes");
 }

@@ -311,7 +311,7 @@ impl<L: Ledger> Session<L> {
         present: &Present,
         report: &mut impl Report,
     ) -> Admission {
-        let mut stripped = Stripped::default();
+        let mut stripped = Stripped::with_room(observed.len(), 0);
         for (entry, observed) in request.body.entries().zip(observed) {
             if let Some(proof) = observed.proof {
                 self.keep(&mut stripped, &entry, (proof, observed.seen), request.acks, present);
@@ -331,7 +331,8 @@ impl<L: Ledger> Session<L> {
         report: &mut impl Report,
     ) -> Option<Admission> {
         let frame = produce::strip(request.frame, |at| observed[at].proof.is_none()).ok()?;
-        let mut stripped = Stripped::default();
+        let proven = observed.iter().filter(|observed| observed.proof.is_some()).count();
+        let mut stripped = Stripped::with_room(proven, observed.len() - proven);
         let authoritative = self.sender(request.acks, present).authoritative;
         for (entry, observed) in request.body.entries().zip(observed) {
             let action = match observed.proof {

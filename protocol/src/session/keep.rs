@@ -1,5 +1,6 @@
 //! What is kept of a request until its answer has gone, and what that takes in memory.
 
+use super::look_up::Wanted;
 use super::observe::Observed;
 use super::settle::{Refused, Unresolved};
 use super::{Claim, Claims, Kept, Ledger, Local, LookUp, Pending, Present, Session, Stripped};
@@ -11,6 +12,9 @@ pub(super) const CLAIMS_MIN: usize = 32;
 
 /// A partition's entry in an answer is smaller, in every version.
 const ANSWER_BYTES_MAX: usize = 48;
+
+/// What stands ahead of a name that is shared: how often it is.
+const SHARED_BYTES: usize = 2 * size_of::<usize>();
 
 /// What is around the entries of an answer, or around a name that is shared.
 const FRAME_BYTES_MAX: usize = 64;
@@ -87,6 +91,19 @@ fn kept_bytes(kept: &[Kept]) -> usize {
     bytes
 }
 
+impl Stripped {
+    /// With room for exactly so many: no more was asked for.
+    pub(super) fn with_room(proven: usize, sent: usize) -> Self {
+        Self { kept: Vec::with_capacity(proven), answers: Vec::with_capacity(proven), sent: Vec::with_capacity(sent) }
+    }
+
+    fn bytes(&self) -> usize {
+        let Self { kept, answers, sent } = self;
+        let of_answers = answers.capacity() * size_of::<AnswerEntry>();
+        size_of::<Self>() + kept_bytes(kept) + of_answers + sent.capacity() * size_of::<(u64, i32)>()
+    }
+}
+
 impl Pending {
     /// What it takes in memory, in bytes.
     #[must_use]
@@ -95,11 +112,7 @@ impl Pending {
             Claims::None | Claims::One(_) => 0,
             Claims::Many(claims) => claims.capacity() * size_of::<Claim>(),
         };
-        let stripped = self.kept.as_ref().map_or(0, |stripped| {
-            let Stripped { kept, answers, sent } = &**stripped;
-            kept_bytes(kept) + answers.capacity() * size_of::<AnswerEntry>() + sent.capacity() * size_of::<(u64, i32)>()
-        });
-        size_of::<Self>() + claims + stripped
+        size_of::<Self>() + claims + self.kept.as_ref().map_or(0, |stripped| stripped.bytes())
     }
 }
 
@@ -115,9 +128,12 @@ impl Unresolved {
     /// What it takes in memory, in bytes, with the looks that are for it.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        // A look has the name for itself, and where topics go by ids, both.
-        let of_look = |refused: &Refused| size_of::<LookUp>() + 2 * name_bytes(refused.topic.as_ref());
+        // A look has the name for itself, and where topics go by ids, both; and what it looks for.
+        let of_names = |refused: &Refused| 2 * (SHARED_BYTES + name_bytes(refused.topic.as_ref()));
+        let of_look = |refused: &Refused| size_of::<LookUp>() + size_of::<Wanted>() + of_names(refused);
         let looks: usize = self.refused.iter().map(of_look).sum();
-        size_of::<Self>() + self.frame.capacity() + self.refused.capacity() * size_of::<Refused>() + looks
+        let stripped = self.kept.as_ref().map_or(0, |stripped| stripped.bytes());
+        let refused = self.refused.capacity() * size_of::<Refused>();
+        size_of::<Self>() + self.frame.capacity() + refused + looks + stripped
     }
 }

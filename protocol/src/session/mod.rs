@@ -156,7 +156,7 @@ pub struct Pending {
     broker: BrokerGeneration,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Stripped {
     kept: Vec<Kept>,
     answers: Vec<AnswerEntry>,

@@ -45,7 +45,7 @@ pub struct Unresolved {
     pub(super) frame: Vec<u8>,
     version: i16,
     ledger: usize,
-    kept: Option<Box<Stripped>>,
+    pub(super) kept: Option<Box<Stripped>>,
     broker: BrokerGeneration,
     pub(super) refused: Vec<Refused>,
 }
@@ -136,7 +136,7 @@ impl<L: Ledger> Session<L> {
 
     /// One look for each partition, whatever is wanted of it.
     fn look_for_refused(&self, unresolved: &Unresolved, now: Millis) -> Vec<LookUp> {
-        let mut look_ups: Vec<LookUp> = Vec::new();
+        let mut look_ups = Vec::with_capacity(unresolved.refused.len());
         for Refused { topic, claim, .. } in &unresolved.refused {
             let (topic, partition) = (topic.as_ref(), claim.partition);
             let batch = self.ledgers[unresolved.ledger].tracker(partition, |tracker| tracker.batch_of(claim.ticket));

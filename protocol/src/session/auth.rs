@@ -153,6 +153,18 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_between_those_to_two_steps_does_not_end_an_exchange() {
+        let mut auth = Auth::default();
+        auth.exchange_begins();
+        auth.exchange_begins();
+        for is_last in [false, true] {
+            auth.authenticated(0, Millis(0));
+            auth.served();
+            assert_eq!(auth.allows_answers(true, Millis(0)), is_last);
+        }
+    }
+
+    #[test]
     fn sasl_handshake_v0_makes_the_connection_unreadable() {
         let mut auth = Auth::default();
         auth.exchange_begins();

@@ -55,6 +55,7 @@ impl Leader {
     fn answer(self, request: &[u8]) -> Vec<u8> {
         let (id, throttle) = (&request[8..12], &[0; 4][..]);
         match request[5] {
+            3 => answers::answer_by_id(request),
             18 => {
                 let api = if self.understands { 61_i16 } else { 60 };
                 [id, &[0, 0, 0, 0, 0, 1], &api.to_be_bytes(), &[0; 4]].concat()
@@ -81,11 +82,17 @@ impl Leader {
 
 /// A session that has had the golden batch acknowledged.
 fn acknowledged(ledger: &Memory) -> Session<Memory> {
+    acknowledged_in(ledger, 9)
+}
+
+fn acknowledged_in(ledger: &Memory, version: i16) -> Session<Memory> {
     let mut session = session(ledger);
     let mut quiet = |_: Event<'_>| {};
     let first = Present { may_look: false, ..enforcing() };
-    let Admission::Forward(Some(pending)) = session.admit(&request(9), false, &first, &mut quiet) else { panic!() };
-    let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == 9).map(|(_, text)| hex(text)).unwrap();
+    let Admission::Forward(Some(pending)) = session.admit(&request(version), false, &first, &mut quiet) else {
+        panic!()
+    };
+    let golden = GOLDEN_RESPONSES.into_iter().find(|(v, _)| *v == version).map(|(_, text)| hex(text)).unwrap();
     session.settle(pending, &golden, Millis(1000), &mut quiet);
     session
 }
@@ -102,8 +109,14 @@ fn ask(session: &mut Session<Memory>, frame: &[u8], present: &Present, leader: L
     for look in &mut looks {
         while let Some(request) = look.request(5) {
             asked += 1;
-            // However the bytes come.
-            leader.answer(&request).chunks(7).for_each(|piece| look.feed(piece));
+            let answer = leader.answer(&request);
+            match look.learner() {
+                Some((learner, version)) => learner.feed(&answer, &mut |fact| {
+                    session.learn(fact, version, present, &mut |_: Event<'_>| {});
+                }),
+                // However the bytes come.
+                None => answer.chunks(7).for_each(|piece| look.feed(piece)),
+            }
             assert!(!session.end_answer(look, Millis(1000)));
         }
         assert!(look.outcome().is_some());
@@ -181,6 +194,40 @@ fn a_gap_is_not_refused_when_the_leader_expects_something_else() {
 #[test]
 fn producers_are_asked_only_of_brokers_that_understand_it() {
     is_forwarded(Leader { understands: false, ..REFUSES }, 1);
+}
+
+/// Whom a partition's leader knows is told by the topic's name alone.
+#[test]
+fn a_gap_in_a_topic_of_which_only_the_id_is_known_is_refused_all_the_same() {
+    let ledger = Memory::new();
+    let mut session = acknowledged_in(&ledger, 13);
+    let golden = request(13);
+    let by_name = from(9);
+    let records = &by_name[BATCH_AT..];
+    let frame = [&golden[..golden.len() - records.len()], records].concat();
+    assert_eq!(ask(&mut session, &frame, &enforcing(), REFUSES), 4);
+    let (admission, seen) = decided(&mut session, &frame);
+    assert!(matches!(admission, Admission::Answer(_)), "{admission:?}");
+    assert_eq!(seen, [(Rule::D18, Verdict::Gap, Action::Rejected, true)]);
+}
+
+/// Whatever the beginning said.
+#[test]
+fn an_answer_that_is_longer_than_all_that_a_look_reads_is_too_far() {
+    for leader in [REFUSES, Leader { error: 29, ..REFUSES }] {
+        let mut session = acknowledged(&Memory::new());
+        let admission = session.admit(&from(9), false, &enforcing(), &mut |_: Event<'_>| {});
+        let Admission::Look(mut looks) = admission else { panic!("{admission:?}") };
+        while let Some(request) = looks[0].request(5) {
+            let mut answer = leader.answer(&request);
+            if request[5] == 61 {
+                answer.resize(16 << 20, 0);
+            }
+            looks[0].feed(&answer);
+            session.end_answer(&mut looks[0], Millis(1000));
+        }
+        assert_eq!((looks[0].outcome(), looks[0].error()), (Some(LookUpOutcome::TooFar), None));
+    }
 }
 
 #[test]

@@ -15,11 +15,16 @@ const METADATA: u8 = 3;
 /// A broker that may be asked anything.
 #[derive(Clone, Copy)]
 struct Broker {
+    topic: u8,
     fetch_error: i16,
     /// Where what is as young as the batch begins, and where the log ends.
     listed: (i16, i64, i64),
+    /// Where what is as young as time itself begins.
+    oldest: i64,
     /// The offset and the producer of each batch that stands there.
     log: &'static [(i64, i64)],
+    /// When they were appended, where the topic says so.
+    stamp: Option<i64>,
     batches_at_once: usize,
     high_watermark: i64,
     /// Bytes that are left out at an answer's end.
@@ -28,9 +33,12 @@ struct Broker {
 
 /// It has the golden batch and nothing else.
 const HAS_IT: Broker = Broker {
+    topic: b't',
     fetch_error: 0,
     listed: (0, OFFSET, OFFSET + 2),
+    oldest: -1,
     log: &[(OFFSET, 7)],
+    stamp: None,
     batches_at_once: ALL,
     high_watermark: OFFSET + 2,
     cut: 0,
@@ -39,7 +47,7 @@ const HAS_IT: Broker = Broker {
 impl Broker {
     fn answer(self, request: &[u8]) -> Vec<u8> {
         let partition =
-            |error: i16| [&[0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0][..], &error.to_be_bytes()].concat();
+            |error: i16| [&[0, 0, 0, 1, 0, 1, self.topic, 0, 0, 0, 1, 0, 0, 0, 0][..], &error.to_be_bytes()].concat();
         let body = match request[5] {
             FETCH => {
                 let from = i64::from_be_bytes(request[request.len() - 20..][..8].try_into().unwrap());
@@ -52,8 +60,11 @@ impl Broker {
             }
             LIST_OFFSETS => {
                 let (error, begin, end) = self.listed;
-                let is_end = request[request.len() - 8..] == [0xff; 8];
-                let offset = if is_end { end } else { begin };
+                let offset = match i64::from_be_bytes(request[request.len() - 8..].try_into().unwrap()) {
+                    -1 => end,
+                    0 => self.oldest,
+                    _ => begin,
+                };
                 [&partition(error)[..], &[0xff; 8], &offset.to_be_bytes()].concat()
             }
             METADATA => [&[0; 4][..], &[0xff; 2], &[0; 4], &[0, 0, 0, 1, 0, 0, 0, 1, b't', 0], &[0; 4]].concat(),
@@ -70,6 +81,12 @@ impl Broker {
             let mut batch = hex(GOLDEN_BATCH);
             batch[..8].copy_from_slice(&offset.to_be_bytes());
             batch[43..51].copy_from_slice(&producer.to_be_bytes());
+            if let Some(time) = self.stamp {
+                batch[22] |= 0x08;
+                batch[35..43].copy_from_slice(&time.to_be_bytes());
+                let crc = crc32c::crc32c(&batch[21..]);
+                batch[17..21].copy_from_slice(&crc.to_be_bytes());
+            }
             batch
         };
         self.log.iter().filter(is_asked).take(self.batches_at_once).flat_map(batch).collect()
@@ -101,7 +118,11 @@ fn confirm() -> (Session<Memory>, LookUp) {
 }
 
 fn look(session: &mut Session<Memory>, generation: u32) -> LookUp {
-    let admission = session.admit(&request(9), false, &asking(generation), &mut |_: Event<'_>| {});
+    look_for(session, &request(9), generation)
+}
+
+fn look_for(session: &mut Session<Memory>, frame: &[u8], generation: u32) -> LookUp {
+    let admission = session.admit(frame, false, &asking(generation), &mut |_: Event<'_>| {});
     let Admission::Look(mut looks) = admission else { panic!("{admission:?}") };
     assert_eq!(looks.len(), 1);
     looks.pop().unwrap()
@@ -142,6 +163,45 @@ fn place_in_the_log_is_searched_by_the_batchs_time() {
         let (mut session, mut look) = warm_up();
         assert_eq!(ask(&mut session, &mut look, broker), (asked.to_vec(), outcome));
     }
+}
+
+/// By a clock that is behind the client's, its batch was stored before it was made.
+#[test]
+fn log_that_stamps_append_times_is_searched_ahead_of_the_batchs_own() {
+    const ASKED: [(u8, u8); 4] = [(LIST_OFFSETS, 2), (FETCH, 5), (LIST_OFFSETS, 2), (FETCH, 5)];
+    let log = &[(OFFSET, 7), (OFFSET + 2, 8)];
+    let keeps = Broker { listed: (0, OFFSET + 2, 0), oldest: OFFSET, log, high_watermark: OFFSET + 4, ..HAS_IT };
+    let (mut session, mut look) = warm_up();
+    assert_eq!(ask(&mut session, &mut look, keeps), (ASKED[..2].to_vec(), LookUpOutcome::NotFound));
+    let (mut session, mut look) = warm_up();
+    let stamps = Broker { stamp: Some(900), ..keeps };
+    assert_eq!(ask(&mut session, &mut look, stamps), (ASKED.to_vec(), LookUpOutcome::Found));
+    session.looked(vec![look]);
+    let Admission::Answer(local) = admit(&mut session, &request(9)) else { panic!("it was found") };
+    let told = crate::wire::produce::ProduceResponse::parse(9, &local.frame()[4..]).unwrap().entries().next().unwrap();
+    assert_eq!((told.base_offset, told.log_append_time), (OFFSET, 900));
+}
+
+#[test]
+fn one_batch_from_ahead_of_its_time_tells_whether_it_is_to_be_read_on() {
+    const ASKED: [(u8, u8); 4] = [(LIST_OFFSETS, 2), (LIST_OFFSETS, 2), (FETCH, 5), (FETCH, 5)];
+    let log = &[(OFFSET, 8), (OFFSET + 2, 9)];
+    let (listed, oldest, high_watermark) = ((0, -1, 0), OFFSET, OFFSET + 4);
+    let keeps = Broker { listed, oldest, log, high_watermark, batches_at_once: 1, ..HAS_IT };
+    for (broker, asked) in [(keeps, 3), (Broker { stamp: Some(900), ..keeps }, 4)] {
+        let (mut session, mut look) = warm_up();
+        assert_eq!(ask(&mut session, &mut look, broker), (ASKED[..asked].to_vec(), LookUpOutcome::NotFound));
+    }
+}
+
+#[test]
+fn log_that_was_seen_to_keep_times_is_searched_by_the_batchs_own_alone() {
+    let (mut session, mut look) = warm_up();
+    let (_, outcome) = ask(&mut session, &mut look, Broker { log: &[(OFFSET, 8)], ..HAS_IT });
+    assert_eq!(outcome, LookUpOutcome::NotFound);
+    let mut again = self::look(&mut session, 0);
+    let (asked, outcome) = ask(&mut session, &mut again, Broker { listed: (0, -1, 0), ..HAS_IT });
+    assert_eq!((asked, outcome), (vec![(LIST_OFFSETS, 2)], LookUpOutcome::NotFound));
 }
 
 #[test]
@@ -197,6 +257,23 @@ fn proof_is_confirmed_by_the_logs_end_where_it_may_not_be_read() {
     }
 }
 
+/// Whatever else it may not read.
+#[test]
+fn proof_is_not_confirmed_by_the_logs_end_for_who_may_read_it() {
+    let (mut session, mut look) = confirm();
+    let unreadable = Broker { fetch_error: 29, ..HAS_IT };
+    assert_eq!(ask(&mut session, &mut look, unreadable).1, LookUpOutcome::LogEnd);
+    let mut other = Session::new(ConnectionId(2), session.ledger().clone());
+    let frame = with_topics(&[b"u"]);
+    let Admission::Forward(Some(pending)) = admit(&mut other, &frame) else { panic!() };
+    other.settle(pending, &ledgers::acked(&[b"u"]), Millis(1000), &mut |_: Event<'_>| {});
+    let mut look = look_for(&mut other, &frame, 1);
+    assert_eq!(ask(&mut other, &mut look, Broker { topic: b'u', ..unreadable }).1, LookUpOutcome::LogEnd);
+    let mut admit = |frame: &[u8]| other.admit(frame, false, &asking(1), &mut |_: Event<'_>| {});
+    assert!(matches!(admit(&frame), Admission::Answer(_)));
+    assert!(matches!(admit(&request(9)), Admission::Look(_)));
+}
+
 #[test]
 fn answer_that_is_malformed_in_the_end_has_told_nothing() {
     let (mut session, mut look) = confirm();
@@ -226,7 +303,7 @@ fn what_is_known_by_now_is_not_asked() {
 }
 
 /// What brokers answer of the golden topic by its id; they do not let its log be read.
-fn answer_by_id(request: &[u8]) -> Vec<u8> {
+pub(super) fn answer_by_id(request: &[u8]) -> Vec<u8> {
     let header = [&request[8..12], &[0; 5]].concat();
     match request[5] {
         METADATA => {

@@ -224,7 +224,7 @@ fn an_answer_that_is_longer_than_all_that_a_look_reads_is_too_far() {
                 answer.resize(16 << 20, 0);
             }
             looks[0].feed(&answer);
-            session.end_answer(&mut looks[0], Millis(1000));
+            assert!(!session.end_answer(&mut looks[0], Millis(1000)));
         }
         assert_eq!((looks[0].outcome(), looks[0].error()), (Some(LookUpOutcome::TooFar), None));
     }

@@ -41,11 +41,24 @@ fn a_batch_that_just_goes_is_tracked_by_its_head_and_answered_when_it_comes_agai
         let streamed = by_head(&mut session, &frame, header_end(&frame)).expect("it goes");
         assert_eq!(ledger.open_attempts(), 1);
         let pending = pass(&session, streamed, &frame, piece).expect("it will be answered");
+        assert_eq!(pending.timeout_ms(), 30_000);
         acknowledge(&mut session, pending);
         assert!(by_head(&mut session, &frame, frame.len()).is_none(), "a duplicate is for admit");
         assert_eq!(ledger.open_attempts(), 0);
         assert!(matches!(admit(&mut session, &frame), Admission::Answer(_)), "pieces of {piece}");
         assert!(!ledger.is_tainted());
+    }
+}
+
+#[test]
+fn what_stands_behind_a_head_is_passed_over_up_to_the_tags_behind_it() {
+    for (version, tags) in [(3, 0), (9, 3)] {
+        let mut session = session(&Memory::new());
+        let frame = request(version);
+        let mut streamed = by_head(&mut session, &frame, header_end(&frame)).expect("it goes");
+        assert!(!streamed.pass_over(frame.len() - tags + 1), "these are to be looked at");
+        assert!(streamed.pass_over(frame.len() - tags) && !streamed.pass_over(1), "v{version}");
+        session.cut_stream(streamed, &present());
     }
 }
 

@@ -7,6 +7,7 @@ mod ledgers;
 mod look_up;
 mod memory;
 mod settle;
+mod stream;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

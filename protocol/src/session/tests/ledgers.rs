@@ -113,7 +113,7 @@ pub(super) fn acked(topics: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A v3 request whose batches begin with these sequences.
-fn with_sequences(mut frame: Vec<u8>, sequences: Vec<i32>) -> Vec<u8> {
+pub(super) fn with_sequences(mut frame: Vec<u8>, sequences: Vec<i32>) -> Vec<u8> {
     let mut at = 42;
     for sequence in sequences {
         frame[at + 53..at + 57].copy_from_slice(&sequence.to_be_bytes());

@@ -123,3 +123,19 @@ fn of_what_stands_in_the_log_and_what_was_acknowledged_in_its_place_neither_is_p
     let proven = [known, other_content(known)].map(|it| tracker.look(T, 0, &it, &sender(), NOW).proof.is_some());
     assert_eq!(proven, [false, false]);
 }
+
+/// The log has lost its end, and another client of the same number has had its records stored where that was.
+#[test]
+fn a_waiting_answer_from_the_log_does_not_hold_once_another_content_is_acknowledged_in_its_place() {
+    let mut tracker = tracker();
+    let known = batch(7, 0, 0, 1);
+    tracker.give(&batch(8, 0, 0, 1), ok(99));
+    show(&mut tracker, &known, 100);
+    let proof = tracker.look(T, 0, &known, &asking(), NOW).proof.expect("it stands there");
+    assert!(tracker.still_holds(T, 0, &proof, NOW));
+    tracker.give(&batch(7, 0, 1, 1), said(59, -1));
+    tracker.doubt_log(T, 0);
+    tracker.give(&other_content(known), ok(100));
+    assert!(tracker.look(T, 0, &other_content(known), &sender(), NOW).proof.is_some());
+    assert!(!tracker.still_holds(T, 0, &proof, NOW));
+}

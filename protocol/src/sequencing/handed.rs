@@ -153,6 +153,13 @@ mod tests {
     const ID: ProducerId = ProducerId::new(7);
     const ZERO: ProducerEpoch = ProducerEpoch::new(0);
 
+    impl HandedOut {
+        /// As if so many had been handed out.
+        pub(in super::super) const fn count_from(&mut self, serial: u32) {
+            self.serial = serial;
+        }
+    }
+
     #[test]
     fn what_was_known_below_the_handed_out_epoch_stays() {
         let mut handed = HandedOut::new();

@@ -46,6 +46,21 @@ fn what_was_forgotten_of_an_epoch_below_the_one_handed_out_is_no_gap() {
     assert_eq!(tracker.rule(&batch(7, 0, 4, 2)), Rule::D17, "3 was acknowledged before");
 }
 
+/// From the last one on, they cannot be told apart by their number.
+#[test]
+fn nothing_is_proven_once_as_many_ids_were_handed_out_as_can_be_counted() {
+    let mut tracker = tracker();
+    tracker.handed.count_from(u32::MAX - 1);
+    let before = tracker.send_one(&batch(7, 0, 0, 5));
+    tracker.hand_out(ProducerId::new(9), ProducerEpoch::new(0));
+    tracker.settle(before, ok(100), NOW);
+    assert_eq!(tracker.rule(&batch(7, 0, 0, 5)), Rule::D5);
+    for id in [7, 8, 9] {
+        tracker.give(&batch(id, 0, 0, 5), ok(100 + id));
+        assert_eq!(tracker.look(T, 0, &batch(id, 0, 0, 5), &sender(), NOW).proof, None, "{id}");
+    }
+}
+
 #[test]
 fn a_late_success_is_no_proof_in_another_cluster() {
     let mut tracker = tracker();

@@ -177,3 +177,26 @@ fn what_may_follow_what_was_read_is_not_called_missing() {
     let authoritative = Sender { authoritative: true, ..sender() };
     assert_eq!(tracker.look(T, 0, &batch(7, 2, 3, 3), &authoritative, NOW).rule, Rule::D17);
 }
+
+#[test]
+fn what_follows_a_batch_that_was_read_is_missing_only_where_its_epoch_was_known_before() {
+    for (epoch, base, rule) in [(0, 1, Rule::D18), (1, 0, Rule::D17)] {
+        let mut tracker = tracker();
+        tracker.give(&batch(7, 0, 0, 1), ok(100));
+        show(&mut tracker, &recompressed(&batch(7, epoch, base, 1), 101));
+        assert_eq!(tracker.rule(&batch(7, epoch, base + 3, 1)), rule, "epoch {epoch}");
+    }
+}
+
+/// Where it does, a batch is found by its own time, or not at all.
+#[test]
+fn whether_a_log_keeps_the_producers_times_is_known_as_it_was_seen_last() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 1), ok(100));
+    assert!(!tracker.keeps_times(T, 0), "it was not looked into");
+    for kept in [true, false, true] {
+        tracker.note_times(T, 0, kept);
+        assert_eq!(tracker.keeps_times(T, 0), kept);
+    }
+    assert!(!tracker.keeps_times(T, 1), "another partition's");
+}

@@ -192,7 +192,7 @@ impl Tracker {
             log_start_offset: None,
         };
         let entry = &self.entries[at];
-        let is_partial = entry.is_cold() || entry.is_partial() || entry.epoch < id.epoch;
+        let is_partial = entry.is_cold() || entry.epoch < id.epoch;
         let evidence = self.take_in_acknowledged(&attempt, &answer, false, now);
         if is_partial {
             // What was acknowledged of it before what is read is not known, nor what is behind that.

@@ -110,17 +110,54 @@ fn a_producer_under_both_forms_proves_nothing_until_they_are_known_to_be_one() {
     assert!(is_proven(&mut tracker, TopicRef::Id(A), 15));
 }
 
+/// So many topics have a batch in flight, and are known by name alone.
+fn name_topics(tracker: &mut Tracker, count: u32) {
+    for n in 0..count {
+        let name = format!("topic-{n}");
+        let _ticket = tracker.look(TopicRef::Name(name.as_bytes()), 0, &batch(1, 0, 0, 1), &sender(), NOW);
+    }
+}
+
 #[test]
 fn among_more_topics_than_are_looked_at_any_producer_may_be_known_under_both_forms() {
     for (count, proven) in [(800, true), (1_000, false)] {
         let mut tracker = tracker();
-        for n in 0..count {
-            let name = format!("topic-{n}");
-            let _ticket = tracker.look(TopicRef::Name(name.as_bytes()), 0, &batch(1, 0, 0, 1), &sender(), NOW);
-        }
+        name_topics(&mut tracker, count);
         acknowledge(&mut tracker, TopicRef::Id(A), &batch(7, 0, 0, 1), 100);
         let retry = tracker.look(TopicRef::Id(A), 0, &batch(7, 0, 0, 1), &sender(), NOW);
         assert_eq!(retry.proof.is_some(), proven, "{count}");
+    }
+}
+
+#[test]
+fn a_topic_that_is_gone_is_no_other_form_of_any() {
+    let mut tracker = tracker();
+    assert_eq!(rule_at(&mut tracker, TopicRef::Id(A), &batch(7, 0, 0, 1)), Rule::D5);
+    name_topics(&mut tracker, 1_000);
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 1), 100);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 0, 1)), Rule::D12);
+}
+
+#[test]
+fn a_topic_of_which_both_forms_are_known_is_no_other_one() {
+    for [first, second] in [[T, TopicRef::Id(B)], [TopicRef::Id(B), T]] {
+        let mut tracker = tracker();
+        tracker.introduce(T, None, Some(A), NOW);
+        acknowledge(&mut tracker, first, &batch(7, 0, 0, 5), 100);
+        acknowledge(&mut tracker, second, &batch(7, 0, 5, 5), 105);
+        assert_eq!(rule_at(&mut tracker, first, &batch(7, 0, 0, 5)), Rule::D12);
+        assert_eq!(rule_at(&mut tracker, second, &batch(7, 0, 5, 5)), Rule::D12);
+    }
+}
+
+#[test]
+fn another_name_for_an_id_leaves_nothing_of_the_old_one() {
+    let mut tracker = tracker();
+    tracker.introduce(T, None, Some(A), NOW);
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 5), 100);
+    tracker.link(b"u", A);
+    for topic in [T, TopicRef::Name(b"u"), TopicRef::Id(A)] {
+        assert_eq!(rule_at(&mut tracker, topic, &batch(7, 0, 0, 5)), Rule::D5);
     }
 }
 

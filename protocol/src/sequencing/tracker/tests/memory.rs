@@ -3,6 +3,7 @@
 use super::*;
 use crate::sequencing::attempts::Attempt;
 use crate::sequencing::entry::Entry;
+use crate::sequencing::topics::Topic;
 use crate::sequencing::window::Window;
 
 const KIB: usize = 1024;
@@ -92,6 +93,11 @@ fn whatever_is_kept_counts() {
             it.introduce(TopicRef::Name(format!("{n:0>249}").as_bytes()), None, None, NOW);
         }
     });
+    grows_by(1_000 * (size_of::<Topic>() + 8), &|it| {
+        for n in 0..1_000_u128 {
+            it.introduce(TopicRef::Id(TopicId(n.to_be_bytes())), None, None, NOW);
+        }
+    });
     grows_by(100 * size_of::<Attempt>(), &|it| (0..100).for_each(|n| _ = it.send_one(&batch(1, 0, n, 1))));
     let of_entry = size_of::<Entry>() + Window::BYTES_MIN + 8;
     let of_partition = size_of::<Partition>() + Intervals::BYTES_MIN + 8;
@@ -179,4 +185,20 @@ fn a_topic_without_room_leaves_nothing() {
     tracker.introduce(TopicRef::Name(&[b'x'; 249]), None, None, NOW);
     let other = tracker.observe(TopicRef::Name(&[b'x'; 249]), 0, &batch(7, 0, 0, 1), &sender(), false, NOW);
     assert_eq!((other, tracker.topics.len()), (Err(UnknownTopic), 1));
+}
+
+#[test]
+fn an_id_for_whose_name_there_is_no_room_leads_nowhere_any_more() {
+    let (mut tracker, allowance) = allowing(64);
+    let (id, name) = (TopicId([1; 16]), [b'x'; 249]);
+    let mut sent = 0;
+    while tracker.look(TopicRef::Id(id), 0, &batch(sent, 0, 0, 1), &sender(), NOW).ticket.is_some() {
+        sent += 1;
+    }
+    tracker.link(&name, id);
+    assert!(allowance.taken() <= 64 * KIB, "{}", allowance.taken());
+    for topic in [TopicRef::Name(&name), TopicRef::Id(id)] {
+        let other = tracker.observe(topic, 0, &batch(7, 0, 0, 1), &sender(), false, NOW);
+        assert_eq!(other, Err(UnknownTopic));
+    }
 }

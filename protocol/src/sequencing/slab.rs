@@ -277,6 +277,27 @@ mod tests {
         assert_eq!(slab.bytes(), before);
     }
 
+    #[test]
+    fn the_tables_of_what_was_given_back_count() {
+        let mut slab = Slab::new();
+        (0..6400).for_each(|n| _ = slab.insert(n));
+        (0..6400).for_each(|at| _ = slab.remove(at));
+        let (counted, tables) = (slab.bytes() - Slab::<u32>::CHUNK_BYTES, 50 * (8 + size_of::<Chunk>()));
+        assert!((tables..2 * tables).contains(&counted), "{counted} for {tables}");
+    }
+
+    #[test]
+    fn who_looks_for_values_skips_what_was_given_back() {
+        const ONE: u32 = CHUNK as u32;
+        let mut slab = Slab::new();
+        (0..7 * ONE).for_each(|n| _ = slab.insert(n));
+        // The first that becomes empty is kept.
+        (ONE..5 * ONE).for_each(|at| _ = slab.remove(at));
+        let from = [7, ONE + 3, 2 * ONE + 5, 5 * ONE, 6 * ONE + 9, 7 * ONE];
+        let found = from.map(|at| slab.present_from(at));
+        assert_eq!(found, [7, ONE + 3, 5 * ONE, 5 * ONE, 6 * ONE + 9, 7 * ONE]);
+    }
+
     proptest! {
         /// In waves, so that chunks fill, empty and come back.
         #[test]

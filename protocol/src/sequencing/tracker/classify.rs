@@ -78,6 +78,8 @@ impl Tracker {
         if let Some(proof) = proof
             && acked.is_some_and(|acked| acked.is_same(batch.fingerprint, -1))
         {
+            // What answers it is held against the batch itself: of what is stored less can be told.
+            let proof = Proof { fingerprint: batch.fingerprint, ..proof };
             return Classified { proof: Some(proof), ..of(Rule::D12) };
         }
         let open = self.open(entry, batch.id.epoch, range);

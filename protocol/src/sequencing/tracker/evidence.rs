@@ -71,6 +71,7 @@ impl Tracker {
         partition.reaches = Reach::default();
         self.owned_bytes = self.owned_bytes + partition.intervals.bytes() - before;
         partition.log_start = -1;
+        partition.keeps_times = false;
         self.evictions.evidence += 1;
     }
 

@@ -207,4 +207,31 @@ fn whether_a_log_keeps_the_producers_times_is_known_as_it_was_seen_last() {
         assert_eq!(tracker.keeps_times(T, 0), kept);
     }
     assert!(!tracker.keeps_times(T, 1), "another partition's");
+    tracker.end_cluster();
+    assert!(!tracker.keeps_times(T, 0), "another log's");
+}
+
+#[test]
+fn a_waiting_answer_from_a_recompressed_log_does_not_hold_once_another_content_is_acknowledged_in_its_place() {
+    let mut tracker = tracker();
+    let sent = batch(7, 0, 0, 1);
+    tracker.give(&batch(8, 0, 0, 1), ok(99));
+    show(&mut tracker, &recompressed(&sent, SHOWN_AT));
+    let proof = tracker.look(T, 0, &sent, &sender(), NOW).proof.expect("it stands there");
+    tracker.give(&batch(7, 0, 1, 1), said(59, -1));
+    tracker.doubt_log(T, 0);
+    let other = Batch { fingerprint: Fingerprint { crc: 77, ..sent.fingerprint }, ..sent };
+    tracker.give(&other, ok(SHOWN_AT));
+    assert!(!tracker.still_holds(T, 0, &proof, NOW));
+}
+
+#[test]
+fn a_waiting_answer_from_a_stamped_log_holds_when_the_first_attempt_is_acknowledged_as_well() {
+    let mut tracker = tracker();
+    let sent = batch(7, 0, 0, 1);
+    let first = tracker.send_one(&sent);
+    show(&mut tracker, &stamped(&sent, SHOWN_AT));
+    let proof = tracker.look(T, 0, &sent, &sender(), NOW).proof.expect("it stands there");
+    tracker.settle(first, ok(SHOWN_AT), NOW);
+    assert!(tracker.still_holds(T, 0, &proof, NOW));
 }

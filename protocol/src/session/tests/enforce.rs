@@ -284,7 +284,7 @@ fn a_gap_that_the_leader_might_refuse_for_another_reason_is_not_asked_about() {
         frame
     };
     let mut old = spoilt(&|batch| batch[27..35].copy_from_slice(&(NOW_UNIX_MS - 3_600_000).to_be_bytes()));
-    let mut young = spoilt(&|batch| batch[35..43].copy_from_slice(&(NOW_UNIX_MS + 60_001).to_be_bytes()));
+    let mut young = spoilt(&|batch| batch[35..43].copy_from_slice(&(NOW_UNIX_MS + 60_000).to_be_bytes()));
     let mut transactional = spoilt(&|batch| batch[22] |= 0x10);
     let corrupt = spoilt(&|batch| batch[70] ^= 1);
     // No codec that there is, and a time that is the broker's.

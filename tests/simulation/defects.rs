@@ -551,16 +551,14 @@ fn workspace() -> PathBuf {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("defects");
     let dependencies = fs::read_to_string(root.join("Cargo.toml")).expect("the workspace is there");
     let line = |name: &str| dependencies.lines().find(|line| line.starts_with(name)).expect("a dependency").to_owned();
+    let lines = ["crc32c = ", "foldhash = ", "hashbrown = ", "thiserror = "].map(line).join("\n");
     let search = place.join("simulation/run.rs");
     write(
         &place.join("Cargo.toml"),
         &format!(
             "[package]\nname = \"defects\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[lib]\nname = \
-             \"seqgate_protocol\"\n\n[[bin]]\nname = \"defects\"\npath = {search:?}\n\n[dependencies]\n{}\n{}\n{}\n\n\
+             \"seqgate_protocol\"\n\n[[bin]]\nname = \"defects\"\npath = {search:?}\n\n[dependencies]\n{lines}\n\n\
              [workspace]\n\n[profile.dev]\nopt-level = 2\ndebug = false\nincremental = false\n",
-            line("crc32c = "),
-            line("hashbrown = "),
-            line("thiserror = "),
         ),
     );
     write(&place.join("Cargo.lock"), &fs::read_to_string(root.join("Cargo.lock")).expect("a lock file"));

@@ -265,7 +265,7 @@ mod tests {
                 }
                 for at in 0..40 {
                     let found = model.get(&at).and_then(|hash| table.find(*hash, |p| p == at));
-                    prop_assert_eq!(found.is_some(), model.contains_key(&at));
+                    prop_assert_eq!(found, model.contains_key(&at).then_some(at));
                 }
                 prop_assert_eq!(table.len, model.len());
             }

@@ -105,6 +105,15 @@ fn a_slot_keeps_what_it_is_compared_by() {
 }
 
 #[test]
+fn the_proofs_of_all_ranges_end_and_nothing_else_of_them() {
+    let mut window = Window::default();
+    (0..4).for_each(|n| _ = window.insert(acked(n, 0, i64::from(n)), 5, FREE));
+    window.end_proofs();
+    let ended: Vec<Acked> = (0..4).map(|n| Acked { proof: false, ..acked(n, 0, i64::from(n)) }).collect();
+    assert_eq!(window.iter().collect::<Vec<_>>(), ended);
+}
+
+#[test]
 fn a_slot_is_never_taken_for_an_absent_one() {
     let longest = Fingerprint { crc: 1, length: u32::MAX, codec: 7, stored: true };
     let mut window = Window::default();

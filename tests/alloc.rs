@@ -5,10 +5,10 @@
 mod support;
 
 use allocation_counter::measure;
-use seqgate_protocol::sequencing::ConnectionId;
-use seqgate_protocol::session::{Admission, Policy, Present, Session, Settled, Streamed};
+use seqgate_protocol::sequencing::{ConnectionId, TopicId};
+use seqgate_protocol::session::{Admission, Ledger, Policy, Present, Session, Settled, Streamed};
 
-use support::frames::{RECORDS, Request, Response, batch};
+use support::frames::{RECORDS, Request, Response, TOPIC_ID, batch};
 use support::single::{NOW, Single, admit, present};
 
 /// Requests before the measured ones: the window has grown to its full size by then.
@@ -117,6 +117,7 @@ fn an_answer_made_here_is_counted() {
 
 /// What a request of several partitions leaves until its answer has gone.
 struct Wide {
+    version: i16,
     session: Session<Single>,
     request: Request,
 }
@@ -125,19 +126,21 @@ impl Wide {
     const PARTITIONS: i32 = 40;
 
     /// The first `acknowledged` partitions have had their batch already.
-    fn new(acknowledged: i32) -> Self {
-        let mut session = Session::new(ConnectionId(0), Single::default());
+    fn new(version: i16, acknowledged: i32) -> Self {
+        let ledger = Single::default();
+        ledger.directory(|directory| _ = directory.learn(&[b'x'; 249], TopicId(TOPIC_ID)));
+        let mut session = Session::new(ConnectionId(0), ledger);
         if acknowledged > 0 {
-            let pending = admit(&mut session, &Self::over(acknowledged).frame);
-            let response = Response::new(9, &(0..acknowledged).collect::<Vec<_>>());
+            let pending = admit(&mut session, &Self::over(version, acknowledged).frame);
+            let response = Response::new(version, &(0..acknowledged).collect::<Vec<_>>());
             let settled = session.settle(pending, &response.frame, NOW, &mut |_| {});
             assert!(matches!(settled, Settled::Unchanged));
         }
-        Self { session, request: Self::over(Self::PARTITIONS) }
+        Self { version, session, request: Self::over(version, Self::PARTITIONS) }
     }
 
-    fn over(partitions: i32) -> Request {
-        Request::new(9, 0, &vec![batch(1, 10, 7, 0); partitions as usize])
+    fn over(version: i16, partitions: i32) -> Request {
+        Request::new(version, 0, &vec![batch(1, 10, 7, 0); partitions as usize])
     }
 
     fn admit(&mut self) -> Admission {
@@ -157,33 +160,35 @@ impl Wide {
 /// `memory_max` is held by what is said of each of these: with the value itself, which some do not count.
 #[test]
 fn what_is_kept_until_an_answer_has_gone_takes_what_it_is_said_to_take() {
-    let pending = Wide::new(0).admit();
-    let Admission::Forward(Some(pending)) = pending else { panic!("{pending:?}") };
-    is_about(pending.bytes() - size_of_val(&pending), freed_by(pending));
+    for version in [9, 13] {
+        let pending = Wide::new(version, 0).admit();
+        let Admission::Forward(Some(pending)) = pending else { panic!("{pending:?}") };
+        is_about(pending.bytes() - size_of_val(&pending), freed_by(pending));
 
-    let local = Wide::new(Wide::PARTITIONS).admit();
-    let Admission::Answer(local) = local else { panic!("{local:?}") };
-    is_about(local.bytes() - size_of_val(&local), freed_by(local));
+        let local = Wide::new(version, Wide::PARTITIONS).admit();
+        let Admission::Answer(local) = local else { panic!("{local:?}") };
+        is_about(local.bytes() - size_of_val(&local), freed_by(local));
 
-    let stripped = Wide::new(Wide::PARTITIONS / 2).admit();
-    let Admission::Strip { pending, frame: _ } = stripped else { panic!("{stripped:?}") };
-    is_about(pending.bytes() - size_of_val(&pending), freed_by(pending));
+        let stripped = Wide::new(version, Wide::PARTITIONS / 2).admit();
+        let Admission::Strip { pending, frame: _ } = stripped else { panic!("{stripped:?}") };
+        is_about(pending.bytes() - size_of_val(&pending), freed_by(pending));
 
-    let streamed = Wide::new(0).stream();
-    is_about(streamed.bytes(), freed_by(streamed));
+        let streamed = Wide::new(version, 0).stream();
+        is_about(streamed.bytes(), freed_by(streamed));
 
-    for acknowledged in [0, Wide::PARTITIONS / 2] {
-        let mut wide = Wide::new(acknowledged);
-        let asks = Present { policy: Policy { look_up: true, ..present().policy }, ..present() };
-        let admission = wide.session.admit(&wide.request.frame, false, &asks, &mut |_| {});
-        let (Admission::Forward(Some(pending)) | Admission::Strip { pending, .. }) = admission else {
-            panic!("{admission:?}")
-        };
-        let mut response = Response::new(9, &(acknowledged..Wide::PARTITIONS).collect::<Vec<_>>());
-        (0..(Wide::PARTITIONS - acknowledged) as usize).for_each(|at| response.set_partition(at, 45, -1));
-        let settled = wide.session.settle(pending, &response.frame, NOW, &mut |_| {});
-        let Settled::Look(unresolved, looks) = settled else { panic!("{settled:?}") };
-        is_about(unresolved.bytes(), freed_by((unresolved, looks)));
+        for acknowledged in [0, Wide::PARTITIONS / 2] {
+            let mut wide = Wide::new(version, acknowledged);
+            let asks = Present { policy: Policy { look_up: true, ..present().policy }, ..present() };
+            let admission = wide.session.admit(&wide.request.frame, false, &asks, &mut |_| {});
+            let (Admission::Forward(Some(pending)) | Admission::Strip { pending, .. }) = admission else {
+                panic!("{admission:?}")
+            };
+            let mut response = Response::new(wide.version, &(acknowledged..Wide::PARTITIONS).collect::<Vec<_>>());
+            (0..(Wide::PARTITIONS - acknowledged) as usize).for_each(|at| response.set_partition(at, 45, -1));
+            let settled = wide.session.settle(pending, &response.frame, NOW, &mut |_| {});
+            let Settled::Look(unresolved, looks) = settled else { panic!("{settled:?}") };
+            is_about(unresolved.bytes(), freed_by((unresolved, looks)));
+        }
     }
 }
 

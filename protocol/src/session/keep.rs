@@ -1,9 +1,8 @@
 //! What is kept of a request until its answer has gone, and what that takes in memory.
 
-use super::look_up::Wanted;
 use super::observe::Observed;
 use super::settle::{Refused, Unresolved};
-use super::{Claim, Claims, Kept, Ledger, Local, LookUp, Pending, Present, Session, Stripped};
+use super::{Claim, Claims, Kept, Ledger, Local, Pending, Present, Session, Stripped};
 use crate::sequencing::{Acks, LogMark, Proof, TopicRef};
 use crate::wire::produce::{AnswerEntry, OwnedTopic, ProduceEntry, ProduceRequest};
 
@@ -14,7 +13,7 @@ pub(super) const CLAIMS_MIN: usize = 32;
 const ANSWER_BYTES_MAX: usize = 48;
 
 /// What stands ahead of a name that is shared: how often it is.
-const SHARED_BYTES: usize = 2 * size_of::<usize>();
+pub(super) const SHARED_BYTES: usize = 2 * size_of::<usize>();
 
 /// What is around the entries of an answer, or around a name that is shared.
 const FRAME_BYTES_MAX: usize = 64;
@@ -78,6 +77,14 @@ const fn name_bytes(topic: TopicRef<'_>) -> usize {
     }
 }
 
+/// What a topic's name takes elsewhere, if it is one's own; an id takes nothing.
+pub(super) fn owned_bytes(topic: &OwnedTopic) -> usize {
+    match topic {
+        OwnedTopic::Name(name) => SHARED_BYTES + name.len().next_multiple_of(8),
+        OwnedTopic::Id(_) => 0,
+    }
+}
+
 /// A name is counted with the first of the entries that share it.
 fn kept_bytes(kept: &[Kept]) -> usize {
     let mut last: Option<&OwnedTopic> = None;
@@ -128,12 +135,14 @@ impl Unresolved {
     /// What it takes in memory, in bytes, with the looks that are for it.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        // A look has the name for itself, and where topics go by ids, both; and what it looks for.
-        let of_names = |refused: &Refused| 2 * (SHARED_BYTES + name_bytes(refused.topic.as_ref()));
-        let of_look = |refused: &Refused| size_of::<LookUp>() + size_of::<Wanted>() + of_names(refused);
-        let looks: usize = self.refused.iter().map(of_look).sum();
+        let mut names = 0;
+        for (n, Refused { topic, .. }) in self.refused.iter().enumerate() {
+            // Those that stand side by side share it.
+            let is_shared = n > 0 && self.refused[n - 1].topic == *topic;
+            names += if is_shared { 0 } else { owned_bytes(topic) };
+        }
         let stripped = self.kept.as_ref().map_or(0, |stripped| stripped.bytes());
         let refused = self.refused.capacity() * size_of::<Refused>();
-        size_of::<Self>() + self.frame.capacity() + refused + looks + stripped
+        size_of::<Self>() + self.frame.capacity() + refused + names + self.look_bytes + stripped
     }
 }

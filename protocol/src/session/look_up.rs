@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
+use super::keep::{SHARED_BYTES, owned_bytes};
 use crate::sequencing::{Batch, BatchId, BrokerGeneration, ErrorCode, LogBatch, LogMark, Proof, Sequence, TopicRef};
 use crate::wire::head::ApiKey;
 use crate::wire::learn::Learner;
@@ -286,6 +287,12 @@ impl LookUp {
     #[must_use]
     pub fn noted_bytes(&self) -> usize {
         self.shown.capacity() * size_of::<LogBatch>() + self.seen.allocation_size()
+    }
+
+    /// What it takes in memory beside that, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let name = self.name.as_deref().map_or(0, |name| SHARED_BYTES + name.len().next_multiple_of(8));
+        size_of::<Self>() + self.wanted.capacity() * size_of::<Wanted>() + owned_bytes(&self.topic) + name
     }
 
     /// There is no room for more: of what the log has it sees only what it looks for.

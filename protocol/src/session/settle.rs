@@ -48,6 +48,8 @@ pub struct Unresolved {
     pub(super) kept: Option<Box<Stripped>>,
     broker: BrokerGeneration,
     pub(super) refused: Vec<Refused>,
+    /// What the looks that are for it take.
+    pub(super) look_bytes: usize,
 }
 
 /// A batch that the broker has answered with 45.
@@ -89,8 +91,10 @@ impl<L: Ledger> Session<L> {
         }
         self.settle_rest(ledger, claims, Outcome::Missing, now);
         if !refused.is_empty() {
-            let unresolved = Unresolved { frame: frame.to_vec(), version, ledger, kept, broker, refused };
+            let frame = frame.to_vec();
+            let mut unresolved = Unresolved { frame, version, ledger, kept, broker, refused, look_bytes: 0 };
             let look_ups = self.look_for_refused(&unresolved, now);
+            unresolved.look_bytes = look_ups.iter().map(LookUp::bytes).sum();
             return Settled::Look(Box::new(unresolved), look_ups);
         }
         let Some(stripped) = kept else { return Settled::Unchanged };
@@ -193,7 +197,7 @@ impl<L: Ledger> Session<L> {
         now: Millis,
         report: &mut impl Report,
     ) -> Settled {
-        let Unresolved { frame, version, ledger, kept, broker, refused } = unresolved;
+        let Unresolved { frame, version, ledger, kept, broker, refused, .. } = unresolved;
         let found: Vec<Found> = look_ups.into_iter().flat_map(LookUp::into_found).collect();
         let mut answers = Vec::new();
         for refused in refused {

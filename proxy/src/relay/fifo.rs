@@ -9,7 +9,6 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::oneshot;
-use tokio::task::yield_now;
 
 use super::keep::Keep;
 use super::link::Link;
@@ -218,13 +217,20 @@ impl<'a> Own<'a> {
         }
     }
 
-    /// The answer has been read to its end. Whether anybody waits for it still is his business.
-    pub(super) async fn answered(mut self) {
+    /// The answer has been read to its end: another request of our own may go.
+    pub(super) fn note_read(&self) {
         self.link.note_own(false);
-        if let (Some(mut look), Some(back)) = (self.look.take(), self.back.take()) {
-            while self.link.session().end_answer(&mut look, self.link.runtime.shared.now()) {
-                yield_now().await;
-            }
+    }
+
+    /// Takes in some of what the answer has shown. True while there is more of it.
+    pub(super) fn take_in(&mut self) -> bool {
+        let now = self.link.runtime.shared.now();
+        self.look.as_deref_mut().is_some_and(|look| self.link.session().end_answer(look, now))
+    }
+
+    /// All of it has been taken in. Whether anybody waits for it still is his business.
+    pub(super) fn give_back(mut self) {
+        if let (Some(look), Some(back)) = (self.look.take(), self.back.take()) {
             back.send(look).ok();
         }
     }

@@ -1,5 +1,5 @@
 //! What happens in the middle of a step of one connection's pumps, which are polled by hand: no ticket is lost when the
-//! connection ends there.
+//! connection ends there, and nothing of a step that is dropped.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -166,4 +166,72 @@ async fn a_batch_whose_turn_has_come_goes_before_anything_is_looked_up() {
         drop(due);
         assert_eq!(in_flight(&link), 0);
     }
+}
+
+/// How many producers are known.
+fn known(link: &Link) -> usize {
+    let mut known = 0;
+    link.cluster().report(link.runtime.shared.now(), |_| {
+        known += 1;
+        true
+    });
+    known
+}
+
+/// The deadline of an answer that is kept back comes while another look's answer is taken in.
+#[tokio::test]
+async fn what_a_look_has_found_is_not_lost_when_an_answer_that_is_kept_back_goes() {
+    const OTHERS: i64 = 2_500;
+    let Scene { link, sides, client: _client, mut broker } = Scene::new().await;
+    let present = Present { may_look: true, ..link.present() };
+    let admission = link.session().admit(&produce(7, 0), false, &present, &mut |_: Event<'_>| {});
+    let Admission::Forward(Some(pending)) = admission else { panic!("{admission:?}") };
+    let admission = link.session().admit(&produce(9, 5), false, &present, &mut |_: Event<'_>| {});
+    let Admission::Look(mut look_ups) = admission else { panic!("{admission:?}") };
+    let mut look = Box::new(look_ups.pop().unwrap());
+    let topic = [0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let offset = [&1_u32.to_be_bytes()[..], &[0; 4], &topic, &0_i64.to_be_bytes(), &0_i64.to_be_bytes()].concat();
+    look.request(1).unwrap();
+    look.feed(&offset);
+    assert!(!link.session().end_answer(&mut look, link.runtime.shared.now()));
+    look.request(2).unwrap();
+    let record = |n: i64| {
+        let (producer, base) = if n == OTHERS { (9, 5) } else { (1_000 + n, 0) };
+        let mut batch = batch::encode(BatchContent {
+            producer_id: ProducerId::new(producer),
+            epoch: ProducerEpoch::new(0),
+            base_sequence: Sequence::new(base).unwrap(),
+            timestamp_ms: 0,
+            values: &[Bytes::from_static(b"value")],
+        })
+        .to_vec();
+        batch[..8].copy_from_slice(&n.to_be_bytes());
+        batch
+    };
+    let records: Vec<u8> = (0..=OTHERS).flat_map(record).collect();
+    let end = (OTHERS + 1).to_be_bytes();
+    let length = u32::try_from(records.len()).unwrap().to_be_bytes();
+    let shown =
+        [&2_u32.to_be_bytes()[..], &[0; 4], &topic, &end, &end, &[0; 8], &[0xff; 4], &length, &records].concat();
+    let (expected, due) = fifo::queue(64);
+    let (back, mut answer) = tokio::sync::oneshot::channel();
+    expected.try_send(Expected::Settle(Owed::new(&link, pending, std::time::Instant::now()))).unwrap();
+    expected.try_send(Expected::Own(Box::new(fifo::Own::new(&link, 2, look, back)))).unwrap();
+    let said = [produced(45), framed(shown)].concat();
+    let broker = tokio::spawn(async move {
+        tokio::io::AsyncWriteExt::write_all(&mut broker, &said).await.unwrap();
+        broker
+    });
+    let mut down = pin!(Downlink::new(&link, sides.from_broker, due).run());
+    poll_until(&mut down, || known(&link) > 1_000).await;
+    assert!(known(&link) < 2_000, "{} in part", known(&link));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    for _ in 0..20 {
+        assert!(!poll(&mut down).await, "it goes on");
+        yield_now().await;
+    }
+    let look = answer.try_recv().expect("its answer has been read to the end");
+    assert!(look.place().is_some(), "{:?}", look.outcome());
+    drop(broker);
 }

@@ -240,9 +240,11 @@ impl Tracker {
         }
     }
 
-    /// The log of a partition keeps the producers' timestamps, or the topic stamps append times.
-    pub fn note_times(&mut self, topic: TopicRef<'_>, partition: i32, kept: bool) {
-        if let Some(at) = self.find_fresh(topic, partition) {
+    /// The log of a partition keeps the producers' timestamps, or the topic stamps append times; if it is the one still that
+    /// was read.
+    pub fn note_times(&mut self, topic: TopicRef<'_>, partition: i32, mark: &LogMark, kept: bool) {
+        let stands = self.is_same_log(topic, partition, mark);
+        if let Some(at) = self.find_fresh(topic, partition).filter(|_| stands) {
             self.partitions[at].keeps_times = kept;
         }
     }

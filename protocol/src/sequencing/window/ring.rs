@@ -55,8 +55,16 @@ impl Ring {
     /// Puts a slot behind so many older ones, at most as many as there are; there must be room for it.
     pub(super) fn insert(&mut self, at: usize, slot: Slot) {
         assert!(self.len() < self.capacity(), "the caller makes room");
-        for later in (at..self.len()).rev() {
-            self.places[self.place(later + 1)] = self.places[self.place(later)];
+        // The shorter side moves.
+        if at < self.len() / 2 {
+            self.head = self.place(self.capacity() - 1) as u16;
+            for older in 0..at {
+                self.places[self.place(older)] = self.places[self.place(older + 1)];
+            }
+        } else {
+            for newer in (at..self.len()).rev() {
+                self.places[self.place(newer + 1)] = self.places[self.place(newer)];
+            }
         }
         self.places[self.place(at)] = slot;
         self.len += 1;

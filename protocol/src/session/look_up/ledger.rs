@@ -107,7 +107,8 @@ impl<L: Ledger> Session<L> {
             note_unreadable(&mut self.unreadable, topic_hash);
         }
         if let Some(is_stamped) = *is_stamped {
-            self.ledgers[*ledger].tracker(*partition, |it| it.note_times(topic.as_ref(), *partition, !is_stamped));
+            self.ledgers[*ledger]
+                .tracker(*partition, |it| it.note_times(topic.as_ref(), *partition, mark, !is_stamped));
         }
         for batch in shown.drain(..shown.len().min(TAKEN_IN_MAX)) {
             self.ledgers[*ledger].tracker(*partition, |tracker| {

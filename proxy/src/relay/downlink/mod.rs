@@ -12,6 +12,7 @@ use seqgate_protocol::wire::frame::{Piece, ResponseSplitter};
 use seqgate_protocol::wire::head::ApiKey;
 use seqgate_protocol::wire::learn::Learner;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::task::yield_now;
 
 use self::back::Back;
 use self::doubt::Doubt;
@@ -46,6 +47,8 @@ enum Current<'a> {
     Gathering(Owed<'a>),
     /// To a request of our own: read, and not passed on.
     Own(Box<Own<'a>>, usize),
+    /// The same, read to its end: what it has shown is taken in.
+    Told(Box<Own<'a>>),
 }
 
 /// The pump from the broker to the client.
@@ -108,6 +111,10 @@ impl<'a> Downlink<'a> {
             None => Ok(()),
             Some(Current::Waiting(Expected::Local(_))) => {
                 self.take_ours().await;
+                Ok(())
+            }
+            Some(Current::Told(_)) => {
+                self.take_in_own().await;
                 Ok(())
             }
             Some(_) => self.take_piece().await,
@@ -267,7 +274,20 @@ impl<'a> Downlink<'a> {
         if !self.splitter.mid_frame()
             && let Some(Current::Own(own, _)) = self.current.take()
         {
-            own.answered().await;
+            own.note_read();
+            self.current = Some(Current::Told(own));
+        }
+    }
+
+    /// Takes in some of what such an answer has shown. While answers are kept back the step may be dropped here: it stays
+    /// what comes next, and nothing of it is lost.
+    async fn take_in_own(&mut self) {
+        let Some(Current::Told(own)) = &mut self.current else { return };
+        if own.take_in() {
+            return yield_now().await;
+        }
+        if let Some(Current::Told(own)) = self.current.take() {
+            own.give_back();
             self.link.place.note_served(self.link.session().auth());
         }
     }

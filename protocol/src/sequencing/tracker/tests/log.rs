@@ -203,12 +203,16 @@ fn whether_a_log_keeps_the_producers_times_is_known_as_it_was_seen_last() {
     tracker.give(&batch(7, 0, 0, 1), ok(100));
     assert!(!tracker.keeps_times(T, 0), "it was not looked into");
     for kept in [true, false, true] {
-        tracker.note_times(T, 0, kept);
+        let mark = tracker.mark_log(T, 0, NOW).expect("it is known");
+        tracker.note_times(T, 0, &mark, kept);
         assert_eq!(tracker.keeps_times(T, 0), kept);
     }
     assert!(!tracker.keeps_times(T, 1), "another partition's");
+    let mark = tracker.mark_log(T, 0, NOW).expect("it is known");
     tracker.end_cluster();
     assert!(!tracker.keeps_times(T, 0), "another log's");
+    tracker.note_times(T, 0, &mark, true);
+    assert!(!tracker.keeps_times(T, 0), "it was read of the one before");
 }
 
 #[test]

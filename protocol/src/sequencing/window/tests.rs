@@ -187,6 +187,9 @@ fn ranges_that_share_sequences_are_all_found() {
     assert!(!window.overlaps(SequenceRange::from_wire(12, 0).unwrap()));
 }
 
+/// Of the ring: what is as far from each other, or farther, does not come one after the other.
+const HALF: u32 = 1 << 30;
+
 /// As a window remembers ranges, in the plainest way: every one of them is looked at each time.
 #[derive(Default)]
 struct Plain(Vec<(SequenceRange, i64)>);
@@ -200,14 +203,14 @@ impl Plain {
         let precedes = |known: &(SequenceRange, i64)| range.first.is_after(known.0.first);
         let mut at = match self.0.last() {
             Some(newest) if !precedes(newest) => {
-                if !is_near(range.first, newest.0.last) {
+                if newest.0.last.distance_from(range.first) >= HALF {
                     return;
                 }
                 self.0.iter().rposition(precedes).map_or(0, |at| at + 1)
             }
             _ => self.0.len(),
         };
-        if at == self.0.len() && self.0.first().is_some_and(|oldest| !is_near(oldest.0.first, range.last)) {
+        if at == self.0.len() && self.0.first().is_some_and(|oldest| range.last.distance_from(oldest.0.first) >= HALF) {
             self.0.clear();
             at = 0;
         }

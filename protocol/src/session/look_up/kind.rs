@@ -109,4 +109,10 @@ mod tests {
         let names = ["found", "not_found", "too_far", "not_allowed", "log_end", "failed", "given_up"];
         assert_eq!(LookUpOutcome::ALL.map(LookUpOutcome::name), names);
     }
+
+    #[test]
+    fn why_a_look_was_given_up_is_named() {
+        let all = [GivenUp::Late, GivenUp::Busy, GivenUp::Unserved, GivenUp::Unwanted, GivenUp::Closed];
+        assert_eq!(all.map(GivenUp::name), ["late", "busy", "unserved", "unwanted", "closed"]);
+    }
 }

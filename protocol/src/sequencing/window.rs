@@ -1,5 +1,7 @@
 //! The acknowledged ranges of one producer on one partition, oldest first.
 
+mod ring;
+
 use std::collections::VecDeque;
 
 use super::allowance::allocated;
@@ -102,9 +104,9 @@ const ABSENT: Slot =
 pub(super) struct Window {
     /// Beside the entry itself, not behind a pointer: a batch in order is held against this one only.
     newest: Slot,
-    /// The sequence of some range that was the oldest once, before that of the present one or the same, and less than half of
-    /// the ring before the end of the newest: what follows the newest is held against this one, for the oldest itself lies
-    /// elsewhere in memory.
+    /// Where a range began that was the oldest once: at or before the beginning of the present one, and less than half of the
+    /// ring before the end of the newest. What follows the newest is held against this, for the oldest itself lies elsewhere
+    /// in memory.
     floor: Sequence,
     /// Oldest first.
     older: Ring,
@@ -413,6 +415,5 @@ impl From<Acked> for Slot {
     }
 }
 
-mod ring;
 #[cfg(test)]
 mod tests;

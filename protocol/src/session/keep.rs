@@ -12,9 +12,6 @@ pub(super) const CLAIMS_MIN: usize = 32;
 /// A partition's entry in an answer is smaller, in every version.
 const ANSWER_BYTES_MAX: usize = 48;
 
-/// What stands ahead of a name that is shared: how often it is.
-pub(super) const SHARED_BYTES: usize = 2 * size_of::<usize>();
-
 /// What is around the entries of an answer, or around a name that is shared.
 const FRAME_BYTES_MAX: usize = 64;
 
@@ -77,10 +74,15 @@ const fn name_bytes(topic: TopicRef<'_>) -> usize {
     }
 }
 
+/// What a name that is shared takes: ahead of it stands how often it is.
+pub(super) const fn shared_bytes(name: &[u8]) -> usize {
+    2 * size_of::<usize>() + name.len().next_multiple_of(size_of::<usize>())
+}
+
 /// What a topic's name takes elsewhere, if it is one's own; an id takes nothing.
 pub(super) fn owned_bytes(topic: &OwnedTopic) -> usize {
     match topic {
-        OwnedTopic::Name(name) => SHARED_BYTES + name.len().next_multiple_of(8),
+        OwnedTopic::Name(name) => shared_bytes(name),
         OwnedTopic::Id(_) => 0,
     }
 }

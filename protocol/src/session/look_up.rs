@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
-use super::keep::{SHARED_BYTES, owned_bytes};
+use super::keep::{owned_bytes, shared_bytes};
 use crate::sequencing::{Batch, BatchId, BrokerGeneration, ErrorCode, LogBatch, LogMark, Proof, Sequence, TopicRef};
 use crate::wire::head::ApiKey;
 use crate::wire::learn::Learner;
@@ -291,7 +291,7 @@ impl LookUp {
 
     /// What it takes in memory beside that, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        let name = self.name.as_deref().map_or(0, |name| SHARED_BYTES + name.len().next_multiple_of(8));
+        let name = self.name.as_deref().map_or(0, shared_bytes);
         size_of::<Self>() + self.wanted.capacity() * size_of::<Wanted>() + owned_bytes(&self.topic) + name
     }
 

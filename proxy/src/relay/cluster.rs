@@ -150,8 +150,17 @@ impl Cluster {
     }
 
     fn shard(&self, partition: i32) -> &Mutex<Tracker> {
-        &self.shards[partition.cast_unsigned() as usize % SHARDS]
+        &self.shards[shard_of(partition)]
     }
+}
+
+/// Which shard a partition is in. A broker leads every so-manieth partition, and a proxy may stand in front of few brokers:
+/// partitions that are any number apart are spread (by the finalizer of MurmurHash3).
+const fn shard_of(partition: i32) -> usize {
+    let mut mixed = partition.cast_unsigned();
+    mixed = (mixed ^ mixed >> 16).wrapping_mul(0x85eb_ca6b);
+    mixed = (mixed ^ mixed >> 13).wrapping_mul(0xc2b2_ae35);
+    (mixed ^ mixed >> 16) as usize % SHARDS
 }
 
 /// Places looked at under one lock for what another cluster inherits.

@@ -123,3 +123,15 @@ fn framed(parts: &[&[u8]]) -> Vec<u8> {
     let body = parts.concat();
     [&u32::try_from(body.len()).expect("a small frame").to_be_bytes()[..], &body].concat()
 }
+
+/// A broker leads every so-manieth partition, and its connections must not all wait for one lock.
+#[test]
+fn partitions_that_are_any_number_apart_are_spread_over_the_shards() {
+    for apart in 1..=64 {
+        let mut counts = [0; SHARDS];
+        (0..64).for_each(|n| counts[shard_of(n * apart)] += 1);
+        let (used, most) = (counts.iter().filter(|count| **count > 0).count(), counts.iter().max());
+        assert!(used >= SHARDS * 3 / 4 && most <= Some(&13), "{apart} apart: {counts:?}");
+    }
+    assert!([i32::MIN, -1, i32::MAX].iter().all(|partition| shard_of(*partition) < SHARDS));
+}

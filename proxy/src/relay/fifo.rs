@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use seqgate_protocol::session::{Local, LookUp, Pending, Unresolved};
 use seqgate_protocol::wire::head::ApiKey;
-use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::oneshot;
 
+use super::bell::Bell;
 use super::keep::Keep;
 use super::link::Link;
 use super::unwind;
@@ -49,7 +49,7 @@ pub(super) enum Expected<'a> {
 /// A queue for at most `slots_max` answers.
 pub(super) fn queue<'a>(slots_max: usize) -> (Sender<'a>, Receiver<'a>) {
     let (queue, due) = mpsc::channel(slots_max);
-    let news = Arc::new(Notify::new());
+    let news = Arc::new(Bell::default());
     (Sender { queue, news: News(Arc::clone(&news)) }, Receiver { queue: due, news })
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Sender<'a> {
 #[derive(Debug)]
 pub(super) struct Receiver<'a> {
     queue: mpsc::Receiver<Expected<'a>>,
-    news: Arc<Notify>,
+    news: Arc<Bell>,
 }
 
 /// Nothing is due any more: the receiver has ended.
@@ -78,11 +78,11 @@ pub(super) struct Receiver<'a> {
 pub(super) struct Closed;
 
 #[derive(Debug)]
-struct News(Arc<Notify>);
+struct News(Arc<Bell>);
 
 impl Drop for News {
     fn drop(&mut self) {
-        self.0.notify_one();
+        self.0.ring();
     }
 }
 
@@ -115,7 +115,7 @@ impl<'a> Sender<'a> {
 
     fn tell(&self, is_told: bool) {
         if is_told {
-            self.news.0.notify_one();
+            self.news.0.ring();
         }
     }
 }
@@ -132,7 +132,7 @@ impl<'a> Receiver<'a> {
 
     /// Waits until it is worth asking again, bytes of the broker aside. Cancel safe.
     pub(super) async fn news(&self) {
-        self.news.notified().await;
+        self.news.heard().await;
     }
 
     /// Waits until the uplink has ended, and nothing is due but what was taken. Cancel safe.

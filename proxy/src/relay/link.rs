@@ -11,6 +11,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
+use super::bell::Bell;
 use super::cluster::Cluster;
 use super::report::Reporter;
 use super::seat::{Seat, TooOften};
@@ -72,11 +73,11 @@ pub(super) struct Link {
     why_gone: OnceLock<(Outcome, &'static str)>,
     gone: Notify,
     /// An answer that the uplink waits for has come.
-    answered: Notify,
+    answered: Bell,
     /// What the downlink wants to be looked up; only the uplink can send.
     wish: Mutex<Option<Wish>>,
     has_wish: AtomicBool,
-    wished: Notify,
+    wished: Bell,
     /// Whether the uplink sends requests still.
     sends: AtomicBool,
     /// A request of our own is at the broker.
@@ -107,10 +108,10 @@ impl Link {
             client_gone: AtomicBool::new(false),
             why_gone: OnceLock::new(),
             gone: Notify::new(),
-            answered: Notify::new(),
+            answered: Bell::default(),
             wish: Mutex::new(None),
             has_wish: AtomicBool::new(false),
-            wished: Notify::new(),
+            wished: Bell::default(),
             sends: AtomicBool::new(true),
             own: AtomicBool::new(false),
             own_correlation_id: AtomicI32::new(i32::MIN),
@@ -271,12 +272,12 @@ impl Link {
 
     /// An answer was taken in that the uplink may wait for.
     pub(super) fn note_answered(&self) {
-        self.answered.notify_one();
+        self.answered.ring();
     }
 
     /// Waits for the next answer that is noted; one that was noted before counts.
     pub(super) async fn answered(&self) {
-        self.answered.notified().await;
+        self.answered.heard().await;
     }
 
     /// A request of our own goes to the broker, or its answer has come.
@@ -300,7 +301,7 @@ impl Link {
         if self.sends.load(Ordering::SeqCst) {
             *self.lock_wish() = Some(Wish { look_ups, deadline, back });
             self.has_wish.store(true, Ordering::SeqCst);
-            self.wished.notify_one();
+            self.wished.ring();
         }
         looked
     }
@@ -318,7 +319,7 @@ impl Link {
 
     /// Waits for something to be looked up; cancel safe.
     pub(super) async fn wished(&self) {
-        self.wished.notified().await;
+        self.wished.heard().await;
     }
 
     /// The uplink sends no more requests.

@@ -1,5 +1,6 @@
 //! Moves the bytes of one connection: two pumps, and the order of answers between them.
 
+mod bell;
 mod budget;
 mod buffer;
 mod cluster;
@@ -12,6 +13,7 @@ mod keep;
 mod link;
 mod looks;
 mod patience;
+mod quiet;
 mod report;
 mod seat;
 mod shared;
@@ -29,6 +31,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use self::downlink::Downlink;
 use self::ending::{End, Leave};
 use self::link::{Link, Sides};
+use self::quiet::Quiet;
 pub use self::shared::Shared;
 use self::uplink::Uplink;
 use crate::net::socket;
@@ -84,7 +87,7 @@ pub async fn run(connection: Connection, runtime: Arc<Runtime>, drain: DrainSign
     let (link, Sides { from_client, from_broker, broker }) = Link::new(connection, runtime);
     let end = tokio::select! {
         end = relay(&link, from_client, from_broker, &broker, &drain) => end,
-        () = drain.expired() => End::out_of_time(),
+        () = Quiet::new(drain.expired()) => End::out_of_time(),
     };
     if end.broker.is_lost() {
         link.listener.upstream.lost();

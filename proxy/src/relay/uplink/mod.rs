@@ -7,7 +7,6 @@ mod raw;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
@@ -26,6 +25,7 @@ use super::buffer::{Buffer, Read};
 use super::fifo::{Closed, Expected, Owed, Sender};
 use super::link::Link;
 use super::patience::Row;
+use super::quiet::Quiet;
 use super::unwind;
 use crate::net::socket;
 use crate::runtime::DrainSignal;
@@ -67,8 +67,7 @@ pub(super) struct Uplink<'a> {
     client: OwnedReadHalf,
     broker: &'a TcpStream,
     expected: Sender<'a>,
-    /// Asked at every read: made once.
-    draining: Pin<Box<dyn Future<Output = ()> + Send + Sync + 'a>>,
+    draining: Quiet<'a>,
     splitter: RequestSplitter,
     buffer: Buffer,
     frame: Option<Frame<'a>>,
@@ -97,7 +96,7 @@ impl<'a> Uplink<'a> {
             client,
             broker,
             expected,
-            draining: Box::pin(drain.started()),
+            draining: Quiet::new(drain.started()),
             splitter: RequestSplitter::new(frame_bytes_max),
             buffer: Buffer::new(Arc::clone(&link.runtime), Purpose::Request),
             frame: None,
@@ -121,7 +120,7 @@ impl<'a> Uplink<'a> {
         // Wherever the pump waits: nothing is worth it without a client.
         tokio::select! {
             biased;
-            () = link.client_gone() => UpEnd::Alone,
+            () = Quiet::new(link.client_gone()) => UpEnd::Alone,
             end = pump => end,
         }
     }

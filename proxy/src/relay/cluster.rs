@@ -154,13 +154,15 @@ impl Cluster {
     }
 }
 
-/// Which shard a partition is in. A broker leads every so-manieth partition, and a proxy may stand in front of few brokers:
-/// partitions that are any number apart are spread (by the finalizer of MurmurHash3).
+/// Which shard a partition is in. Neighbours are in different ones; and as a broker leads every so-manieth partition, and a
+/// proxy may stand in front of few brokers, those that are any number apart are spread as well (by the finalizer of
+/// MurmurHash3).
 const fn shard_of(partition: i32) -> usize {
-    let mut mixed = partition.cast_unsigned();
+    let partition = partition.cast_unsigned();
+    let mut mixed = partition / SHARDS as u32;
     mixed = (mixed ^ mixed >> 16).wrapping_mul(0x85eb_ca6b);
     mixed = (mixed ^ mixed >> 13).wrapping_mul(0xc2b2_ae35);
-    (mixed ^ mixed >> 16) as usize % SHARDS
+    partition.wrapping_add(mixed ^ mixed >> 16) as usize % SHARDS
 }
 
 /// Places looked at under one lock for what another cluster inherits.

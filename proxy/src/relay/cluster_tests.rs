@@ -127,11 +127,18 @@ fn framed(parts: &[&[u8]]) -> Vec<u8> {
 /// A broker leads every so-manieth partition, and its connections must not all wait for one lock.
 #[test]
 fn partitions_that_are_any_number_apart_are_spread_over_the_shards() {
-    for apart in 1..=64 {
+    let counts = |partitions: &mut dyn Iterator<Item = i32>| {
         let mut counts = [0; SHARDS];
-        (0..64).for_each(|n| counts[shard_of(n * apart)] += 1);
+        partitions.for_each(|partition| counts[shard_of(partition)] += 1);
+        counts
+    };
+    for apart in 1..=64 {
+        let counts = counts(&mut (0..64).map(|n| n * apart));
         let (used, most) = (counts.iter().filter(|count| **count > 0).count(), counts.iter().max());
-        assert!(used >= SHARDS * 3 / 4 && most <= Some(&13), "{apart} apart: {counts:?}");
+        assert!(used >= SHARDS * 3 / 4 && most <= Some(&10), "{apart} apart: {counts:?}");
+    }
+    for first in [0, 16, 1_024] {
+        assert_eq!(counts(&mut (first..first + 16)), [1; SHARDS]);
     }
     assert!([i32::MIN, -1, i32::MAX].iter().all(|partition| shard_of(*partition) < SHARDS));
 }

@@ -53,10 +53,10 @@ impl<T> Future for Quiet<'_, T> {
             // Before the question whether a call has come: one that comes after it wakes this task.
             *self.call.wakes.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.waker().clone());
         }
-        if !self.call.has_come.load(Ordering::SeqCst) {
+        // Read first, for it hardly ever has; taken before the wait is asked, which sees what has made it call.
+        if !(self.call.has_come.load(Ordering::SeqCst) && self.call.has_come.swap(false, Ordering::SeqCst)) {
             return Poll::Pending;
         }
-        self.call.has_come.store(false, Ordering::SeqCst);
         let this = &mut *self;
         this.wait.as_mut().poll(&mut Context::from_waker(&this.waker))
     }

@@ -23,7 +23,7 @@ pub(super) struct Workers(Vec<Worker>);
 #[derive(Debug)]
 struct Worker {
     handle: Handle,
-    /// Of its own: what connections look at whenever they are woken is not shared between threads.
+    /// Of its own: what every connection enters itself into, and leaves again, is not shared between threads.
     drain: DrainSignal,
     connections: Arc<AtomicUsize>,
     thread: JoinHandle<()>,

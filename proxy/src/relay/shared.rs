@@ -97,7 +97,12 @@ impl Shared {
 
     /// The time as the trackers count it.
     pub(super) fn now(&self) -> Millis {
-        Millis(millis(self.started.elapsed()))
+        self.at(Instant::now())
+    }
+
+    /// A moment since the start, as the trackers count it.
+    pub(super) fn at(&self, moment: Instant) -> Millis {
+        Millis(millis(moment.duration_since(self.started)))
     }
 
     /// Whether it is new that a client may not read this topic. Of very many no more is noted.

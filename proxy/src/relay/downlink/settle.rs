@@ -1,5 +1,7 @@
 //! Answers to produce requests: the broker's, which settle what was sent, and those made here.
 
+use std::time::Instant;
+
 use seqgate_protocol::session::{Incomplete, Local, Settled};
 use seqgate_protocol::wire::head::ApiKey;
 
@@ -79,13 +81,15 @@ impl<'a> Downlink<'a> {
     }
 
     fn take_in(&self, owed: Owed<'a>, count: usize) -> Settled {
-        self.link.runtime.metrics.broker_latency.observe(owed.since.elapsed());
+        let now = Instant::now();
+        self.link.runtime.metrics.broker_latency.observe(now.duration_since(owed.since));
         self.note_response(ApiKey::PRODUCE);
         let Some(pending) = owed.take() else { return Settled::Unchanged };
         let frame = &self.buffer.unread()[..count];
         let mut reporter = self.link.reporter();
         let mut session = self.link.session();
-        let settled = session.settle(*pending, frame, self.link.runtime.shared.now(), &mut |e| reporter.take(e));
+        let now = self.link.runtime.shared.at(now);
+        let settled = session.settle(*pending, frame, now, &mut |event| reporter.take(event));
         self.link.place.note_served(session.auth());
         reporter.finish(session.ledger());
         drop(session);

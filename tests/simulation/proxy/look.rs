@@ -168,6 +168,7 @@ impl World {
             let Some(looking) = connection.looks.looking.as_mut() else { return };
             let Some(mut look) = looking.left.pop_front() else { return self.end_look(at) };
             let place = (connection.ledger, key_of(look.up.topic()), look.up.partition());
+            let broker = self.proxies[connection.proxy].generation(connection.broker);
             if !self.proxies[connection.proxy].take_turn(&place) {
                 looking.left.push_front(look);
                 looking.waits_for = Some(place);
@@ -180,8 +181,9 @@ impl World {
             if is_known {
                 self.note_known(at, whose, &look);
             }
-            // What was said before its turn has come is nothing that ends it.
+            // What was said before its turn has come is nothing that ends it; and it is asked of the broker as that is now.
             (look.since, look.since_ms) = (self.step, self.now_ms);
+            look.broker = broker;
             if !self.goes_on(at, look) {
                 return;
             }

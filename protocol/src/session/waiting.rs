@@ -29,7 +29,9 @@ impl<L: Ledger> Session<L> {
         };
         for (entry, observed) in body.entries().zip(observed) {
             let (topic, partition) = (entry.topic, entry.partition);
-            let Some(batch) = observed.batch.filter(|_| !observed.is_opaque()) else { continue };
+            let Some(batch) = observed.batch else { continue };
+            // One that cannot be taken at its word may fill a gap, but nothing waits for it.
+            let sender = Sender { guards: sender.guards && !observed.is_opaque(), ..sender };
             let is_noted =
                 self.ledger().tracker(partition, |it| it.note_waiting(topic, partition, &batch, &sender, present.now));
             if is_noted {

@@ -368,6 +368,25 @@ fn a_gap_is_not_refused_while_what_is_missing_waits_here() {
     }
 }
 
+/// D2: a partition that stands in a request twice is not to be taken at its word, but what is missing may be in there.
+#[test]
+fn a_gap_is_not_refused_while_what_is_missing_may_wait_here_in_a_batch_that_cannot_be_taken_at_its_word() {
+    for (has_ended, asks) in [(false, 0), (true, 3)] {
+        let ledger = Memory::new();
+        let mut session = acknowledged(&ledger);
+        let mut other = Session::new(ConnectionId(2), ledger.clone());
+        let mut frame = with_topics(&[b"t", b"t", b"u"]);
+        // The log of `u` is to be looked into, for its batch begins behind sequences that nobody has seen.
+        let last_batch_at = 42 + 2 * (79 + 15);
+        frame[last_batch_at + 53..][..4].copy_from_slice(&5_i32.to_be_bytes());
+        let Admission::Look(_) = other.admit(&frame, false, &enforcing(), &mut |_: Event<'_>| {}) else { panic!() };
+        if has_ended {
+            other.end_waiting(true, Millis(1000));
+        }
+        assert_eq!(ask(&mut session, &from(9), &enforcing(), REFUSES), asks);
+    }
+}
+
 /// What the leader makes of it, it says of the whole frame.
 #[test]
 fn a_gap_is_not_decided_on_by_its_head_where_it_may_be_refused() {

@@ -91,6 +91,11 @@ impl Intervals {
         fit
     }
 
+    /// Whether one of them is of this producer.
+    pub(super) fn has_any_of(&self, producer: ProducerId) -> bool {
+        self.newest.iter().any(|known| known.batch.producer == producer)
+    }
+
     /// Whether a batch that begins at `offset` would begin inside another one.
     pub(super) fn are_cut_by(&self, offset: i64) -> bool {
         self.newest.iter().any(|known| known.first < offset && offset <= known.last)

@@ -91,6 +91,8 @@ pub(crate) struct Connection {
     pub(crate) held: bool,
     /// How often it was.
     pub(crate) waits: u32,
+    /// Since when, or for what a log says.
+    pub(crate) waits_since_ms: Option<u64>,
     /// What of it waits for the first batch of its producer.
     pub(crate) waits_for_firsts: Vec<(TopicKey, i32)>,
     pub(crate) slots: VecDeque<Slot>,
@@ -131,6 +133,7 @@ impl Connection {
             from_client: VecDeque::new(),
             held: false,
             waits: 0,
+            waits_since_ms: None,
             waits_for_firsts: Vec::new(),
             slots: VecDeque::new(),
             to_broker: VecDeque::new(),

@@ -131,9 +131,11 @@ impl World {
         if !matches!(admission, Admission::Hold | Admission::Look(_)) {
             let connection = &mut self.connections[at];
             connection.from_client.pop_front();
-            connection.waits = 0;
+            (connection.waits, connection.waits_since_ms) = (0, None);
             connection.waits_for_firsts.clear();
             (connection.looks.would_refuse, connection.looks.told) = (false, Told::default());
+        } else {
+            self.connections[at].waits_since_ms.get_or_insert(self.now_ms);
         }
         match admission {
             Admission::Forward(pending) => {
@@ -262,7 +264,7 @@ impl World {
         self.tally.by_head += 1;
         let connection = &mut self.connections[at];
         connection.from_client.pop_front();
-        (connection.looks.rounds, connection.waits) = (0, 0);
+        (connection.looks.rounds, connection.waits, connection.waits_since_ms) = (0, 0, None);
         let (mut asked, mut streamed) = (asked.to_vec(), streamed);
         self.judge_verdicts(at, &mut asked, &reported);
         self.judge_forwarded(at, request, &asked);

@@ -40,7 +40,7 @@ impl World {
             let witness = self.witness(at);
             let is_here =
                 firsts.iter().any(|(of, first)| *of == at && first.topic == it.topic && is_known(first, witness));
-            if !is_here && (firsts.iter().any(|(of, _)| *of != at) || self.waits_elsewhere(at, it, 0)) {
+            if !is_here && (firsts.iter().any(|(of, _)| *of != at) || self.waits_elsewhere(at, it, 0, u64::MAX)) {
                 waiting.push(it.clone());
             }
             if !firsts.is_empty() && firsts.iter().all(|first| is_waited_for(first, at, it)) {

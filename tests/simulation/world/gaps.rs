@@ -11,6 +11,9 @@ use crate::wire::{Request, Response, Said};
 /// The oldest version of Produce in which a gap is refused here.
 const REFUSED_MIN: i16 = 7;
 
+/// What waits is noted for so long. Nothing waits longer outside of the model, where the clock may leap.
+const WAITING_MS_MAX: u64 = 60_000;
+
 impl World {
     /// A broker is asked something on a connection: whether at this moment it would refuse the request at its front.
     pub(super) fn note_moment(&mut self, at: usize, read: &Read) {
@@ -72,14 +75,15 @@ impl World {
         if self.setup.limits.producers_max > SMALL && self.witness(at).is_refusing(asked) {
             return Err("the partition has refused for another reason");
         }
-        if self.waits_elsewhere(at, asked, missing) {
+        if self.waits_elsewhere(at, asked, missing, WAITING_MS_MAX) {
             return Err("what is missing waits here");
         }
         Ok(())
     }
 
-    /// Whether the batch with the missing sequence stands at the front of another connection of the proxy, which has looked at it.
-    pub(super) fn waits_elsewhere(&self, at: usize, asked: &Asked, missing: i32) -> bool {
+    /// Whether the batch with the missing sequence stands at the front of another connection of the proxy, which has looked at
+    /// it, and has not waited for so long.
+    pub(super) fn waits_elsewhere(&self, at: usize, asked: &Asked, missing: i32, waits_ms_max: u64) -> bool {
         let Asked { batch, partition, .. } = asked;
         let is_missing = |records: &[u8]| {
             let other = Batch::read(records);
@@ -87,10 +91,12 @@ impl World {
         };
         self.live.iter().filter(|other| **other != at).map(|other| &self.connections[*other]).any(|connection| {
             let is_seen = connection.held || connection.looks_now() && connection.looks.rounds > 0;
+            let is_noted = connection.waits_since_ms.is_some_and(|since| self.now_ms - since < waits_ms_max);
             let is_here =
                 (connection.proxy, connection.ledger) == (self.connections[at].proxy, self.connections[at].ledger);
             let front = connection.from_client.front().filter(|it| matches!(it.api, Api::Produce(_)));
             is_seen
+                && is_noted
                 && is_here
                 && front.is_some_and(|frame| {
                     let entries = Request::read(&frame.bytes).entries;

@@ -132,7 +132,7 @@ impl Tracker {
         if has_twins {
             entry.note_twin();
         }
-        if self.handed.was_forgotten(producer) {
+        if self.handed.was_forgotten(producer) || self.partitions[partition].intervals.has_any_of(producer) {
             entry.note_partial();
         }
         self.owned_bytes += entry.window.bytes();

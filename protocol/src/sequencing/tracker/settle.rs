@@ -323,10 +323,12 @@ impl Tracker {
         }
     }
 
-    /// Whether the range follows all that was acknowledged of its epoch, and so was not acknowledged before.
+    /// Whether the range follows all that was acknowledged of its epoch, and so was not acknowledged before. Of what is not
+    /// known any more it is not known.
     fn follows_all(&self, attempt: &Attempt) -> bool {
         let (entry, id) = (&self.entries[attempt.entry], attempt.batch.id);
-        !entry.is_cold() && entry.epoch == id.epoch && entry.window.is_newest(id.range)
+        let knows_all = !entry.is_cold() && !entry.is_partial() && entry.epoch == id.epoch;
+        knows_all && entry.window.is_newest(id.range)
     }
 
     /// Whether the very range was acknowledged at another offset before.

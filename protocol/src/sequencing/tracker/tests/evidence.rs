@@ -408,3 +408,21 @@ fn of_two_contents_acknowledged_at_one_place_neither_is_proven() {
     assert_eq!(tracker.look(T, 0, &batch(7, 0, 0, 5), &sender(), NOW).proof, None);
     assert_eq!(tracker.look(T, 0, &other, &sender(), NOW).proof, None);
 }
+
+/// T7: what was acknowledged of a producer before it was forgotten is still held against where its batches stand now.
+#[test]
+fn a_batch_that_stood_elsewhere_before_its_producer_was_forgotten_ends_the_proofs() {
+    let mut tracker = tracker();
+    // Another one keeps the partition.
+    tracker.give(&batch(8, 0, 0, 1), ok(2));
+    tracker.give(&batch(7, 0, 0, 2), ok(0));
+    tracker.give(&batch(7, 0, 7, 1), ok(4));
+    // It cannot be told what was acknowledged with it, so nothing is known of the producer any more.
+    let ticket = tracker.observe_opaque(T, 0, &batch(7, 0, 2, 2), &sender(), NOW).expect("it is known");
+    assert_eq!(tracker.settle(ticket, ok(4), NOW).ended, None);
+    let proven = batch(7, 0, 4, 3);
+    assert_eq!(tracker.give(&proven, ok(5)).ended, None);
+    assert_eq!(tracker.rule(&proven), Rule::D12);
+    assert_eq!(tracker.give(&batch(7, 0, 7, 1), ok(8)).ended, Some(Evidence::Collision));
+    assert_eq!(tracker.rule(&proven), Rule::D14);
+}

@@ -46,6 +46,8 @@ impl World {
         {
             assert!(session.switch(handle.clone()), "clusters change too often");
             connection.ledger = ledger;
+            // What it waited for was in the other one.
+            connection.waits_for_firsts.clear();
         }
     }
 
@@ -230,6 +232,9 @@ impl World {
                 let Learnt::ClusterId(id) = session.learn(fact, version, &present, &mut |_| {}) else { return };
                 let (ledger, handle) = proxy.identify(connection.ledger, &String::from_utf8_lossy(id), step);
                 assert!(session.switch(handle), "clusters change too often");
+                if connection.ledger != ledger {
+                    connection.waits_for_firsts.clear();
+                }
                 (connection.ledger, connection.is_told) = (ledger, true);
             });
         }

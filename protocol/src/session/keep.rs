@@ -39,7 +39,8 @@ impl<L: Ledger> Session<L> {
         out.kept.push(Kept { topic, partition, proof, seen });
         let sender = self.sender(acks, present);
         let producer = proof.batch.producer_id;
-        self.ledger().tracker(partition, |tracker| tracker.answered(entry.topic, partition, producer, &sender));
+        self.ledger()
+            .tracker(partition, |tracker| tracker.answered(entry.topic, partition, producer, &sender, present.now));
     }
 }
 

@@ -115,11 +115,21 @@ impl Tracker {
 
     /// A retry was answered from a proof, on a connection to `sender.broker`. If that proof is older than the
     /// broker's generation, the broker may have forgotten the producer: its next batches go one at a time (T27).
-    pub fn answered(&mut self, topic: TopicRef<'_>, partition: i32, producer: ProducerId, sender: &Sender) {
+    pub fn answered(
+        &mut self,
+        topic: TopicRef<'_>,
+        partition: i32,
+        producer: ProducerId,
+        sender: &Sender,
+        now: Millis,
+    ) {
         let Some(topic) = self.topics.find(topic) else { return };
         let Some(partition) = self.find_partition(topic, partition) else { return };
         let Some(at) = self.find_entry(partition, producer) else { return };
-        self.entries[at].go_alone(sender.broker);
+        let entry = &mut self.entries[at];
+        // What was found in the log may have been idle here for long, and that it goes alone must not be forgotten.
+        entry.used_s = seconds(now);
+        entry.go_alone(sender.broker);
     }
 
     /// Whether a batch has to wait for one that is at the broker: of a producer that the broker may have forgotten (T27),

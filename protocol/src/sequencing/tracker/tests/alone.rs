@@ -7,7 +7,7 @@ fn answered() -> Tracker {
     let mut tracker = tracker();
     tracker.give(&batch(7, 0, 0, 1), ok(100));
     assert!(tracker.look(T, 0, &batch(7, 0, 0, 1), &restarted(), NOW).proof.is_some());
-    tracker.answered(T, 0, ProducerId::new(7), &restarted());
+    tracker.answered(T, 0, ProducerId::new(7), &restarted(), NOW);
     tracker
 }
 
@@ -68,7 +68,7 @@ fn an_acknowledgement_of_an_older_generation_does_not_count() {
     let mut tracker = tracker();
     tracker.give(&batch(7, 0, 0, 1), ok(100));
     let orphan = tracker.send_one(&batch(7, 0, 1, 1));
-    tracker.answered(T, 0, ProducerId::new(7), &restarted());
+    tracker.answered(T, 0, ProducerId::new(7), &restarted(), NOW);
     assert_eq!(next(&mut tracker, 2, false).passage, Passage::Hold, "the orphan's answer may come yet");
     tracker.settle(orphan, ok(101), NOW);
     assert_eq!(next(&mut tracker, 2, true).passage, Passage::Free);
@@ -79,7 +79,7 @@ fn an_acknowledgement_of_an_older_generation_does_not_count() {
 fn a_proof_of_the_present_generation_changes_nothing() {
     let mut tracker = tracker();
     tracker.give(&batch(7, 0, 0, 1), ok(100));
-    tracker.answered(T, 0, ProducerId::new(7), &sender());
+    tracker.answered(T, 0, ProducerId::new(7), &sender(), NOW);
     assert_eq!(tracker.look(T, 0, &batch(7, 0, 1, 1), &sender(), NOW).passage, Passage::Free);
     assert_eq!(tracker.look(T, 0, &batch(7, 0, 2, 1), &sender(), NOW).passage, Passage::Free);
 }
@@ -133,4 +133,16 @@ fn what_is_held_does_not_go_when_the_one_before_makes_its_producer_cold() {
     assert_eq!(tracker.settle(first, said(45, -1), NOW).ended, Some(Evidence::ExpectedRefused));
     assert_eq!(next(&mut tracker, 2, true).passage, Passage::Reset);
     assert_eq!(tracker.observe(T, 0, &batch(7, 1, 0, 1), &restarted(), true, NOW).unwrap().passage, Passage::Free);
+}
+
+/// What was found in the log may have been idle here for longer than anything is kept.
+#[test]
+fn who_was_answered_is_not_dropped_as_idle() {
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 1), ok(100));
+    let idle = TrackerLimits::default().idle_ms_max + 1_000;
+    tracker.answered(T, 0, ProducerId::new(7), &restarted(), after(idle));
+    tracker.sweep(1_000, after(idle));
+    assert!(next(&mut tracker, 1, false).ticket.is_some());
+    assert_eq!(next(&mut tracker, 2, false).passage, Passage::Hold);
 }

@@ -74,7 +74,7 @@ fn a_producer_that_was_shown_goes_alone_once_it_is_answered() {
     tracker.give(&batch(7, 0, 0, 1), ok(100));
     show(&mut tracker, &batch(7, 0, 0, 1), 100);
     assert!(tracker.look(T, 0, &batch(7, 0, 0, 1), &asking(), NOW).proof.is_some());
-    tracker.answered(T, 0, ProducerId::new(7), &asking());
+    tracker.answered(T, 0, ProducerId::new(7), &asking(), NOW);
     let next = |tracker: &mut Tracker, base| tracker.look(T, 0, &batch(7, 0, base, 1), &asking(), NOW);
     let first = next(&mut tracker, 1).ticket.expect("it is sent");
     assert_eq!(next(&mut tracker, 2).passage, Passage::Hold);

@@ -56,6 +56,7 @@ impl Marks {
     const TWIN: u8 = 2;
     const PARTIAL: u8 = 4;
     const SHOWN: u8 = 8;
+    const TOLD: u8 = 16;
 
     const fn has(self, mark: u8) -> bool {
         self.0 & mark != 0
@@ -228,6 +229,7 @@ impl Entry {
         self.acked_by = NO_BROKER;
         self.marks.clear(Marks::PARTIAL);
         self.marks.clear(Marks::SHOWN);
+        self.marks.clear(Marks::TOLD);
     }
 
     /// More is open than is kept in mind.
@@ -254,11 +256,23 @@ impl Entry {
         self.marks.set(Marks::PARTIAL);
     }
 
-    /// A batch of a new epoch was acknowledged: its sequences begin with it.
+    /// The broker itself has acknowledged a batch of the epoch, since what was known was forgotten, if it was: so nothing of a
+    /// later epoch was acknowledged before.
+    pub(super) const fn note_told(&mut self) {
+        self.marks.set(Marks::TOLD);
+    }
+
+    /// Something of a later epoch was acknowledged, perhaps.
+    pub(super) const fn note_untold(&mut self) {
+        self.marks.clear(Marks::TOLD);
+    }
+
+    /// A batch of a new epoch was acknowledged: its sequences begin with it, unless that epoch is among what was forgotten.
     pub(super) fn enter_epoch(&mut self, epoch: ProducerEpoch) {
-        if self.epoch >= ProducerEpoch::new(0) && epoch > self.epoch {
+        if self.marks.has(Marks::TOLD) && epoch > self.epoch {
             self.marks.clear(Marks::PARTIAL);
         }
+        self.note_untold();
         self.window.clear();
         self.epoch = epoch;
         self.gap_at = NO_GAP;

@@ -35,11 +35,21 @@ pub(super) struct HandedOut {
     floor: u32,
     /// Ids up to this serial may have been used on a topic that is gone.
     used: u32,
+    /// Something that was acknowledged of an id that is not among these, perhaps, is not known any more.
+    others_forgotten: bool,
 }
 
 impl HandedOut {
     pub(super) fn new() -> Self {
-        Self { handed: Slab::new(), by_id: Index::new(), order: VecDeque::new(), serial: 0, floor: 0, used: 0 }
+        Self {
+            handed: Slab::new(),
+            by_id: Index::new(),
+            order: VecDeque::new(),
+            serial: 0,
+            floor: 0,
+            used: 0,
+            others_forgotten: false,
+        }
     }
 
     /// `may_grow`: otherwise the oldest makes room.
@@ -80,16 +90,20 @@ impl HandedOut {
         self.get(id).is_some_and(|handed| handed.fresh && handed.serial > self.used && handed.epoch == epoch)
     }
 
-    /// Whether `id` was handed out, and something that was acknowledged of it is not known any more.
+    /// Whether something that was acknowledged of `id`, perhaps, is not known any more.
     pub(super) fn was_forgotten(&self, id: ProducerId) -> bool {
-        self.get(id).is_some_and(|handed| handed.forgotten || handed.serial <= self.used)
+        let of_known = |handed: &Handed| handed.forgotten || handed.serial <= self.used;
+        self.get(id).map_or(self.others_forgotten, of_known)
     }
 
     /// Something that was acknowledged of `id`, perhaps, is not known any more.
     pub(super) fn is_forgotten(&mut self, id: ProducerId) {
-        if let Some(at) = self.find(id) {
-            self.handed[at].fresh = false;
-            self.handed[at].forgotten = true;
+        match self.find(id) {
+            Some(at) => {
+                self.handed[at].fresh = false;
+                self.handed[at].forgotten = true;
+            }
+            None => self.others_forgotten = true,
         }
     }
 
@@ -103,6 +117,7 @@ impl HandedOut {
     /// What is known of any id may be known of a topic that nothing leads to any more.
     pub(super) const fn are_used(&mut self) {
         self.used = self.serial;
+        self.others_forgotten = true;
     }
 
     /// What it takes in memory, in bytes; no step makes it more than twice as large.
@@ -140,6 +155,7 @@ impl HandedOut {
         let Some((oldest, serial)) = self.order.pop_front() else { return };
         self.floor = self.floor.max(serial);
         if let Some(at) = self.find(oldest).filter(|at| self.handed[*at].serial == serial) {
+            self.others_forgotten |= self.was_forgotten(oldest);
             self.handed.remove(at);
             self.by_id.remove(&oldest, at);
         }
@@ -189,6 +205,21 @@ mod tests {
         assert_eq!(handed.handed.len() as usize, HANDED_MAX);
         assert!(handed.has_ended(ProducerId::new(1_000_000), ZERO, 5));
         assert!(!handed.has_ended(ProducerId::new(1_000_000), ZERO, 19_000));
+    }
+
+    #[test]
+    fn of_an_id_that_is_not_remembered_something_may_have_been_forgotten() {
+        let (mut unseen, mut gone, mut moved) = (HandedOut::new(), HandedOut::new(), HandedOut::new());
+        for handed in [&mut gone, &mut moved] {
+            handed.add(ID, ZERO, true);
+            assert!(!handed.was_forgotten(ID) && !handed.was_forgotten(ProducerId::new(8)));
+        }
+        unseen.is_forgotten(ID);
+        gone.is_forgotten(ID);
+        assert!(gone.was_forgotten(ID) && !gone.was_forgotten(ProducerId::new(8)));
+        gone.forget_oldest();
+        moved.are_used();
+        assert!([unseen, gone, moved].iter().all(|handed| handed.was_forgotten(ProducerId::new(8))));
     }
 
     #[test]

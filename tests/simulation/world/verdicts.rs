@@ -195,10 +195,13 @@ impl World {
         // Sent once more, it is a retry.
         let is_first = is_first && !matches!(verdict, Verdict::Retry | Verdict::Duplicate);
         if is_skipped && is_first && may_know && self.setup.limits.producers_max > SMALL {
-            // While something else is open (D17), that may be what is missing.
-            let open = verdict == Verdict::Suspect
-                && self.witness(at).verdicts(asked, now_ms).is_some_and(|allowed| allowed.contains(&Verdict::Suspect));
-            let is_told = open || verdict == if policy.authoritative { Verdict::Gap } else { Verdict::Suspect };
+            // While something else is open (D17), that may be what is missing, or what was forgotten.
+            let witness = self.witness(at);
+            let may_be_open =
+                witness.verdicts(asked, now_ms).is_some_and(|allowed| allowed.contains(&Verdict::Suspect));
+            let may_be_known = may_be_open || witness.may_have_forgotten(asked.batch.producer_id);
+            let is_told = may_be_known && verdict == Verdict::Suspect
+                || verdict == if policy.authoritative { Verdict::Gap } else { Verdict::Suspect };
             if !is_told {
                 self.fail(format!("{:?} follows a gap and is called {verdict:?}", asked.batch));
             }
@@ -278,7 +281,8 @@ impl World {
         let (cluster, topic) = crate::cluster::read_topic(version, bytes);
         self.tell(|| format!("#    c{at} is told of cluster-{cluster} and {topic:?}"));
         let Some((name, id)) = topic else { return };
-        let (step, partitions) = (self.step, self.setup.make.partitions);
+        // What goes because of it goes in the same step, and to the topic that it tells of.
+        let (step, partitions) = (self.step - 1, self.setup.make.partitions);
         let first = self.number_of(&TopicKey::Name(name.as_str().into()), 0);
         self.witness(at).linked(&name, id, first..first + partitions, step);
     }

@@ -122,6 +122,7 @@ impl Tracker {
                 settlement.ended = Some(Evidence::Collision);
             }
             self.make_cold(at);
+            self.entries[at].note_untold();
             return settlement;
         }
         let entry = &mut self.entries[at];
@@ -238,6 +239,9 @@ impl Tracker {
         if entry.acked_by == attempt.broker {
             entry.alone = false;
         }
+        if !late {
+            entry.note_told();
+        }
         entry.note_success(attempt.connection);
         if entry.window.expected() == Some(range.end()) {
             entry.note_sure();
@@ -267,7 +271,10 @@ impl Tracker {
         }
         match answer.error {
             ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => settlement = self.out_of_order(attempt),
-            ErrorCode::INVALID_PRODUCER_EPOCH if self.entries[at].epoch == attempt.batch.id.epoch => self.make_cold(at),
+            ErrorCode::INVALID_PRODUCER_EPOCH if self.entries[at].epoch == attempt.batch.id.epoch => {
+                self.make_cold(at);
+                self.entries[at].note_untold();
+            }
             ErrorCode::UNKNOWN_PRODUCER_ID => self.make_cold(at),
             ErrorCode(_) => {}
         }

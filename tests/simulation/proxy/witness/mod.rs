@@ -143,6 +143,8 @@ pub(crate) struct Witness {
     forgets: bool,
     /// Whose batches were answered without the broker.
     given: HashSet<i64>,
+    /// Of whom something is not known any more, perhaps, in whichever partition.
+    forgotten: HashSet<i64>,
 }
 
 impl Witness {
@@ -160,12 +162,16 @@ impl Witness {
             window: limits.window,
             forgets: limits.producers_max < super::SMALL,
             given: HashSet::new(),
+            forgotten: HashSet::new(),
         }
     }
 
     /// A batch goes to a broker. What is wrong with that, if anything.
     pub(crate) fn forwarded(&mut self, asked: &Asked) -> Option<String> {
         let has_twin = self.has_twin(asked);
+        if asked.opaque {
+            self.forgotten.insert(asked.batch.producer_id);
+        }
         let producer = self.producer(asked)?;
         let key = asked.batch.key();
         producer.unusual |= asked.opaque || asked.acks == 0;
@@ -242,6 +248,7 @@ impl Witness {
             3 | 56 | 100 => self.doubt(asked.place(), step),
             45 if !self.may_be_expected(asked) => {}
             45 | 47 | 59 => {
+                self.forgotten.insert(asked.batch.producer_id);
                 let is_present = |producer: &&mut Producer| said.error != 47 || asked.batch.epoch >= producer.epoch;
                 if let Some(producer) = self.producer(asked).filter(is_present) {
                     producer.may_be_cold();
@@ -326,6 +333,7 @@ impl Witness {
             }
         }
         let linked_at = self.linked_at.max(self.doubted_at.get(&asked.partition).copied().unwrap_or(0));
+        let is_misplaced = said.base_offset >= 0 && self.is_misplaced(asked.place(), &asked.batch, said.base_offset);
         let forgets = self.forgets;
         let Some(producer) = self.producer(asked) else { return };
         if asked.opaque {
@@ -401,7 +409,7 @@ impl Witness {
         let (batch, by) = (asked.batch.clone(), asked.broker);
         let older = producer.acked_by != Some(by);
         producer.successes.push(Success { batch, offset: said.base_offset, sent, proves, by, older });
-        if moved || regresses {
+        if moved || regresses || is_misplaced {
             // And what stood there before says nothing of what comes.
             self.begin_anew(asked.partition, step);
         }
@@ -438,8 +446,9 @@ impl Witness {
     pub(crate) fn must_answer(&self, asked: &Asked, now_ms: u64) -> bool {
         let Ok(_) = self.proof_by_answer(asked, now_ms) else { return false };
         let producer = &self.partitions[&asked.place()].producers[&asked.batch.producer_id];
-        // Brokers do not compare contents: of two acknowledged at one place, who knows which one stands there.
-        if producer.is_other_content(&asked.batch) {
+        // Brokers do not compare contents: of two acknowledged at one place, who knows which one stands there. And nothing is
+        // proven of whom another topic has as well, which may be the same one (T9).
+        if producer.is_other_content(&asked.batch) || self.is_shown_elsewhere(asked) {
             return false;
         }
         let newest = producer.successes.iter().rev().take(self.window.min(5));
@@ -456,6 +465,11 @@ impl Witness {
             producer.alone = Some(asked.broker);
             producer.enter_generation(asked.broker);
         }
+    }
+
+    /// Whether a gap of the producer need not be called one: what is missing may have been acknowledged, and forgotten.
+    pub(crate) fn may_have_forgotten(&self, producer_id: i64) -> bool {
+        self.forgotten.contains(&producer_id)
     }
 
     pub(crate) fn has_given(&self, producer_id: i64) -> bool {
@@ -481,8 +495,10 @@ impl Witness {
             // Whoever idles for so long is forgotten, and that it goes alone, and what it had where.
             let partitions = self.partitions.values_mut();
             partitions.for_each(|partition| partition.perhaps.append(&mut partition.intervals));
-            let producers = self.partitions.values_mut().flat_map(|partition| partition.producers.values_mut());
-            producers.for_each(Producer::idles);
+            for (id, producer) in self.partitions.values_mut().flat_map(|partition| &mut partition.producers) {
+                producer.idles();
+                self.forgotten.insert(*id);
+            }
         }
         self.waited_ms += ms;
         if self.waited_ms >= self.ttl_ms / 2 {

@@ -80,25 +80,26 @@ impl Witness {
     fn take_in(&mut self, place: Place, shown: &Shown, (step, now_ms): (u64, u64)) {
         let Shown { offset, batch, .. } = shown;
         let new = (*offset, offset + batch.count() - 1, Some(batch.key()));
-        // A newer batch at an older offset is evidence, too.
-        if self.contradicts_any(place, new) || self.is_out_of_order(place, shown) {
+        // That it stood elsewhere is evidence, and so is a newer batch at an older offset.
+        if self.contradicts_any(place, new) || self.is_misplaced(place, batch, *offset) {
             self.begin_anew(place.0, step);
         }
         self.partitions.entry(place).or_default().perhaps.push(new);
         self.is_shown(place, batch).newest_ms = now_ms;
     }
 
-    /// Whether another batch of the same producer and epoch stands in the log on the wrong side of this one.
-    fn is_out_of_order(&self, place: Place, shown: &Shown) -> bool {
+    /// Whether the batch stands, or stood, elsewhere in the log, or another one of its producer and epoch on its wrong side.
+    pub(super) fn is_misplaced(&self, place: Place, batch: &Batch, at: i64) -> bool {
         let Some(partition) = self.partitions.get(&place) else { return false };
         let of_log = partition.shown.iter().map(|other| (&other.batch, other.offset));
-        let producer = partition.producers.get(&shown.batch.producer_id);
+        let producer = partition.producers.get(&batch.producer_id);
         let successes = producer.map_or(&[][..], |producer| &producer.successes);
         let mut known = of_log.chain(successes.iter().map(|success| (&success.batch, success.offset)));
         known.any(|(other, offset)| {
-            let is_same = (other.producer_id, other.epoch) == (shown.batch.producer_id, shown.batch.epoch);
-            let ahead = shown.batch.base.wrapping_sub(other.base) & i32::MAX;
-            is_same && ahead != 0 && (ahead < 1 << 30) != (shown.offset > offset)
+            let is_same = (other.producer_id, other.epoch) == (batch.producer_id, batch.epoch);
+            let ahead = batch.base.wrapping_sub(other.base) & i32::MAX;
+            let is_right = if ahead == 0 { at == offset } else { (ahead < 1 << 30) == (at > offset) };
+            is_same && !is_right
         })
     }
 
@@ -218,6 +219,17 @@ impl Witness {
             })
         };
         self.forms(&asked.topic).into_iter().any(is_said)
+    }
+
+    /// Whether a log has shown the producer under another form of the topic, while the two were not known to be one.
+    pub(super) fn is_shown_elsewhere(&self, asked: &Asked) -> bool {
+        let known = self.forms(&asked.topic);
+        let mut others =
+            self.partitions.iter().filter(|(place, _)| place.0 == asked.partition && **place != asked.place());
+        others.any(|(place, it)| {
+            let is_open = |shown: &Shown| !known.contains(&place.1) || shown.sent <= self.linked_at + 1;
+            it.shown.iter().any(|shown| shown.batch.producer_id == asked.batch.producer_id && is_open(shown))
+        })
     }
 
     /// Whether nothing has spoken since against what was known at a time.

@@ -95,6 +95,7 @@ impl Producer {
     /// Nothing was sent for so long that it is forgotten as soon as nothing is on its way.
     pub(super) fn idles(&mut self) {
         self.alone = None;
+        self.is_epoch_doubtful = true;
         let newest = self.in_flight.iter().map(|flight| flight.key.epoch).max();
         self.cloud(newest.unwrap_or(-1));
     }

@@ -227,16 +227,20 @@ fn wrapping_ranges_are_remembered_in_their_order() {
 
 #[test]
 fn what_was_forgotten_of_a_producer_is_not_called_a_gap() {
-    let mut tracker = tracker();
-    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
-    acknowledge(&mut tracker, T, &batch(7, 0, 0, 2), 100);
-    acknowledge(&mut tracker, T, &batch(7, 0, 2, 1), 102);
-    tracker.end_topic(T);
-    // Its first batch comes again, for its answer was lost, and is a duplicate to the broker.
-    acknowledge(&mut tracker, T, &batch(7, 0, 0, 2), 100);
-    assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 3, 1)), Rule::D17);
-    acknowledge(&mut tracker, T, &batch(7, 1, 0, 1), 104);
-    assert_eq!(rule_at(&mut tracker, T, &batch(7, 1, 5, 1)), Rule::D18, "a new epoch begins at 0");
+    for is_handed_out in [true, false] {
+        let mut tracker = tracker();
+        if is_handed_out {
+            tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+        }
+        acknowledge(&mut tracker, T, &batch(7, 0, 0, 2), 100);
+        acknowledge(&mut tracker, T, &batch(7, 0, 2, 1), 102);
+        tracker.end_topic(T);
+        // Its first batch comes again, for its answer was lost, and is a duplicate to the broker.
+        acknowledge(&mut tracker, T, &batch(7, 0, 0, 2), 100);
+        assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 3, 1)), Rule::D17, "{is_handed_out}");
+        acknowledge(&mut tracker, T, &batch(7, 1, 0, 1), 104);
+        assert_eq!(rule_at(&mut tracker, T, &batch(7, 1, 5, 1)), Rule::D18, "a new epoch begins at 0");
+    }
 }
 
 #[test]
@@ -250,6 +254,45 @@ fn what_was_forgotten_in_an_epoch_stays_so_until_the_next() {
     assert_eq!(tracker.rule(&batch(7, 0, 7, 1)), Rule::D17, "what is missing may have been known");
     tracker.give(&batch(7, 1, 0, 5), ok(110));
     assert_eq!(tracker.rule(&batch(7, 1, 7, 1)), Rule::D18);
+}
+
+/// A retry of an epoch's first batch is no beginning.
+#[test]
+fn what_was_forgotten_of_a_later_epoch_than_the_log_shows_is_not_called_a_gap() {
+    let mut tracker = tracker();
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    let [old, first] = [batch(7, 0, 0, 1), batch(7, 1, 0, 1)];
+    acknowledge(&mut tracker, T, &old, 100);
+    acknowledge(&mut tracker, T, &first, 101);
+    acknowledge(&mut tracker, T, &batch(7, 1, 1, 2), 102);
+    tracker.end_topic(T);
+    acknowledge(&mut tracker, T, &batch(8, 0, 0, 1), 104);
+    let mut mark = tracker.mark_log(T, 0, NOW).expect("something is known of it");
+    let shown = LogBatch { id: old.id, fingerprint: old.fingerprint, base_offset: 100, append_time: -1 };
+    tracker.take_in_log(T, 0, sender().broker, &mut mark, &shown, NOW);
+    acknowledge(&mut tracker, T, &first, 101);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 1, 3, 1)), Rule::D17, "1 and 2 were acknowledged");
+    acknowledge(&mut tracker, T, &batch(7, 2, 0, 1), 105);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 2, 5, 1)), Rule::D18, "a new epoch begins at 0");
+}
+
+/// Another epoch may have been acknowledged where nobody noted it.
+#[test]
+fn what_may_have_been_acknowledged_of_a_later_epoch_is_not_called_a_gap() {
+    let (of_next, later) = (batch(7, 1, 0, 1), batch(7, 1, 3, 1));
+    let mut unread = tracker();
+    unread.give(&batch(7, 0, 0, 1), ok(100));
+    let ticket = unread.observe_opaque(T, 0, &of_next, &sender(), NOW).expect("its producer is known");
+    unread.settle(ticket, ok(101), NOW);
+    let mut fenced = tracker();
+    fenced.give(&batch(7, 0, 0, 1), ok(100));
+    fenced.give(&batch(7, 0, 1, 1), said(47, -1));
+    for mut tracker in [unread, fenced] {
+        tracker.give(&of_next, ok(101));
+        assert_eq!(tracker.rule(&later), Rule::D17);
+        tracker.give(&batch(7, 2, 0, 1), ok(104));
+        assert_eq!(tracker.rule(&batch(7, 2, 5, 1)), Rule::D18);
+    }
 }
 
 #[test]

@@ -108,7 +108,7 @@ impl Witness {
             if let Some(known) = known {
                 self.doubt((partition, known), step);
             }
-            self.shown_as_one(partition, id, step);
+            self.shown_as_one(partition, id, known.is_some(), step);
         }
         self.note_unusual();
     }
@@ -118,7 +118,7 @@ impl Witness {
         let lowest = self.handed_out.get(&producer_id).map_or(epoch, |(_, lowest)| epoch.min(*lowest));
         self.handed_out.insert(producer_id, (step, lowest));
         for partition in self.partitions.values_mut() {
-            partition.producers.entry(producer_id).and_modify(|producer| producer.is_handed_out(epoch));
+            partition.producers.entry(producer_id).and_modify(|producer| producer.is_handed_out(lowest));
             // Whoever has the id now may send under the same numbers what is another batch.
             let is_its = |it: &(i64, i64, Option<Key>)| it.2.is_some_and(|key| key.producer_id == producer_id);
             let (its, others) = partition.intervals.iter().copied().partition(is_its);

@@ -181,7 +181,7 @@ impl Witness {
         }
         // The retry of one that is in flight is not the next one. What went to a topic that was made anew since is in
         // flight to another log.
-        let is_next = producer.in_flight.iter().any(|flight| flight.is_certain)
+        let is_next = producer.in_flight.iter().any(|flight| flight.is_certain && flight.is_noted)
             && producer.in_flight.iter().all(|flight| flight.key != key);
         let problem = producer.alone.is_some() && asked.acks != 0 && !asked.opaque && is_next;
         if asked.acks != 0 && !asked.opaque {
@@ -190,7 +190,8 @@ impl Witness {
             producer.alone = producer.alone.map(|_| asked.broker);
         }
         if asked.acks != 0 {
-            producer.in_flight.push(Flight { connection: asked.connection, key, is_certain: true });
+            let (connection, is_noted) = (asked.connection, !asked.opaque);
+            producer.in_flight.push(Flight { connection, key, is_certain: true, is_noted });
         }
         let is_wrong = problem && !has_twin;
         is_wrong.then(|| format!("T27: {:?} goes while another one is in flight", asked.batch))
@@ -353,14 +354,20 @@ impl Witness {
             producer.alone = None;
             producer.enter_generation(asked.broker);
         }
+        let proves =
+            !late && asked.acks == -1 && !asked.batch.transactional && said.base_offset >= 0 && said.error == 0;
         if handed_out {
             // It is another one's by now.
             producer.unusual = true;
             producer.cloud(asked.batch.epoch);
+            if !is_anothers {
+                // Or that one's, from an epoch before.
+                producer.newest_ms = if proves { now_ms } else { producer.newest_ms };
+                let (batch, by) = (asked.batch.clone(), asked.broker);
+                producer.successes.push(Success { batch, offset: said.base_offset, sent, proves, by, older: true });
+            }
             return;
         }
-        let proves =
-            !late && asked.acks == -1 && !asked.batch.transactional && said.base_offset >= 0 && said.error == 0;
         // The epoch may be news to a topic that is no more, and not to the one that is there now.
         let is_elsewhere = !is_same_topic && asked.batch.epoch > producer.epoch && !producer.successes.is_empty();
         if is_elsewhere {

@@ -113,8 +113,9 @@ impl Witness {
         producer
     }
 
-    /// A partition's two forms are one: what was shown under the one is known under the other.
-    pub(super) fn shown_as_one(&mut self, partition: usize, id: u8, step: u64) {
+    /// A partition's two forms are one: what was shown under the one is known under the other. `is_new`: the name was another
+    /// topic's before, of which nothing is known any more.
+    pub(super) fn shown_as_one(&mut self, partition: usize, id: u8, is_new: bool, step: u64) {
         let (by_name, by_id) = ((partition, 0), (partition, id));
         // Of one that was cut off on its way the proxy has perhaps seen nothing.
         let is_blank = |it: &Producer| it.in_flight.is_empty() && it.successes.is_empty() && it.unknown.is_empty();
@@ -126,7 +127,7 @@ impl Witness {
                 let known = self.is_shown(to, &shown.batch);
                 known.newest_ms = known.newest_ms.max(newest_ms);
             }
-            if from == by_id && nothing_by_name {
+            if from == by_id && (nothing_by_name || is_new) {
                 // A topic that was known by its id alone is given its name, and nothing else.
                 let shown = shown.into_iter().map(|shown| Shown { sent: step + 1, ..shown });
                 self.partitions.entry(to).or_default().shown.extend(shown);

@@ -38,6 +38,8 @@ pub(super) struct Flight {
     pub(super) key: Key,
     /// Its topic is what it was when it was sent.
     pub(super) is_certain: bool,
+    /// It can be taken at its word: of others it is noted that they were sent only where their producer is known.
+    pub(super) is_noted: bool,
 }
 
 const IN_ORDER: &[Verdict] = &[Verdict::InOrder];
@@ -100,11 +102,16 @@ impl Producer {
         self.cloud(newest.unwrap_or(-1));
     }
 
-    /// Its id was handed out with this epoch. What is known of older ones is another producer's, and still known.
+    /// Its id was handed out, with this epoch or a later one. What is known of older ones is another producer's, and still known.
     pub(super) fn is_handed_out(&mut self, epoch: i16) {
         let known = self.epoch;
+        let mut older = std::mem::take(&mut self.successes);
+        older.retain(|success| success.batch.epoch < epoch);
+        let (newest_ms, alone, acked_by) = (self.newest_ms, self.alone, self.acked_by);
         self.begins_anew();
         if (0..epoch).contains(&known) {
+            (self.successes, self.newest_ms, self.unusual) = (older, newest_ms, true);
+            (self.alone, self.acked_by) = (alone, acked_by);
             self.cloud(known);
             self.is_unsettled();
         }

@@ -13,7 +13,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::task::yield_now;
 
 use super::budget::{Budget, Purpose};
-use super::spares::BLOCK_BYTES;
+use super::spares::{BLOCK_BYTES, BLOCK_ROOM};
 use crate::runtime::Runtime;
 
 /// Bytes that it makes do with while memory is short.
@@ -141,7 +141,7 @@ impl Buffer {
 
     /// The memory is always as large as what was taken for it: grown in place it would be rounded up.
     async fn make_room(&mut self, wanted: usize) {
-        let wish = wanted.max(BLOCK_BYTES);
+        let wish = if wanted <= BLOCK_ROOM { BLOCK_BYTES } else { wanted };
         if !self.try_grow(wish, self.purpose) {
             let least = wanted.max(READ_BYTES_MIN);
             if self.taken < least {
@@ -153,11 +153,12 @@ impl Buffer {
             // What a large frame left behind.
             self.budget().give(self.taken - wish);
             self.taken = wish;
-            self.move_to_new();
+            self.move_to_new(wanted);
         }
-        let room = self.bytes.capacity() - self.bytes.len();
-        if self.bytes.capacity() < wanted || room < ROOM_BYTES_MIN.min(self.taken - self.bytes.len()) {
-            self.move_to_new();
+        let (room, held) = (self.bytes.capacity() - self.bytes.len(), self.bytes.len());
+        let room_in_new = self.taken.min(wanted.max(BLOCK_ROOM)).saturating_sub(held);
+        if self.bytes.capacity() < wanted || room < ROOM_BYTES_MIN.min(room_in_new) {
+            self.move_to_new(wanted);
         }
     }
 
@@ -170,11 +171,10 @@ impl Buffer {
         granted
     }
 
-    fn move_to_new(&mut self) {
-        let mut bytes = match self.taken {
-            BLOCK_BYTES => self.runtime.shared.spares.take(),
-            other => BytesMut::with_capacity(other),
-        };
+    fn move_to_new(&mut self, wanted: usize) {
+        let is_block = self.taken == BLOCK_BYTES && wanted <= BLOCK_ROOM;
+        let spares = &self.runtime.shared.spares;
+        let mut bytes = if is_block { spares.take() } else { BytesMut::with_capacity(self.taken) };
         bytes.extend_from_slice(&self.bytes);
         self.bytes = bytes;
     }

@@ -5,12 +5,22 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 
 use crate::telemetry::lanes::{LANES, Lanes};
 
-/// The size of a block, and so what one read asks for.
-pub(super) const BLOCK_BYTES: usize = 128 * 1024;
+/// Bytes that there is room for in a block, at least, and so what one read asks for.
+pub(super) const BLOCK_ROOM: usize = 128 * 1024;
+
+/// What a block takes in memory.
+pub(super) const BLOCK_BYTES: usize = BLOCK_ROOM + LINE;
+
+/// Blocks begin at a multiple of so many bytes.
+///
+/// Large pieces of the allocator's begin 16 bytes into a page. What was sent on the same machine stands at the beginning of
+/// one, and Zen processors copy from there to less than 32 bytes further into a page (`rep movsb`, by which the kernel copies)
+/// six times as slowly as elsewhere: each store is taken for what the next load reads.
+const LINE: usize = 64;
 
 /// Blocks that are kept in each lane while nobody uses them.
 const BLOCKS_MAX: usize = 4;
@@ -26,7 +36,11 @@ impl Spares {
     /// An empty block, used before if possible.
     pub(super) fn take(&self) -> BytesMut {
         let spare = self.own().pop();
-        spare.unwrap_or_else(|| BytesMut::with_capacity(BLOCK_BYTES))
+        let mut block = spare.unwrap_or_else(|| BytesMut::with_capacity(BLOCK_BYTES));
+        let before = block.as_ptr().align_offset(LINE);
+        block.resize(before, 0);
+        block.advance(before);
+        block
     }
 
     /// Keeps what is a block and lets go of anything else.
@@ -49,8 +63,6 @@ impl Spares {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Buf;
-
     use super::*;
 
     #[test]
@@ -62,7 +74,9 @@ mod tests {
         block.advance(900);
         spares.give(block);
         let again = spares.take();
-        assert_eq!((again.as_ptr(), again.len(), again.capacity()), (place, 0, BLOCK_BYTES));
+        assert_eq!((again.as_ptr(), again.len()), (place, 0));
+        assert!(again.capacity() >= BLOCK_ROOM);
+        assert_eq!(again.as_ptr().align_offset(LINE), 0);
     }
 
     #[test]

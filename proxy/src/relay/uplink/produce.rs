@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::super::fifo::{Expected, Ours};
 use super::super::keep::Keep;
 use super::super::link::Link;
-use super::super::spares::BLOCK_BYTES;
+use super::super::spares::BLOCK_ROOM;
 use super::super::unwind;
 use super::{Frame, Step, UpEnd, Uplink, wanted};
 use crate::net::socket;
@@ -65,7 +65,7 @@ impl<'a> Uplink<'a> {
     pub(super) async fn begin_produce(&mut self, size: u32, prefix: RequestPrefix) -> Step {
         let whole = size as usize + 4;
         if whole <= self.link.runtime.config.limits.hold_bytes_max {
-            if whole > BLOCK_BYTES && self.goes_by_head(size, prefix).await? {
+            if whole > BLOCK_ROOM && self.goes_by_head(size, prefix).await? {
                 return Ok(());
             }
             if self.buffer.try_hold(whole) {

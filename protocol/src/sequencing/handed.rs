@@ -35,8 +35,33 @@ pub(super) struct HandedOut {
     floor: u32,
     /// Ids up to this serial may have been used on a topic that is gone.
     used: u32,
-    /// Something that was acknowledged of an id that is not among these, perhaps, is not known any more.
-    others_forgotten: bool,
+    /// Of which ids that are not among these something that was acknowledged, perhaps, is not known any more.
+    others_forgotten: Few,
+}
+
+/// Ids of which it is remembered for ever, roughly, that they were noted: some others count as noted, too.
+#[derive(Debug)]
+struct Few([u64; FEW_BITS / 64]);
+
+/// Half a KiB for each tracker. A thousand ids of a million let one in five of the others count as noted.
+const FEW_BITS: usize = 4096;
+
+impl Few {
+    fn note(&mut self, id: ProducerId) {
+        let (word, bit) = Self::place(id);
+        self.0[word] |= bit;
+    }
+
+    fn has(&self, id: ProducerId) -> bool {
+        let (word, bit) = Self::place(id);
+        self.0[word] & bit != 0
+    }
+
+    /// Ids come one after the other: their lowest bits say most.
+    const fn place(id: ProducerId) -> (usize, u64) {
+        let bit = (id.get() as u64 % FEW_BITS as u64) as usize;
+        (bit / 64, 1 << (bit % 64))
+    }
 }
 
 impl HandedOut {
@@ -48,7 +73,7 @@ impl HandedOut {
             serial: 0,
             floor: 0,
             used: 0,
-            others_forgotten: false,
+            others_forgotten: Few([0; FEW_BITS / 64]),
         }
     }
 
@@ -85,6 +110,11 @@ impl HandedOut {
         self.get(id).is_none_or(|handed| handed.epoch > epoch)
     }
 
+    /// Whether `id` was handed out with a later epoch than `epoch`: what was known under that may have been forgotten before.
+    pub(super) fn has_moved_on(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.get(id).is_some_and(|handed| handed.epoch > epoch)
+    }
+
     /// Whether `id` was handed out with `epoch` and is not known to have been used.
     pub(super) fn is_fresh(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
         self.get(id).is_some_and(|handed| handed.fresh && handed.serial > self.used && handed.epoch == epoch)
@@ -93,7 +123,7 @@ impl HandedOut {
     /// Whether something that was acknowledged of `id`, perhaps, is not known any more.
     pub(super) fn was_forgotten(&self, id: ProducerId) -> bool {
         let of_known = |handed: &Handed| handed.forgotten || handed.serial <= self.used;
-        self.get(id).map_or(self.others_forgotten, of_known)
+        self.get(id).map_or_else(|| self.others_forgotten.has(id), of_known)
     }
 
     /// Something that was acknowledged of `id`, perhaps, is not known any more.
@@ -103,7 +133,7 @@ impl HandedOut {
                 self.handed[at].fresh = false;
                 self.handed[at].forgotten = true;
             }
-            None => self.others_forgotten = true,
+            None => self.others_forgotten.note(id),
         }
     }
 
@@ -117,7 +147,6 @@ impl HandedOut {
     /// What is known of any id may be known of a topic that nothing leads to any more.
     pub(super) const fn are_used(&mut self) {
         self.used = self.serial;
-        self.others_forgotten = true;
     }
 
     /// What it takes in memory, in bytes; no step makes it more than twice as large.
@@ -155,7 +184,9 @@ impl HandedOut {
         let Some((oldest, serial)) = self.order.pop_front() else { return };
         self.floor = self.floor.max(serial);
         if let Some(at) = self.find(oldest).filter(|at| self.handed[*at].serial == serial) {
-            self.others_forgotten |= self.was_forgotten(oldest);
+            if self.was_forgotten(oldest) {
+                self.others_forgotten.note(oldest);
+            }
             self.handed.remove(at);
             self.by_id.remove(&oldest, at);
         }
@@ -208,18 +239,22 @@ mod tests {
     }
 
     #[test]
-    fn of_an_id_that_is_not_remembered_something_may_have_been_forgotten() {
-        let (mut unseen, mut gone, mut moved) = (HandedOut::new(), HandedOut::new(), HandedOut::new());
-        for handed in [&mut gone, &mut moved] {
+    fn what_was_forgotten_of_an_id_that_is_not_remembered_is_noted() {
+        let (mut unseen, mut gone, mut used) = (HandedOut::new(), HandedOut::new(), HandedOut::new());
+        for handed in [&mut gone, &mut used] {
             handed.add(ID, ZERO, true);
-            assert!(!handed.was_forgotten(ID) && !handed.was_forgotten(ProducerId::new(8)));
+            assert!(!handed.was_forgotten(ID));
         }
         unseen.is_forgotten(ID);
         gone.is_forgotten(ID);
-        assert!(gone.was_forgotten(ID) && !gone.was_forgotten(ProducerId::new(8)));
-        gone.forget_oldest();
-        moved.are_used();
-        assert!([unseen, gone, moved].iter().all(|handed| handed.was_forgotten(ProducerId::new(8))));
+        used.are_used();
+        for handed in [&mut gone, &mut used] {
+            assert!(handed.was_forgotten(ID));
+            handed.forget_oldest();
+        }
+        for handed in [unseen, gone, used] {
+            assert!(handed.was_forgotten(ID) && !handed.was_forgotten(ProducerId::new(8)));
+        }
     }
 
     #[test]

@@ -199,7 +199,7 @@ impl World {
             let witness = self.witness(at);
             let may_be_open =
                 witness.verdicts(asked, now_ms).is_some_and(|allowed| allowed.contains(&Verdict::Suspect));
-            let may_be_known = may_be_open || witness.may_have_forgotten(asked.batch.producer_id);
+            let may_be_known = may_be_open || witness.may_have_forgotten(asked);
             let is_told = may_be_known && verdict == Verdict::Suspect
                 || verdict == if policy.authoritative { Verdict::Gap } else { Verdict::Suspect };
             if !is_told {

@@ -12,8 +12,8 @@ impl Tracker {
     ///
     /// Nothing else of the producer may be open anywhere, nor wait here, for it could fill the gap. The leader must have acknowledged
     /// something of it in its present generation, and have taken the partition's last batch, one as long as this one:
-    /// or it would give another answer. Of whom something was forgotten, or more is open than is kept in mind, nothing is
-    /// missing for certain (D17), and of whom another form of the topic may know more, nothing is proven (T9).
+    /// or it would give another answer. Of whom something was forgotten, or more is open than is kept in mind, or another form
+    /// of the topic may know more (T9), nothing is missing for certain (D17).
     pub(super) fn may_refuse(&self, entry: &Entry, batch: &Batch, sender: &Sender, now: Millis) -> bool {
         let partition = &self.partitions[entry.partition];
         let newest_is_proven =

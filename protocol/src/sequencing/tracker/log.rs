@@ -326,7 +326,7 @@ pub(super) const fn may_be_old(rule: Rule, authoritative: bool) -> bool {
 
 /// Whether nothing can have been acknowledged of the producer that is not known here.
 pub(super) fn knows_all(entry: &Entry, sender: &Sender) -> bool {
-    sender.authoritative && !entry.is_partial()
+    sender.authoritative && !entry.is_partial() && !entry.is_twin()
 }
 
 /// Whether sequences seem to be missing before a batch under this rule.

@@ -46,6 +46,9 @@ impl Tracker {
         if entry.pending >= PENDING_MAX {
             return Ok(Observation::UNTRACKED);
         }
+        if !existed && self.handed.has_moved_on(batch.id.producer_id, batch.id.epoch) {
+            self.entries[at].note_partial();
+        }
         let entry = &self.entries[at];
         let mut classified = self.classify(entry, batch, now);
         if !existed && self.is_gap_of_a_fresh_producer(batch, sender) {
@@ -353,9 +356,9 @@ impl Observation {
 }
 
 /// Whether what is missing before `base` may not be missing at all: it was refused, perhaps before the client heard of
-/// it (T31), it is open and not kept in mind, or it was known and is not any more.
+/// it (T31), it is open and not kept in mind, it was known and is not any more, or it is under the topic's other form.
 fn is_explained(entry: &Entry, base: Sequence) -> bool {
-    entry.is_unsure() || entry.is_partial() || entry.follows_refused(base)
+    entry.is_unsure() || entry.is_partial() || entry.is_twin() || entry.follows_refused(base)
 }
 
 /// As entries keep it: whole seconds last for 136 years in 32 bits.

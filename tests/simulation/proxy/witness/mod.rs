@@ -474,9 +474,10 @@ impl Witness {
         }
     }
 
-    /// Whether a gap of the producer need not be called one: what is missing may have been acknowledged, and forgotten.
-    pub(crate) fn may_have_forgotten(&self, producer_id: i64) -> bool {
-        self.forgotten.contains(&producer_id)
+    /// Whether a gap need not be called one: what is missing may have been acknowledged, and forgotten, or is known under
+    /// another form of the topic.
+    pub(crate) fn may_have_forgotten(&self, asked: &Asked) -> bool {
+        self.forgotten.contains(&asked.batch.producer_id) || self.is_shown_elsewhere(asked)
     }
 
     pub(crate) fn has_given(&self, producer_id: i64) -> bool {

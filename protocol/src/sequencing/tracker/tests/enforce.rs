@@ -43,7 +43,7 @@ fn a_producer_under_both_forms_of_a_topic_is_not_asked_about() {
     let ticket = tracker.look(by_id, 0, &batch(7, 0, 0, 1), &sender(), NOW).ticket.unwrap();
     tracker.settle(ticket, ok(101), NOW);
     tracker.give(&batch(7, 0, 0, 1), ok(102));
-    assert_eq!(passage(&mut tracker), (Rule::D18, Passage::Free));
+    assert_eq!(passage(&mut tracker), (Rule::D17, Passage::Free));
 }
 
 /// It may be evicted between the leader's word and the answer.

@@ -227,20 +227,55 @@ fn wrapping_ranges_are_remembered_in_their_order() {
 
 #[test]
 fn what_was_forgotten_of_a_producer_is_not_called_a_gap() {
-    for is_handed_out in [true, false] {
+    let later = after(2 * TrackerLimits::default().idle_ms_max);
+    let idles: fn(&mut Tracker, Millis) = |tracker, later| tracker.sweep(1000, later);
+    let [first, missing] = [batch(7, 0, 0, 2), batch(7, 0, 2, 1)];
+    // Whether its id was seen handed out, and how it was forgotten.
+    let ways = [(true, idles), (false, idles), (true, |tracker: &mut Tracker, _| tracker.end_topic(T))];
+    for (is_seen, forget) in ways {
         let mut tracker = tracker();
-        if is_handed_out {
+        if is_seen {
             tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
         }
-        acknowledge(&mut tracker, T, &batch(7, 0, 0, 2), 100);
-        acknowledge(&mut tracker, T, &batch(7, 0, 2, 1), 102);
-        tracker.end_topic(T);
+        acknowledge(&mut tracker, T, &first, 100);
+        acknowledge(&mut tracker, T, &missing, 102);
+        forget(&mut tracker, later);
         // Its first batch comes again, for its answer was lost, and is a duplicate to the broker.
-        acknowledge(&mut tracker, T, &batch(7, 0, 0, 2), 100);
-        assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 3, 1)), Rule::D17, "{is_handed_out}");
+        acknowledge(&mut tracker, T, &first, 100);
+        assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 3, 1)), Rule::D17, "{is_seen}");
+        // Another one is called what it was before.
+        acknowledge(&mut tracker, T, &batch(8, 0, 0, 1), 103);
+        assert_eq!(rule_at(&mut tracker, T, &batch(8, 0, 3, 1)), Rule::D18, "{is_seen}");
         acknowledge(&mut tracker, T, &batch(7, 1, 0, 1), 104);
         assert_eq!(rule_at(&mut tracker, T, &batch(7, 1, 5, 1)), Rule::D18, "a new epoch begins at 0");
     }
+}
+
+/// Who has an id still that was handed out again goes on where it was.
+#[test]
+fn what_was_forgotten_of_an_epoch_before_the_one_handed_out_is_not_called_a_gap() {
+    let mut tracker = tracker();
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(0));
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 2), 100);
+    acknowledge(&mut tracker, T, &batch(7, 0, 2, 1), 102);
+    tracker.sweep(1000, after(2 * TrackerLimits::default().idle_ms_max));
+    tracker.hand_out(ProducerId::new(7), ProducerEpoch::new(1));
+    acknowledge(&mut tracker, T, &batch(7, 0, 0, 2), 100);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 0, 3, 1)), Rule::D17);
+    acknowledge(&mut tracker, T, &batch(7, 1, 0, 1), 103);
+    assert_eq!(rule_at(&mut tracker, T, &batch(7, 1, 3, 1)), Rule::D18);
+}
+
+/// T9: what is missing under the one form may have been acknowledged under the other.
+#[test]
+fn what_may_be_known_under_a_topics_other_form_is_not_called_a_gap() {
+    let mut tracker = tracker();
+    let forms = [T, TopicRef::Id(A)];
+    (0..4).for_each(|at| acknowledge(&mut tracker, forms[at % 2], &batch(7, 0, at as i32, 1), 100 + at as i64));
+    let sender = Sender { authoritative: true, ..sender() };
+    let seen = tracker.look(T, 0, &batch(7, 0, 4, 1), &sender, NOW);
+    assert_eq!((seen.rule, seen.new_gap), (Rule::D17, false), "3 was acknowledged by its id");
+    tracker.settle(seen.ticket.unwrap(), Outcome::Withdrawn, NOW);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::memory::MIB;
+use crate::memory::{BLOCK_BYTES, MIB};
 use crate::scene::{Scene, exchange};
 use crate::wire::*;
 
@@ -19,7 +19,7 @@ fn a_large_batch_is_on_its_way_before_its_client_has_sent_all_of_it() {
         let (front, rest) = request.split_at(MIB / 2);
         client.send(front);
         served.expect(front);
-        assert!(scene.metric("buffer_bytes") <= 128 << 10, "nothing of it is held");
+        assert!(scene.metric("buffer_bytes") <= BLOCK_BYTES, "nothing of it is held");
         client.send(rest);
         served.expect(rest);
         served.send(&produced_one(base, 0, 10 + i64::from(base)));

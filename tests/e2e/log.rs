@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::memory::BLOCK_BYTES;
 use crate::scene::{Peer, Scene, acknowledge, exchange};
 use crate::support::{REQUEST, RESPONSE};
 use crate::wire::*;
@@ -451,7 +452,7 @@ fn what_a_look_notes_of_the_log_is_counted_and_bounded() {
     };
     let wanted = batch(7, 4, 1);
     let records: Vec<_> = (0..OTHERS).map(header).chain([stored(&wanted, OTHERS)]).collect();
-    for (hold, counted, known) in [("8MiB", 1 << 20, 16_384..=16_390), ("64KiB", 128 << 10, 100..=4_000)] {
+    for (hold, counted, known) in [("8MiB", 1 << 20, 16_384..=16_390), ("64KiB", BLOCK_BYTES, 100..=4_000)] {
         let mut scene = Scene::with(&format!("limits.hold_bytes_max = \"{hold}\""));
         scene.serve_without_sasl();
         let (mut client, mut served) = scene.pair();

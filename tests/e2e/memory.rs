@@ -10,6 +10,9 @@ use crate::wire::*;
 
 pub(crate) const MIB: usize = 1 << 20;
 
+/// What the block takes into which a connection reads.
+pub(crate) const BLOCK_BYTES: u64 = (128 << 10) + 64;
+
 /// What the proxy may take beside `memory_max`: threads' stacks, what the allocator keeps free, connections.
 pub(crate) const BESIDE: usize = 8 * MIB;
 
@@ -126,6 +129,6 @@ fn an_idle_connection_holds_no_buffer() {
     served.expect(&next);
     served.send(&produced_one(2, 0, 1));
     client.expect(&produced_one(2, 0, 1));
-    scene.wait_for_metric("buffer_bytes", 128 << 10);
+    scene.wait_for_metric("buffer_bytes", BLOCK_BYTES);
     scene.end(&[]);
 }

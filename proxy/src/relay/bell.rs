@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 /// Heard once for any number of rings, by one listener at a time; a ring that nobody listens to is heard later, and wakes
 /// whoever listened last.
 ///
-/// Own code because a pump listens whenever its task is woken, for every small request several times: tokio's `Notify`, which
+/// Own code because a pump listens whenever it has nothing to do, several times for every small request: tokio's `Notify`, which
 /// serves many listeners in turn, enters each of them into a list and takes it out again.
 #[derive(Debug, Default)]
 pub(super) struct Bell {

@@ -81,17 +81,25 @@ impl Buffer {
 
     /// Writes what may be written. Cancelled, it knows what is left.
     pub(super) async fn flush(&mut self, to: &TcpStream) -> io::Result<()> {
+        while !self.try_flush(to)? {
+            to.writable().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes as much of what may be written as the socket has room for. Whether that was all.
+    pub(super) fn try_flush(&mut self, to: &TcpStream) -> io::Result<bool> {
         while self.ready > 0 {
             match to.try_write(&self.bytes[..self.ready]) {
                 Ok(count) => {
                     self.bytes.advance(count);
                     self.ready -= count;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => to.writable().await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Drops what could be written.

@@ -1,7 +1,6 @@
 //! How a connection comes to its end: what one side did is passed on to the other as what it was.
 
 use std::io;
-use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -10,6 +9,7 @@ use tokio::time::timeout;
 use super::GOODBYE_PATIENCE;
 use super::downlink::DownEnd;
 use super::link::Link;
+use super::quiet::Quiet;
 use super::uplink::UpEnd;
 use crate::net::socket;
 use crate::runtime::DrainSignal;
@@ -78,7 +78,7 @@ pub(super) async fn after_uplink(
     link: &Link,
     upstream: &TcpStream,
     end: UpEnd,
-    down: Pin<&mut impl Future<Output = DownEnd>>,
+    down: Quiet<'_, DownEnd>,
     drain: &DrainSignal,
 ) -> End {
     match end {
@@ -109,7 +109,7 @@ pub(super) fn after_downlink(end: DownEnd) -> End {
 
 /// The client has closed its side. Its close goes on once the batches at the broker are settled: a broker that sees
 /// it may drop the answers that tell what became of them.
-async fn finish_in_order(link: &Link, upstream: &TcpStream, mut down: Pin<&mut impl Future<Output = DownEnd>>) -> End {
+async fn finish_in_order(link: &Link, upstream: &TcpStream, mut down: Quiet<'_, DownEnd>) -> End {
     let settled = timeout(link.orphan_patience(), link.until_settled());
     let early = tokio::select! {
         biased;
@@ -135,7 +135,7 @@ async fn finish_in_order(link: &Link, upstream: &TcpStream, mut down: Pin<&mut i
 }
 
 /// The proxy stops, and the client asks for nothing more.
-async fn drained(link: &Link, upstream: &TcpStream, down: Pin<&mut impl Future<Output = DownEnd>>) -> End {
+async fn drained(link: &Link, upstream: &TcpStream, down: Quiet<'_, DownEnd>) -> End {
     let unsure = link.session().is_unsure();
     let abandoned = async {
         if unsure {
@@ -166,7 +166,7 @@ async fn client_lost(link: &Link) {
 }
 
 /// What came cannot be passed on. What was asked for before it is answered first, as by a broker.
-async fn refused(link: &Link, down: Pin<&mut impl Future<Output = DownEnd>>, outcome: Outcome) -> End {
+async fn refused(link: &Link, down: Quiet<'_, DownEnd>, outcome: Outcome) -> End {
     match timeout(link.orphan_patience(), down).await {
         Ok(DownEnd::Done) => End::new(outcome, Leave::Close, Broker::Kept),
         Ok(DownEnd::BrokerEnd) => End::new(outcome, Leave::Close, Broker::Lost),
@@ -176,7 +176,7 @@ async fn refused(link: &Link, down: Pin<&mut impl Future<Output = DownEnd>>, out
 
 /// The client is gone. Answers to its batches are read all the same (T2): they are proofs for its retries, or tell
 /// that there is none. A proxy that stops will not see the retries.
-async fn orphan(link: &Link, mut down: Pin<&mut impl Future<Output = DownEnd>>, drain: &DrainSignal) -> End {
+async fn orphan(link: &Link, mut down: Quiet<'_, DownEnd>, drain: &DrainSignal) -> End {
     let broker = tokio::select! {
         settled = timeout(link.orphan_patience(), link.until_settled()) => match settled {
             Ok(()) => Broker::Kept,
@@ -197,7 +197,7 @@ async fn orphan(link: &Link, mut down: Pin<&mut impl Future<Output = DownEnd>>, 
 }
 
 /// The broker does not take requests any more. What it said before it went is still on its way.
-async fn broker_lost(down: Pin<&mut impl Future<Output = DownEnd>>, error: &io::Error) -> End {
+async fn broker_lost(down: Quiet<'_, DownEnd>, error: &io::Error) -> End {
     let leave = match timeout(GOODBYE_PATIENCE, down).await {
         Ok(DownEnd::BrokerEnd | DownEnd::Done) => Leave::Close,
         Ok(DownEnd::BrokerLost(_) | DownEnd::Confused(_)) | Err(_) => Leave::Reset,

@@ -55,9 +55,9 @@ pub(super) fn queue<'a>(slots_max: usize) -> (Sender<'a>, Receiver<'a>) {
 
 /// Where the uplink notes what comes next.
 ///
-/// The receiver is not told of a broker's answer that is due: both pumps are one task, and the answer's own bytes
-/// wake it. Told, the task would be asked once more for nothing. An answer that may never come has no such bytes, and
-/// leaves the queue at once: it must not keep a place from those that come.
+/// The receiver is not told of a broker's answer that is due: the answer's own bytes wake it. Told, it would be asked
+/// once more for nothing. An answer that may never come has no such bytes, and leaves the queue at once: it must not keep
+/// a place from those that come.
 #[derive(Debug)]
 pub(super) struct Sender<'a> {
     // Dropped in this order: the receiver learns of the end when it is one.

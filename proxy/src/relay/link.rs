@@ -337,7 +337,7 @@ impl Link {
         self.runtime.metrics.bytes.add(Direction::ToBroker, bytes as u64);
     }
 
-    fn note_delivered(&self, bytes: usize) {
+    pub(super) fn note_delivered(&self, bytes: usize) {
         self.to_client.fetch_add(bytes as u64, Ordering::Relaxed);
         self.runtime.metrics.bytes.add(Direction::ToClient, bytes as u64);
     }

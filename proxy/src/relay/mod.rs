@@ -86,6 +86,7 @@ pub struct Totals {
 pub async fn run(connection: Connection, runtime: Arc<Runtime>, drain: DrainSignal) -> Closed {
     let (link, Sides { from_client, from_broker, broker }) = Link::new(connection, runtime);
     let end = tokio::select! {
+        biased;
         end = relay(&link, from_client, from_broker, &broker, &drain) => end,
         () = Quiet::new(drain.expired()) => End::out_of_time(),
     };
@@ -113,10 +114,11 @@ async fn relay(
     drain: &DrainSignal,
 ) -> End {
     let (expected, due) = fifo::queue(link.runtime.config.limits.in_flight_max);
-    let up = Uplink::new(link, from_client, broker, expected, drain).run();
-    let down = Downlink::new(link, from_broker, due).run();
-    tokio::pin!(up, down);
+    // As a rule one of them has called, and the other would have nothing to say.
+    let mut up = Quiet::new(Uplink::new(link, from_client, broker, expected, drain).run());
+    let mut down = Quiet::new(Downlink::new(link, from_broker, due).run());
     tokio::select! {
+        biased;
         end = &mut up => ending::after_uplink(link, broker, end, down, drain).await,
         end = &mut down => ending::after_downlink(end),
     }

@@ -1,4 +1,4 @@
-//! Waits that hardly ever end.
+//! Waits that are asked only when they have called.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -354,7 +354,11 @@ impl<'a> Downlink<'a> {
             return;
         }
         if let Some(client) = self.link.client() {
-            self.link.deliver(self.buffer.flush(&client), count).await;
+            // Before a wait is made for it: sockets hardly ever lack room.
+            match self.buffer.try_flush(&client) {
+                Ok(true) => self.link.note_delivered(count),
+                Ok(false) | Err(_) => self.link.deliver(self.buffer.flush(&client), count).await,
+            }
         }
         // What is left has nobody to go to.
         self.buffer.drop_ready();

@@ -180,8 +180,11 @@ impl<'a> Uplink<'a> {
         if count == 0 {
             return Ok(());
         }
-        let written = wanted(&self.client, self.buffer.flush(self.broker)).await?;
-        written.map_err(UpEnd::BrokerLost)?;
+        // Before a wait is made for it: sockets hardly ever lack room.
+        if !self.buffer.try_flush(self.broker).map_err(UpEnd::BrokerLost)? {
+            let written = wanted(&self.client, self.buffer.flush(self.broker)).await?;
+            written.map_err(UpEnd::BrokerLost)?;
+        }
         self.link.note_sent(count);
         if std::mem::take(&mut self.carries_batches) {
             self.link.note_added(self.read_at);

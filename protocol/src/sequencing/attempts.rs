@@ -175,7 +175,7 @@ impl Attempts {
     }
 
     /// Adds an attempt in front of the list that starts at `head`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, head: &mut u32, mut attempt: Attempt) -> Ticket {
         self.serial = self.serial.wrapping_add(1);
         attempt.serial = self.serial;
@@ -202,15 +202,14 @@ impl Attempts {
 
     /// Frees an attempt that is in no list.
     pub(super) fn remove_alone(&mut self, at: u32) {
-        self.slab.free(at);
+        self.slab.remove(at);
     }
 
     /// Takes one attempt out of the list that starts at `head`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn remove(&mut self, head: &mut u32, at: u32) {
         if *head == at {
-            *head = self.slab[at].next;
-            self.slab.free(at);
+            *head = self.slab.remove(at).expect("a list holds what is there").next;
         } else {
             self.remove_where(head, |place, _| place == at, |_| {});
         }
@@ -231,7 +230,7 @@ impl Attempts {
             let next = attempt.next;
             if is_done(at, attempt) {
                 removed(attempt);
-                self.slab.free(at);
+                self.slab.remove(at);
                 if before == NOWHERE {
                     *head = next;
                 } else {

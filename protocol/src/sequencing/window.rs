@@ -152,8 +152,15 @@ impl Window {
     }
 
     /// The slot that holds exactly `range`.
+    #[inline]
     pub(super) fn find(&self, range: SequenceRange) -> Option<Acked> {
-        self.at(self.place_of(range)?)
+        if self.lies_outside(range) { None } else { self.find_within(range) }
+    }
+
+    /// As `find`, for a range that may be among the slots.
+    #[inline(never)]
+    fn find_within(&self, range: SequenceRange) -> Option<Acked> {
+        self.at(self.place_within(range)?)
     }
 
     /// Whether any acknowledged range shares a sequence with `range`.
@@ -169,66 +176,109 @@ impl Window {
     /// Adds a range, or replaces what is known of the same one; the oldest makes room. Returns by how many bytes the
     /// window has grown.
     pub(super) fn insert(&mut self, acked: Acked, slots_max: usize, growth: Growth) -> usize {
-        let (before, capacity) = (self.bytes(), self.older.capacity());
+        let before = self.bytes();
         self.put_in(acked, slots_max, growth);
-        let may_have_grown = self.older.capacity() != capacity || self.append_times.is_some();
-        if may_have_grown { self.bytes() - before } else { 0 }
+        self.bytes() - before
     }
 
+    #[inline]
     fn put_in(&mut self, mut acked: Acked, slots_max: usize, growth: Growth) {
-        if self.append_times.is_none() && acked.append_time != -1 && !growth.append_times {
+        if acked.append_time != -1 && self.append_times.is_none() && !growth.append_times {
             acked.append_time = -1;
             acked.proof = false;
         }
         let slots_max = if growth.slots { slots_max } else { slots_max.min(self.older.capacity() + 1) };
         let lies_outside = self.lies_outside(acked.range);
-        if !lies_outside && let Some(at) = self.place_of(acked.range) {
-            let slot = self.slot_mut(at);
-            let overlaps = slot.length_and_flags & OVERLAPS;
-            *slot = Slot::from(acked);
-            slot.length_and_flags |= overlaps;
-            self.set_append_time(at, acked.append_time);
-            return;
-        }
-        let mut at = self.position(acked.range);
-        if at < self.len() {
-            if !is_near(acked.range.first, self.newest.last) {
-                return;
-            }
-        } else if !self.is_beyond(acked.range, self.floor) || !is_near(self.floor, acked.range.last) {
-            self.floor = self.oldest().first;
-            if !is_near(self.floor, acked.range.last) {
-                self.empty();
-                at = 0;
-            }
-        }
-        let overlaps = !lies_outside && self.overlaps(acked.range);
-        if self.len() >= slots_max {
-            if at == 0 {
-                return;
-            }
-            self.older.drop_oldest();
-            if let Some(times) = &mut self.append_times {
-                times.pop_front();
-            }
-            at -= 1;
-        }
-        self.put(at, Slot::from(acked), slots_max);
-        if at == 0 {
-            self.floor = acked.range.first;
-        }
-        if overlaps {
-            self.newest.length_and_flags |= OVERLAPS;
-        }
-        if let Some(times) = &mut self.append_times {
-            times.insert(at, acked.append_time);
+        if !lies_outside && let Some(at) = self.place_within(acked.range) {
+            self.replace(at, acked);
+        } else if self.is_empty() || acked.range.first.is_after(self.newest.first) {
+            self.append(acked, lies_outside, slots_max);
         } else {
-            self.set_append_time(at, acked.append_time);
+            self.put_between(acked, slots_max);
         }
         debug_assert!(self.len() <= slots_max);
     }
 
+    #[cold]
+    fn replace(&mut self, at: usize, acked: Acked) {
+        let slot = self.slot_mut(at);
+        let overlaps = slot.length_and_flags & OVERLAPS;
+        *slot = Slot::from(acked);
+        slot.length_and_flags |= overlaps;
+        self.set_append_time(at, acked.append_time);
+    }
+
+    /// Adds a range that begins behind all others, or is the first one: answers come nearly always in order.
+    #[inline]
+    fn append(&mut self, acked: Acked, lies_outside: bool, slots_max: usize) {
+        let range = acked.range;
+        if !self.is_beyond(range, self.floor) || !is_near(self.floor, range.last) {
+            self.raise_floor(range);
+        }
+        let mut slot = Slot::from(acked);
+        if !lies_outside && self.overlaps(range) {
+            slot.length_and_flags |= OVERLAPS;
+        }
+        if !self.is_empty() {
+            if self.len() >= slots_max {
+                self.drop_oldest();
+            } else if self.older.len() == self.older.capacity() {
+                self.grow(slots_max);
+            }
+            slot.length_and_flags |= self.newest.length_and_flags & OVERLAPS;
+            self.older.push(self.newest);
+        }
+        self.newest = slot;
+        if acked.append_time != -1 || self.append_times.is_some() {
+            self.add_append_time(self.older.len(), acked.append_time);
+        }
+    }
+
+    /// A range that is to be the newest is held against a floor that is the beginning of the oldest, or its own. Where that is
+    /// too far behind, all others are forgotten.
+    #[cold]
+    fn raise_floor(&mut self, range: SequenceRange) {
+        self.floor = self.oldest().first;
+        if !is_near(self.floor, range.last) {
+            self.empty();
+        }
+        if self.is_empty() {
+            self.floor = range.first;
+        }
+    }
+
+    /// Adds a range that begins before the newest one does.
+    #[cold]
+    fn put_between(&mut self, acked: Acked, slots_max: usize) {
+        let range = acked.range;
+        if !is_near(range.first, self.newest.last) {
+            return;
+        }
+        let mut at = self.older.iter().rposition(|slot| range.first.is_after(slot.first)).map_or(0, |at| at + 1);
+        let overlaps = self.overlaps(range);
+        if self.len() >= slots_max {
+            if at == 0 {
+                return;
+            }
+            self.drop_oldest();
+            at -= 1;
+        } else if self.older.len() == self.older.capacity() {
+            self.grow(slots_max);
+        }
+        self.older.insert(at, Slot::from(acked));
+        if at == 0 {
+            self.floor = range.first;
+        }
+        if overlaps {
+            self.newest.length_and_flags |= OVERLAPS;
+        }
+        if acked.append_time != -1 || self.append_times.is_some() {
+            self.add_append_time(at, acked.append_time);
+        }
+    }
+
     /// What was proven is merely acknowledged from now on.
+    #[inline(never)]
     pub(super) fn end_proofs(&mut self) {
         for slot in self.older.iter_mut() {
             slot.length_and_flags &= !PROOF;
@@ -239,6 +289,7 @@ impl Window {
     }
 
     /// Another generation begins: all that is known is of an older one from now on.
+    #[inline(never)]
     pub(super) fn begin_generation(&mut self) {
         for slot in self.older.iter_mut() {
             slot.length_and_flags |= OLDER;
@@ -326,9 +377,12 @@ impl Window {
     }
 
     fn place_of(&self, range: SequenceRange) -> Option<usize> {
-        if self.lies_outside(range) {
-            return None;
-        }
+        if self.lies_outside(range) { None } else { self.place_within(range) }
+    }
+
+    /// As `place_of`, for a range that may be among the slots.
+    #[inline(never)]
+    fn place_within(&self, range: SequenceRange) -> Option<usize> {
         if self.newest.range() == range {
             return Some(self.older.len());
         }
@@ -337,8 +391,15 @@ impl Window {
 
     /// Whether `range` lies in the part of the ring between the newest and the oldest slot. What is in flight does, as a
     /// rule: it is held against none of them.
+    #[inline]
     fn lies_outside(&self, range: SequenceRange) -> bool {
-        self.is_empty() || self.is_beyond(range, self.floor) || self.is_beyond(range, self.oldest().first)
+        self.is_empty() || self.is_beyond(range, self.floor) || self.is_beyond_oldest(range)
+    }
+
+    /// Out of line, for the oldest lies elsewhere in memory and is hardly ever looked at.
+    #[inline(never)]
+    fn is_beyond_oldest(&self, range: SequenceRange) -> bool {
+        self.is_beyond(range, self.oldest().first)
     }
 
     /// Whether `range` lies in the part of the ring between the newest slot and `from`, which the oldest begins at or after,
@@ -349,27 +410,26 @@ impl Window {
         follows_newest && self.newest.length_and_flags & OVERLAPS == 0
     }
 
-    /// Where `range` belongs: after the last slot that it follows. Answers come nearly always in order.
-    fn position(&self, range: SequenceRange) -> usize {
-        if self.is_empty() || range.first.is_after(self.newest.first) {
-            return self.len();
+    fn drop_oldest(&mut self) {
+        self.older.drop_oldest();
+        if let Some(times) = &mut self.append_times {
+            times.pop_front();
         }
-        self.older.iter().rposition(|slot| range.first.is_after(slot.first)).map_or(0, |at| at + 1)
     }
 
-    /// Puts a slot at its place; the newest one before it moves to the older ones.
-    fn put(&mut self, at: usize, mut slot: Slot, slots_max: usize) {
-        if self.is_empty() {
-            self.newest = slot;
-            return;
+    #[cold]
+    fn grow(&mut self, slots_max: usize) {
+        let target = (self.older.len() * 2).min(slots_max.saturating_sub(1));
+        self.older.resize(target);
+    }
+
+    /// Of a slot that has been put at its place.
+    #[inline(never)]
+    fn add_append_time(&mut self, at: usize, append_time: i64) {
+        match &mut self.append_times {
+            Some(times) => times.insert(at, append_time),
+            None => self.set_append_time(at, append_time),
         }
-        slot.length_and_flags |= self.newest.length_and_flags & OVERLAPS;
-        if self.older.len() == self.older.capacity() {
-            let target = (self.older.len() * 2).min(slots_max.saturating_sub(1));
-            self.older.resize(target);
-        }
-        let older = if at == self.len() { std::mem::replace(&mut self.newest, slot) } else { slot };
-        self.older.insert(at.min(self.older.len()), older);
     }
 
     fn set_append_time(&mut self, at: usize, append_time: i64) {

@@ -52,6 +52,14 @@ impl Ring {
         from_head.iter_mut().chain(before).take(self.len.into())
     }
 
+    /// Puts a slot behind all others; there must be room for it.
+    pub(super) fn push(&mut self, slot: Slot) {
+        assert!(self.len() < self.capacity(), "the caller makes room");
+        let place = self.place(self.len());
+        self.places[place] = slot;
+        self.len += 1;
+    }
+
     /// Puts a slot behind so many older ones, at most as many as there are; there must be room for it.
     pub(super) fn insert(&mut self, at: usize, slot: Slot) {
         assert!(self.len() < self.capacity(), "the caller makes room");
@@ -86,7 +94,7 @@ impl Ring {
     /// Makes room for so many slots in all, not fewer than there are.
     pub(super) fn resize(&mut self, capacity: usize) {
         let mut other = Self::new(capacity);
-        self.iter().for_each(|slot| other.insert(other.len(), *slot));
+        self.iter().for_each(|slot| other.push(*slot));
         *self = other;
     }
 

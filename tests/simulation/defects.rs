@@ -138,8 +138,8 @@ const DEFECTS: [Defect; 62] = [
         "lets no time pass",
         &[(
             "sequencing/tracker/evidence.rs",
-            "        now.since(entry.proof_at) >= self.limits.proof_ttl_ms",
-            "        now.since(entry.proof_at) >= self.limits.proof_ttl_ms && !$IT",
+            "        now.since(entry.proof_at) >= self.proof_ttl_ms",
+            "        now.since(entry.proof_at) >= self.proof_ttl_ms && !$IT",
         )],
     ),
     (
@@ -154,8 +154,8 @@ const DEFECTS: [Defect; 62] = [
         "believes late answers",
         &[(
             "sequencing/tracker/settle.rs",
-            "        let late = attempt.partition_stamp != self.partitions[attempt.partition].stamp\n            ||",
-            "        let late = (attempt.partition_stamp != self.partitions[attempt.partition].stamp && !$IT)\n            ||",
+            "        let late = attempt.partition_stamp != partition.stamp\n            ||",
+            "        let late = (attempt.partition_stamp != partition.stamp && !$IT)\n            ||",
         )],
     ),
     (

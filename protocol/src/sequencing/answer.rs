@@ -71,14 +71,20 @@ impl Answer {
     /// A leader overwrites only the error of a batch that it has appended and could not replicate in time, so an
     /// offset beside an error means "appended, fate unknown" (`DelayedProduce`). Codes this list does not know
     /// are unknown too.
+    #[inline(always)]
     pub(super) fn fate(&self) -> Fate {
         match self.error {
             ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER => Fate::Acked,
-            ErrorCode(code) if self.base_offset < 0 && ErrorCode::NOT_APPENDED.contains(&code) => Fate::NotAppended,
+            ErrorCode(code) if self.base_offset < 0 && is_not_appended(code) => Fate::NotAppended,
             ErrorCode::UNKNOWN_PRODUCER_ID if self.base_offset < 0 => Fate::NotAppended,
             ErrorCode(_) => Fate::Unknown,
         }
     }
+}
+
+#[cold]
+fn is_not_appended(code: i16) -> bool {
+    ErrorCode::NOT_APPENDED.contains(&code)
 }
 
 #[cfg(test)]

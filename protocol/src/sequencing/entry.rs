@@ -3,7 +3,7 @@
 use super::attempts::{BrokerGeneration, ConnectionId, Millis};
 use super::sequence::{BatchId, ProducerEpoch, ProducerId, Sequence, SequenceRange};
 use super::slab::NOWHERE;
-use super::window::Window;
+use super::window::{Acked, Window};
 
 /// One producer on one partition. With an empty window it is COLD: only its open attempts are known.
 ///
@@ -173,6 +173,12 @@ impl Entry {
             self.marks.set(Marks::SHOWN);
         }
         self.window.renew(range);
+    }
+
+    /// What is known of a batch, if it was acknowledged in the entry's epoch.
+    #[inline]
+    pub(super) fn find(&self, id: BatchId) -> Option<Acked> {
+        if id.epoch == self.epoch { self.window.find(id.range) } else { None }
     }
 
     /// Whether this generation of the broker has acknowledged the batch, or shown it in its log.

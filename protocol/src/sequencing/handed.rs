@@ -94,10 +94,13 @@ impl HandedOut {
     }
 
     /// Whether what was known of `id` at `epoch`, when `seen` ids had been handed out, has ended since.
+    #[inline]
     pub(super) fn has_ended(&self, id: ProducerId, epoch: ProducerEpoch, seen: u32) -> bool {
-        if seen == self.serial && seen != u32::MAX {
-            return false;
-        }
+        (seen != self.serial || seen == u32::MAX) && self.has_ended_since(id, epoch, seen)
+    }
+
+    #[cold]
+    fn has_ended_since(&self, id: ProducerId, epoch: ProducerEpoch, seen: u32) -> bool {
         if seen < self.floor || seen == u32::MAX {
             return true;
         }

@@ -71,11 +71,14 @@ impl Intervals {
     }
 
     /// `is_new`: the batch was not acknowledged before, as far as its producer's sequences tell.
+    #[inline]
     pub(super) fn fit(&self, interval: &Interval, is_new: bool) -> Fit {
         // What lies above them all need not be compared, unless the same batch may stand below as well.
-        if is_new && interval.first > self.highest {
-            return Fit::New;
-        }
+        if is_new && interval.first > self.highest { Fit::New } else { self.compare(interval) }
+    }
+
+    #[cold]
+    fn compare(&self, interval: &Interval) -> Fit {
         let mut fit = Fit::New;
         for known in &self.newest {
             let same_batch = interval.is_of_same_batch(known);
@@ -101,16 +104,26 @@ impl Intervals {
         self.newest.iter().any(|known| known.first < offset && offset <= known.last)
     }
 
-    /// Returns by how many bytes it has grown.
-    pub(super) fn push(&mut self, interval: Interval, may_grow: bool) -> usize {
-        let (before, capacity) = (self.bytes(), self.newest.capacity());
-        let is_full = self.newest.len() == capacity;
-        if self.newest.len() == INTERVALS_MAX || is_full && !may_grow {
+    /// Returns by how many bytes it has grown. Whether it may is asked only when it would.
+    #[inline]
+    pub(super) fn push(&mut self, interval: Interval, may_grow: impl FnOnce() -> bool) -> usize {
+        let is_full = self.newest.len() == self.newest.capacity();
+        let mut grown = 0;
+        if self.newest.len() == INTERVALS_MAX || is_full && !may_grow() {
             self.newest.pop_front();
+        } else if is_full {
+            grown = self.grow();
         }
         self.highest = self.highest.max(interval.last);
         self.newest.push_back(interval);
-        if self.newest.capacity() == capacity { 0 } else { self.bytes() - before }
+        grown
+    }
+
+    #[cold]
+    fn grow(&mut self) -> usize {
+        let before = self.bytes();
+        self.newest.reserve(1);
+        self.bytes() - before
     }
 
     pub(super) fn clear(&mut self) {
@@ -147,15 +160,15 @@ mod tests {
     #[test]
     fn batches_without_a_producer_are_never_the_same() {
         let mut known = Intervals::new();
-        known.push(nobodys(104), true);
+        known.push(nobodys(104), || true);
         assert_eq!(known.fit(&nobodys(104), false), Fit::Contradiction);
     }
 
     #[test]
     fn interval_collision_is_seen_under_any_order() {
         let mut known = Intervals::new();
-        known.push(interval(100, 104, 0), true);
-        known.push(interval(105, 109, 5), true);
+        known.push(interval(100, 104, 0), || true);
+        known.push(interval(105, 109, 5), || true);
         assert_eq!(known.fit(&interval(110, 114, 10), false), Fit::New);
         assert_eq!(known.fit(&interval(100, 104, 0), false), Fit::Known);
         assert_eq!(known.fit(&interval(103, 107, 20), false), Fit::Contradiction);
@@ -167,7 +180,7 @@ mod tests {
     #[test]
     fn a_new_batch_is_compared_from_the_highest_known_offset_down() {
         let mut known = Intervals::new();
-        known.push(interval(100, 104, 0), true);
+        known.push(interval(100, 104, 0), || true);
         assert_eq!(known.fit(&interval(104, 108, 5), true), Fit::Contradiction);
         assert_eq!(known.fit(&interval(105, 109, 5), true), Fit::New);
     }
@@ -176,7 +189,7 @@ mod tests {
     fn nothing_stays_of_a_log_that_is_no_more() {
         let mut known = Intervals::new();
         for n in 0..10 {
-            known.push(interval(n, n, 0), true);
+            known.push(interval(n, n, 0), || true);
         }
         known.clear();
         assert_eq!(known.fit(&interval(5, 9, 500), false), Fit::New);
@@ -188,7 +201,7 @@ mod tests {
     fn without_room_to_grow_the_oldest_makes_room() {
         let mut known = Intervals::new();
         for n in 0..10 {
-            known.push(interval(n, n, 0), false);
+            known.push(interval(n, n, 0), || false);
         }
         assert_eq!((known.newest.len(), known.bytes()), (INTERVALS_MIN, Intervals::BYTES_MIN));
         assert_eq!(known.fit(&interval(5, 5, 500), false), Fit::New);
@@ -198,8 +211,8 @@ mod tests {
     #[test]
     fn a_batch_that_was_acknowledged_before_is_compared_wherever_it_stands() {
         let mut known = Intervals::new();
-        known.push(interval(100, 104, 0), true);
-        known.push(interval(105, 109, 5), true);
+        known.push(interval(100, 104, 0), || true);
+        known.push(interval(105, 109, 5), || true);
         assert_eq!(known.fit(&interval(500, 504, 0), false), Fit::Contradiction);
         assert_eq!(known.fit(&interval(500, 504, 10), true), Fit::New);
     }
@@ -207,7 +220,7 @@ mod tests {
     #[test]
     fn a_batch_does_not_begin_inside_another() {
         let mut known = Intervals::new();
-        known.push(interval(100, 104, 0), true);
+        known.push(interval(100, 104, 0), || true);
         assert!(!known.are_cut_by(100) && known.are_cut_by(101) && known.are_cut_by(104) && !known.are_cut_by(105));
     }
 
@@ -215,7 +228,7 @@ mod tests {
     fn only_the_newest_are_remembered() {
         let mut known = Intervals::new();
         for n in 0..100 {
-            known.push(interval(n, n, i32::try_from(n).unwrap()), true);
+            known.push(interval(n, n, i32::try_from(n).unwrap()), || true);
         }
         assert_eq!(known.newest.len(), INTERVALS_MAX);
         assert_eq!(known.fit(&interval(0, 0, 500), false), Fit::New);

@@ -31,6 +31,7 @@ struct Open {
 
 impl Tracker {
     /// The rule for a batch of an idempotent producer. The entry is fresh already.
+    #[inline(always)]
     pub(super) fn classify(&self, entry: &Entry, batch: &Batch, now: Millis) -> Classified {
         let (epoch, range) = (batch.id.epoch, batch.id.range);
         let Some(expected) = entry.window.expected() else {
@@ -51,6 +52,7 @@ impl Tracker {
     }
 
     /// Nothing was acknowledged yet: only what is open can make it anything but a first batch.
+    #[inline(never)]
     fn while_cold(&self, entry: &Entry, epoch: ProducerEpoch, range: SequenceRange) -> Rule {
         match self.open(entry, epoch, range) {
             Open { same_pending: true, .. } => Rule::D10,
@@ -60,6 +62,7 @@ impl Tracker {
     }
 
     /// The base is the expected one: only open attempts can make it anything but the next batch.
+    #[inline(never)]
     fn on_expected(&self, entry: &Entry, epoch: ProducerEpoch, range: SequenceRange) -> Rule {
         match self.open(entry, epoch, range) {
             Open { same_pending: true, .. } => Rule::D10,
@@ -69,6 +72,7 @@ impl Tracker {
         }
     }
 
+    #[inline(never)]
     fn off_expected(&self, entry: &Entry, batch: &Batch, expected: Sequence, now: Millis) -> Classified {
         let range = batch.id.range;
         let of = |rule| Classified { rule, expected: Some(expected), proof: None };
@@ -112,6 +116,7 @@ impl Tracker {
     }
 
     /// An epoch above the acknowledged one has only its open attempts to be in order with.
+    #[inline(never)]
     fn in_new_epoch(&self, entry: &Entry, epoch: ProducerEpoch, range: SequenceRange) -> Rule {
         match self.open(entry, epoch, range) {
             Open { same_pending: true, .. } => Rule::D10,

@@ -6,7 +6,7 @@ use super::super::entry::Entry;
 use super::super::reach::Reach;
 use super::super::sequence::{ProducerEpoch, ProducerId, SequenceRange};
 use super::super::topic::{TopicId, TopicRef};
-use super::{BatchId, Partition, Proof, Tracker};
+use super::{BatchId, Partition, Proof, Tracker, TrackerLimits};
 
 impl Tracker {
     /// The cluster is not the one it was: nothing that is known holds.
@@ -55,9 +55,8 @@ impl Tracker {
         let Some(at) = self.find_entry(partition, proof.batch.producer_id) else { return false };
         self.refresh_stamps(at);
         let entry = &self.entries[at];
-        entry.epoch == proof.batch.epoch
-            && !self.is_past_ttl(entry, now)
-            && entry.window.find(proof.batch.range).is_some_and(|acked| {
+        !self.limits.is_past_ttl(entry, now)
+            && entry.find(proof.batch).is_some_and(|acked| {
                 acked.proof && acked.base_offset == proof.base_offset && acked.is_same(proof.fingerprint, -1)
             })
     }
@@ -111,39 +110,42 @@ impl Tracker {
     }
 
     /// Takes in what ended the partition's topic or cluster.
-    #[inline]
     pub(super) fn refresh_partition(&mut self, at: u32) {
-        let partition = &self.partitions[at];
-        let topic_stamp = self.topics.get(partition.topic).stamp;
-        if partition.topic_stamp == topic_stamp && partition.cluster_stamp == self.cluster_stamp {
-            return;
+        if !self.is_fresh(&self.partitions[at]) {
+            self.renew_partition(at);
         }
-        self.renew_partition(at, topic_stamp);
+    }
+
+    #[inline]
+    fn is_fresh(&self, partition: &Partition) -> bool {
+        let topic = self.topics.get(partition.topic);
+        partition.topic_stamp == topic.stamp && partition.cluster_stamp == self.cluster_stamp
     }
 
     #[cold]
-    fn renew_partition(&mut self, at: u32, topic_stamp: u32) {
+    fn renew_partition(&mut self, at: u32) {
         self.end_partition(at);
         let partition = &mut self.partitions[at];
-        partition.topic_stamp = topic_stamp;
+        partition.topic_stamp = self.topics.get(partition.topic).stamp;
         partition.cluster_stamp = self.cluster_stamp;
     }
 
-    /// Takes in what ended the entry's proofs, or the entry. The partition is fresh already.
-    #[inline]
+    /// Takes in what ended the entry's proofs, or the entry, or its partition.
+    #[inline(always)]
     pub(super) fn refresh_stamps(&mut self, at: u32) {
-        let serial = self.handed.serial();
-        let entry = &self.entries[at];
-        let stamp = self.partitions[entry.partition].stamp;
-        if entry.handed_serial != serial || serial == u32::MAX || entry.partition_stamp != stamp {
-            self.renew_entry(at, stamp);
+        let (entry, serial) = (&self.entries[at], self.handed.serial());
+        let partition = &self.partitions[entry.partition];
+        let is_of_now = entry.handed_serial == serial && serial != u32::MAX && entry.partition_stamp == partition.stamp;
+        if !is_of_now || !self.is_fresh(partition) {
+            self.renew_entry(at);
         }
     }
 
     #[cold]
-    fn renew_entry(&mut self, at: u32, stamp: u32) {
-        let serial = self.handed.serial();
-        let entry = &mut self.entries[at];
+    pub(super) fn renew_entry(&mut self, at: u32) {
+        self.refresh_partition(self.entries[at].partition);
+        let (entry, serial) = (&mut self.entries[at], self.handed.serial());
+        let stamp = self.partitions[entry.partition].stamp;
         if entry.handed_serial != serial || serial == u32::MAX {
             if !entry.is_cold() && self.handed.has_ended(entry.producer, entry.epoch, entry.handed_serial) {
                 let before = entry.window.bytes();
@@ -164,40 +166,31 @@ impl Tracker {
     }
 
     /// As `refresh_stamps`, and what time has ended.
-    #[inline]
+    #[inline(always)]
     pub(super) fn refresh_entry(&mut self, at: u32, now: Millis) {
         self.refresh_stamps(at);
-        self.end_lapsed_proofs(at, now);
-        if self.entries[at].unknown > 0 {
+        let entry = &mut self.entries[at];
+        if self.limits.is_past_ttl(entry, now) {
+            // They do not come back with the next one.
+            entry.window.end_proofs();
+        }
+        if entry.unknown > 0 {
             self.forget_old_unknowns(at, now);
         }
-    }
-
-    /// Proofs whose time has passed do not come back with the next one.
-    pub(super) fn end_lapsed_proofs(&mut self, at: u32, now: Millis) {
-        if self.is_past_ttl(&self.entries[at], now) {
-            self.entries[at].window.end_proofs();
-        }
-    }
-
-    /// Whether the time to live of the entry's proofs has passed.
-    pub(super) fn is_past_ttl(&self, entry: &Entry, now: Millis) -> bool {
-        now.since(entry.proof_at) >= self.limits.proof_ttl_ms
     }
 
     /// As the stamps and the clock say, without changing anything.
     pub(super) fn proofs_have_ended(&self, entry: &Entry, partition: &Partition, now: Millis) -> bool {
         entry.partition_stamp != partition.stamp
-            || partition.topic_stamp != self.topics.get(partition.topic).stamp
-            || partition.cluster_stamp != self.cluster_stamp
+            || !self.is_fresh(partition)
             || self.handed.has_ended(entry.producer, entry.epoch, entry.handed_serial)
-            || self.is_past_ttl(entry, now)
+            || self.limits.is_past_ttl(entry, now)
     }
 
     /// A proof for `range`, if the cluster acknowledged it and nothing has ended that.
     pub(super) fn proof_of(&self, entry: &Entry, range: SequenceRange, now: Millis) -> Option<Proof> {
         let acked = entry.window.find(range).filter(|acked| acked.proof)?;
-        if self.is_past_ttl(entry, now) {
+        if self.limits.is_past_ttl(entry, now) {
             return None;
         }
         Some(Proof {
@@ -216,5 +209,12 @@ impl Tracker {
         entry.make_cold();
         self.owned_bytes = self.owned_bytes + entry.window.bytes() - before;
         self.handed.is_forgotten(entry.producer);
+    }
+}
+
+impl TrackerLimits {
+    /// Whether the time to live of the entry's proofs has passed.
+    pub(super) fn is_past_ttl(&self, entry: &Entry, now: Millis) -> bool {
+        now.since(entry.proof_at) >= self.proof_ttl_ms
     }
 }

@@ -114,13 +114,9 @@ impl Tracker {
         at
     }
 
-    /// The entry's place, made if need be, with its partition fresh; `None` when a limit is reached and nothing can be
-    /// evicted. The second value says whether it was there before.
-    pub(super) fn entry(&mut self, topic: u32, index: i32, producer: ProducerId, now: Millis) -> Option<(u32, bool)> {
-        if let Some(at) = self.find_entry_of(topic, index, producer) {
-            self.refresh_partition(self.entries[at].partition);
-            return Some((at, true));
-        }
+    /// Gives a producer that has none an entry on the partition; `None` when a limit is reached and nothing can be evicted.
+    #[inline(never)]
+    pub(super) fn add_entry(&mut self, topic: u32, index: i32, producer: ProducerId, now: Millis) -> Option<u32> {
         if !self.has_room_for_entry(topic, index, now) {
             return None;
         }
@@ -140,7 +136,7 @@ impl Tracker {
         self.producers.fetch_add(1, Ordering::Relaxed);
         self.entry_index.insert(&(topic, index, producer), at);
         self.charge();
-        Some((at, false))
+        Some(at)
     }
 
     fn has_room_for_entry(&mut self, topic: u32, index: i32, now: Millis) -> bool {

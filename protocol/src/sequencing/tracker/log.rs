@@ -8,6 +8,7 @@ use super::super::slab::NOWHERE;
 use super::super::topic::TopicRef;
 use super::super::verdict::Rule;
 use super::super::window::Fingerprint;
+use super::settle::Before;
 use super::{Evidence, Partition, Proof, Ticket, Tracker};
 
 /// A batch of an idempotent producer, outside of transactions, as it stands in a partition's log.
@@ -143,7 +144,6 @@ impl Tracker {
     ) -> Option<Proof> {
         let topic = self.topics.find(topic)?;
         let at = self.find_entry_of(topic, partition, batch.id.producer_id)?;
-        self.refresh_partition(self.entries[at].partition);
         self.refresh_entry(at, now);
         let entry = &self.entries[at];
         let proof = self.proof_of(entry, batch.id.range, now)?;
@@ -176,7 +176,7 @@ impl Tracker {
             None if self.is_full() || !self.share.is_roomy() => return None,
             // It would prove nothing, and end what is proven under the topic's other form.
             None if self.may_have_twins(topic, partition, id.producer_id) => return None,
-            None => self.entry(topic, partition, id.producer_id, now)?.0,
+            None => self.add_entry(topic, partition, id.producer_id, now)?,
         };
         let partition_at = self.entries[at].partition;
         self.refresh_entry(at, now);
@@ -193,7 +193,7 @@ impl Tracker {
         };
         let entry = &self.entries[at];
         let is_partial = entry.is_cold() || entry.epoch < id.epoch;
-        let evidence = self.take_in_acknowledged(&attempt, &answer, false, now);
+        let evidence = self.take_in_acknowledged(&attempt, &answer, Before::of(entry, id), false, now);
         if is_partial {
             // What was acknowledged of it before what is read is not known, nor what is behind that.
             self.entries[at].note_partial();
@@ -219,8 +219,7 @@ impl Tracker {
     /// The batch was seen in the log, as its producer sent it.
     fn confirm(&mut self, at: u32, broker: BrokerGeneration, batch: &LogBatch) {
         let entry = &mut self.entries[at];
-        let known = entry.window.find(batch.id.range).filter(|_| entry.epoch == batch.id.epoch);
-        if known.is_some_and(|known| known.is_same(batch.fingerprint, batch.append_time)) {
+        if entry.find(batch.id).is_some_and(|known| known.is_same(batch.fingerprint, batch.append_time)) {
             entry.note_shown(broker, batch.id.range);
         }
     }
@@ -259,8 +258,7 @@ impl Tracker {
     /// Whether the very batch is proven at that place already. Its producer's fingerprint says more than the one of
     /// what is stored.
     fn is_proven_there(&self, at: u32, batch: &LogBatch) -> bool {
-        let entry = &self.entries[at];
-        let known = entry.window.find(batch.id.range).filter(|_| entry.epoch == batch.id.epoch);
+        let known = self.entries[at].find(batch.id);
         known.is_some_and(|known| known.proof && known.base_offset == batch.base_offset)
     }
 
@@ -302,6 +300,7 @@ impl Tracker {
     }
 
     /// Whether a batch in flight of the same epoch may be old: so may be what follows it.
+    #[inline(never)]
     pub(super) fn follows_old(&self, entry: &Entry, epoch: ProducerEpoch) -> bool {
         let is_old = |other: &Attempt| other.state == State::Pending && other.may_be_old;
         self.attempts.list(entry.attempts).any(|(_, other)| other.batch.id.epoch == epoch && is_old(other))

@@ -1,4 +1,7 @@
 //! Which sequence comes next, and which ranges the cluster has acknowledged.
+//!
+//! What every batch in order passes is inlined into [`Tracker::observe`] and [`Tracker::settle`], and what is rare stands apart, so
+//! that these two meet few lines of code.
 
 mod classify;
 mod enforce;

@@ -37,9 +37,11 @@ impl Tracker {
         if !self.has_room_to_send_to(topic, now) {
             return Ok(Observation::UNTRACKED);
         }
-        let Some((at, existed)) = self.entry(topic, partition, batch.id.producer_id, now) else {
+        let found = self.find_entry_of(topic, partition, batch.id.producer_id);
+        let Some(at) = found.or_else(|| self.add_entry(topic, partition, batch.id.producer_id, now)) else {
             return Ok(Observation::UNTRACKED);
         };
+        let existed = found.is_some();
         self.refresh_entry(at, now);
         let entry = &mut self.entries[at];
         entry.used_s = seconds(now);
@@ -192,7 +194,6 @@ impl Tracker {
         }
         let partition = self.find_partition(self.topics.find(topic)?, partition)?;
         let at = self.find_entry(partition, batch.id.producer_id)?;
-        self.refresh_partition(partition);
         self.refresh_entry(at, now);
         if self.entries[at].pending >= PENDING_MAX {
             return None;
@@ -213,13 +214,18 @@ impl Tracker {
     /// at a time goes up, and none after one that failed.
     fn passage(&mut self, at: u32, batch: &Batch, sender: &Sender, held: bool) -> Passage {
         let entry = &self.entries[at];
-        if sender.guards && !entry.alone && entry.is_cold() {
-            return self.guard(entry, batch, sender, held);
+        if entry.alone {
+            return self.passage_alone(at, batch, sender, held);
         }
-        let entry = &mut self.entries[at];
-        if !entry.alone || sender.acks == Acks::None {
+        if sender.guards && entry.is_cold() { self.guard(entry, batch, sender, held) } else { Passage::Free }
+    }
+
+    #[cold]
+    fn passage_alone(&mut self, at: u32, batch: &Batch, sender: &Sender, held: bool) -> Passage {
+        if sender.acks == Acks::None {
             return Passage::Free;
         }
+        let entry = &mut self.entries[at];
         entry.enter_generation(sender.broker);
         if entry.pending > 0 {
             return Passage::Hold;
@@ -262,25 +268,23 @@ impl Tracker {
         follows && firsts.all(|(_, first)| first.connection != sender.connection && !first.opaque && first.guarded)
     }
 
+    #[inline(always)]
     pub(super) fn is_new_gap(&mut self, at: u32, batch: &Batch, rule: Rule, sender: &Sender) -> bool {
         let base = batch.id.range.first.get().cast_unsigned();
-        let is_gap = matches!(rule, Rule::D5a | Rule::D18) && sender.authoritative;
-        let entry = &mut self.entries[at];
-        let is_new = is_gap && entry.gap_at != base;
-        if is_new {
-            entry.gap_at = base;
+        if !matches!(rule, Rule::D5a | Rule::D18) || !sender.authoritative {
+            return false;
         }
-        is_new
+        std::mem::replace(&mut self.entries[at].gap_at, base) != base
     }
 
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, at: u32, batch: &Batch, sender: &Sender, rule: Rule, now: Millis) -> Option<Ticket> {
-        let mut attempt = self.attempt(at, self.entries[at].partition, batch, sender, now);
+        let entry = &self.entries[at];
+        let mut attempt = self.attempt(at, entry.partition, batch, sender, now);
         // A broker may refuse a transactional batch for reasons that nobody outside can see (KIP-890).
-        attempt.on_expected = rule == Rule::D8 && self.entries[at].has_nothing_open() && !batch.transactional;
-        let follows_old = rule == Rule::D9 && self.follows_old(&self.entries[at], batch.id.epoch);
-        attempt.may_be_old =
-            (may_be_old(rule, knows_all(&self.entries[at], sender)) || follows_old) && !batch.transactional;
+        attempt.on_expected = rule == Rule::D8 && entry.has_nothing_open() && !batch.transactional;
+        let follows_old = rule == Rule::D9 && self.follows_old(entry, batch.id.epoch);
+        attempt.may_be_old = (may_be_old(rule, knows_all(entry, sender)) || follows_old) && !batch.transactional;
         if matches!(rule, Rule::D5a | Rule::D18) {
             attempt.flag = if sender.authoritative { Flag::Gap } else { Flag::Suspect };
         }
@@ -299,6 +303,7 @@ impl Tracker {
     }
 
     /// With acks=0 nothing is ever settled: consecutive ranges are kept as one.
+    #[inline(never)]
     fn send_without_answer(&mut self, at: u32, attempt: Attempt) {
         const RANGE_MAX: u32 = 1 << 30;
         let id = attempt.batch.id;
@@ -322,6 +327,7 @@ impl Tracker {
         self.charge();
     }
 
+    #[inline(always)]
     fn attempt(&self, entry: u32, partition: u32, batch: &Batch, sender: &Sender, now: Millis) -> Attempt {
         Attempt {
             entry,

@@ -1,10 +1,10 @@
 //! What the broker said, or that it will say nothing.
 
 use super::super::answer::{Answer, ErrorCode, Fate};
-use super::super::attempts::{Acks, Attempt, Flag, Millis, Outcome, State, Ticket};
-use super::super::entry::NO_GAP;
+use super::super::attempts::{Acks, Attempt, Attempts, Flag, Millis, Outcome, State, Ticket};
+use super::super::entry::{Entry, NO_GAP};
 use super::super::intervals::{Fit, Identity, Interval};
-use super::super::sequence::SequenceRange;
+use super::super::sequence::{BatchId, SequenceRange};
 use super::super::slab::NOWHERE;
 use super::super::window::{Acked, Growth, Window};
 use super::{Evidence, Settlement, Tracker};
@@ -20,7 +20,6 @@ impl Tracker {
             return Settlement::default();
         };
         let before = (self.owned_bytes, self.attempts.bytes());
-        self.refresh_partition(attempt.partition);
         let settlement = match attempt.entry {
             NOWHERE => self.settle_plain(ticket, &attempt, outcome),
             _ => self.settle_of_entry(ticket, &attempt, outcome, now),
@@ -35,6 +34,17 @@ impl Tracker {
     fn settle_of_entry(&mut self, ticket: Ticket, attempt: &Attempt, outcome: Outcome, now: Millis) -> Settlement {
         self.refresh_stamps(attempt.entry);
         let settlement = match outcome {
+            Outcome::Answered(answer) | Outcome::Found(answer) => {
+                let by_broker = matches!(outcome, Outcome::Answered(_));
+                let fate = if by_broker { self.note_answer(attempt, &answer) } else { Fate::Acked };
+                match fate {
+                    Fate::Acked => self.acked(ticket, attempt, &answer, by_broker, now),
+                    Fate::Unknown => self.doubted(ticket, attempt, &answer, now),
+                    Fate::NotAppended => self.refused(ticket, attempt, &answer),
+                }
+            }
+            Outcome::Missing => self.unknown(ticket, attempt, false, now),
+            Outcome::Lost => self.unknown(ticket, attempt, true, now),
             Outcome::Withdrawn => {
                 let entry = &mut self.entries[attempt.entry];
                 if attempt.flag == Flag::NewGap {
@@ -43,14 +53,6 @@ impl Tracker {
                 self.remove(ticket, attempt);
                 Settlement::default()
             }
-            Outcome::Found(answer) => self.acked(ticket, attempt, &answer, false, now),
-            Outcome::Missing => self.unknown(ticket, attempt, false, now),
-            Outcome::Lost => self.unknown(ticket, attempt, true, now),
-            Outcome::Answered(answer) => match self.note_answer(attempt, &answer) {
-                Fate::Acked => self.acked(ticket, attempt, &answer, true, now),
-                Fate::Unknown => self.doubted(ticket, attempt, &answer, now),
-                Fate::NotAppended => self.refused(ticket, attempt, &answer),
-            },
         };
         self.drop_if_forgettable(attempt.entry);
         settlement
@@ -58,6 +60,7 @@ impl Tracker {
 
     /// What the leader takes of the partition's batches at the moment. That it refused one for its own sequence or epoch says
     /// nothing of others.
+    #[inline(always)]
     fn note_answer(&mut self, attempt: &Attempt, answer: &Answer) -> Fate {
         let fate = answer.fate();
         let partition = &mut self.partitions[attempt.partition];
@@ -82,12 +85,14 @@ impl Tracker {
     }
 
     /// Of a producer without sequences only the place in the log counts.
+    #[inline(never)]
     fn settle_plain(&mut self, ticket: Ticket, attempt: &Attempt, outcome: Outcome) -> Settlement {
         let mut settlement = Settlement::default();
+        self.refresh_partition(attempt.partition);
         if let Outcome::Answered(answer) = outcome {
             if self.note_answer(attempt, &answer) == Fate::Acked {
                 let late = attempt.partition_stamp != self.partitions[attempt.partition].stamp;
-                settlement.ended = self.take_in_interval(attempt, &answer, late);
+                settlement.ended = self.take_in_interval(attempt, &answer, Before::NOTHING, late);
             } else if answer.error.doubts_the_log() {
                 self.doubt_partition(attempt.partition);
                 settlement.ended = Some(Evidence::PartitionGone);
@@ -108,40 +113,49 @@ impl Tracker {
         now: Millis,
     ) -> Settlement {
         let mut settlement = Settlement::default();
-        let at = attempt.entry;
-        let id = attempt.batch.id;
-        self.remove(ticket, attempt);
-        if self.topics.get(self.partitions[attempt.partition].topic).retired {
+        let (at, id) = (attempt.entry, attempt.batch.id);
+        let (entry, partition) = (&mut self.entries[at], &self.partitions[attempt.partition]);
+        close(&mut self.attempts, entry, ticket);
+        if self.topics.get(partition.topic).retired {
             return settlement;
         }
-        let late = attempt.partition_stamp != self.partitions[attempt.partition].stamp
+        let late = attempt.partition_stamp != partition.stamp
             || self.handed.has_ended(id.producer_id, id.epoch, attempt.handed_serial);
         if attempt.opaque {
-            if !late && self.partitions[attempt.partition].intervals.are_cut_by(answer.base_offset) {
-                self.end_partition(attempt.partition);
-                settlement.ended = Some(Evidence::Collision);
-            }
-            self.make_cold(at);
-            self.entries[at].note_untold();
+            settlement.ended = self.acked_opaque(attempt, answer, late);
             return settlement;
         }
-        let entry = &mut self.entries[at];
-        let is_repeated = entry.epoch == id.epoch && entry.window.find(id.range).is_some();
+        let before = Before::of(entry, id);
         if by_broker && id.epoch >= entry.epoch && !entry.alone {
             // Before what it acknowledges is remembered: that is of this generation.
             entry.enter_generation(attempt.broker);
         }
-        settlement.ended = self.take_in_acknowledged(attempt, answer, late, now);
+        settlement.ended = self.take_in_acknowledged(attempt, answer, before, late, now);
         let entry = &mut self.entries[at];
         if id.epoch >= entry.epoch {
-            if !is_repeated {
+            if before.offset.is_none() {
                 entry.note_progress();
             }
             if by_broker {
-                self.note_acknowledged(attempt, answer, late);
+                note_acknowledged(entry, attempt, late);
+                if let Some(log_start) = answer.log_start_offset.filter(|start| *start >= 0 && !late) {
+                    self.partitions[attempt.partition].log_start = log_start;
+                }
             }
         }
         settlement
+    }
+
+    /// It is in the log, but what it was cannot be told.
+    #[cold]
+    fn acked_opaque(&mut self, attempt: &Attempt, answer: &Answer, late: bool) -> Option<Evidence> {
+        let is_cut = !late && self.partitions[attempt.partition].intervals.are_cut_by(answer.base_offset);
+        if is_cut {
+            self.end_partition(attempt.partition);
+        }
+        self.make_cold(attempt.entry);
+        self.entries[attempt.entry].note_untold();
+        is_cut.then_some(Evidence::Collision)
     }
 
     /// Takes in a batch of which all is known that can be: where it stands, and that it is acknowledged.
@@ -149,13 +163,14 @@ impl Tracker {
         &mut self,
         attempt: &Attempt,
         answer: &Answer,
+        before: Before,
         late: bool,
         now: Millis,
     ) -> Option<Evidence> {
         let (at, id) = (attempt.entry, attempt.batch.id);
-        let mut evidence = self.take_in_interval(attempt, answer, late);
+        let mut evidence = self.take_in_interval(attempt, answer, before, late);
         if evidence.is_some() {
-            self.refresh_stamps(at);
+            self.renew_entry(at);
         }
         let entry = &self.entries[at];
         if id.epoch < entry.epoch {
@@ -165,22 +180,39 @@ impl Tracker {
         if id.epoch > entry.epoch || entry.is_cold() {
             self.enter_epoch(at, attempt);
         } else if !late && is_regression(&entry.window, id.range, answer) {
-            self.end_partition(attempt.partition);
-            self.make_cold(at);
-            self.entries[at].epoch = id.epoch;
-            self.refresh_stamps(at);
-            if let Some(interval) = interval_of(attempt, answer) {
-                self.push_interval(attempt.partition, interval);
-            }
+            self.take_in_regression(attempt, answer);
             evidence = Some(Evidence::Regression);
         }
-        self.end_lapsed_proofs(at, now);
-        self.remember(at, attempt, answer, late, now);
-        self.resolve_unknowns(at, attempt);
+        let entry = &mut self.entries[at];
+        if self.limits.is_past_ttl(entry, now) {
+            entry.window.end_proofs();
+        }
+        let growth = Growth {
+            slots: self.share.is_roomy(),
+            append_times: answer.log_append_time == -1 || self.share.has(APPEND_TIMES_BYTES),
+        };
+        self.owned_bytes += remember(entry, attempt, answer, late, now, (self.limits.window, growth));
+        if entry.unknown > 0 {
+            self.resolve_unknowns(at, attempt);
+        }
         evidence
     }
 
+    /// The log has lost its end: what was known of it is not true any more, only this batch is.
+    #[cold]
+    fn take_in_regression(&mut self, attempt: &Attempt, answer: &Answer) {
+        let at = attempt.entry;
+        self.end_partition(attempt.partition);
+        self.make_cold(at);
+        self.entries[at].epoch = attempt.batch.id.epoch;
+        self.renew_entry(at);
+        if let Some(interval) = interval_of(attempt, answer) {
+            self.push_interval(attempt.partition, interval);
+        }
+    }
+
     /// A higher epoch leaves nothing of the lower ones.
+    #[cold]
     fn enter_epoch(&mut self, at: u32, attempt: &Attempt) {
         let epoch = attempt.batch.id.epoch;
         let entry = &mut self.entries[at];
@@ -196,62 +228,8 @@ impl Tracker {
         entry.unknown -= forgotten;
     }
 
-    /// Adds the acknowledged range to the window, as a proof where it is one.
-    fn remember(&mut self, at: u32, attempt: &Attempt, answer: &Answer, late: bool, now: Millis) {
-        let has_offset = answer.error == ErrorCode::NONE && answer.base_offset >= 0;
-        let entry = &mut self.entries[at];
-        let proof =
-            !late && !entry.is_twin() && has_offset && attempt.acks == Acks::All && !attempt.batch.transactional;
-        let base_offset = if has_offset { answer.base_offset } else { -1 };
-        let range = attempt.batch.id.range;
-        let known = entry.window.find(range);
-        // Brokers do not compare contents: of two that are acknowledged at one place, which one stands there is not known.
-        let is_certain = known.is_none_or(|known| {
-            known.is_same(attempt.batch.fingerprint, answer.log_append_time) || known.base_offset != base_offset
-        });
-        // What this generation has said of it stays, when an older one says it again.
-        let is_of_now = known.is_some_and(|known| !known.older && known.base_offset == base_offset);
-        let (was_proof, proof) = (proof, proof && is_certain);
-        // An acknowledgement that proves less than what is known already takes nothing away.
-        if was_proof || !is_certain || known.is_none_or(|known| !known.proof) {
-            let append_times = answer.log_append_time == -1 || self.share.has(APPEND_TIMES_BYTES);
-            let growth = Growth { slots: self.share.is_roomy(), append_times };
-            let acked = Acked {
-                range,
-                base_offset,
-                fingerprint: attempt.batch.fingerprint,
-                proof,
-                leader_only: attempt.acks == Acks::Leader,
-                older: attempt.broker != entry.acked_by && !is_of_now,
-                append_time: answer.log_append_time,
-            };
-            self.owned_bytes += entry.window.insert(acked, self.limits.window, growth);
-        }
-        if proof {
-            entry.proof_at = now;
-        }
-    }
-
-    /// The broker has said it itself, and so it knows the producer.
-    fn note_acknowledged(&mut self, attempt: &Attempt, answer: &Answer, late: bool) {
-        let entry = &mut self.entries[attempt.entry];
-        let range = attempt.batch.id.range;
-        if entry.acked_by == attempt.broker {
-            entry.alone = false;
-        }
-        if !late {
-            entry.note_told();
-        }
-        entry.note_success(attempt.connection);
-        if entry.window.expected() == Some(range.end()) {
-            entry.note_sure();
-        }
-        if let Some(log_start) = answer.log_start_offset.filter(|start| *start >= 0 && !late) {
-            self.partitions[attempt.partition].log_start = log_start;
-        }
-    }
-
     /// An error that leaves open whether the batch is in the log.
+    #[cold]
     fn doubted(&mut self, ticket: Ticket, attempt: &Attempt, answer: &Answer, now: Millis) -> Settlement {
         let mut settlement = self.unknown(ticket, attempt, false, now);
         if answer.error.doubts_the_log() {
@@ -262,6 +240,7 @@ impl Tracker {
     }
 
     /// This attempt left nothing in the log.
+    #[cold]
     fn refused(&mut self, ticket: Ticket, attempt: &Attempt, answer: &Answer) -> Settlement {
         let mut settlement = Settlement::default();
         let at = attempt.entry;
@@ -307,60 +286,132 @@ impl Tracker {
 
     /// Holds the place of an acknowledged batch against those of others; a contradiction ends the partition's proofs.
     /// A late one is not held against what comes: it is perhaps the one that is wrong.
-    #[inline]
-    fn take_in_interval(&mut self, attempt: &Attempt, answer: &Answer, late: bool) -> Option<Evidence> {
+    #[inline(always)]
+    fn take_in_interval(&mut self, attempt: &Attempt, answer: &Answer, before: Before, late: bool) -> Option<Evidence> {
         let interval = interval_of(attempt, answer)?;
-        let elsewhere = attempt.entry != NOWHERE && self.is_known_elsewhere(attempt, answer);
-        let is_new = attempt.entry == NOWHERE || self.follows_all(attempt);
-        match self.partitions[attempt.partition].intervals.fit(&interval, is_new) {
+        let intervals = &mut self.partitions[attempt.partition].intervals;
+        match intervals.fit(&interval, before.is_new) {
             Fit::Known => None,
-            Fit::New if !elsewhere => {
+            Fit::New if !before.is_elsewhere(answer) => {
                 if !late {
-                    self.push_interval(attempt.partition, interval);
+                    self.owned_bytes += intervals.push(interval, || self.share.is_roomy());
                 }
                 None
             }
             Fit::New | Fit::Contradiction => {
-                self.end_partition(attempt.partition);
-                if !late {
-                    self.push_interval(attempt.partition, interval);
-                }
+                self.collide(attempt.partition, interval, late);
                 Some(Evidence::Collision)
             }
         }
     }
 
-    /// Whether the range follows all that was acknowledged of its epoch, and so was not acknowledged before. Of what is not
-    /// known any more it is not known.
-    fn follows_all(&self, attempt: &Attempt) -> bool {
-        let (entry, id) = (&self.entries[attempt.entry], attempt.batch.id);
-        let knows_all = !entry.is_cold() && !entry.is_partial() && entry.epoch == id.epoch;
-        knows_all && entry.window.is_newest(id.range)
+    #[cold]
+    fn collide(&mut self, partition: u32, interval: Interval, late: bool) {
+        self.end_partition(partition);
+        if !late {
+            self.push_interval(partition, interval);
+        }
     }
 
-    /// Whether the very range was acknowledged at another offset before.
-    fn is_known_elsewhere(&self, attempt: &Attempt, answer: &Answer) -> bool {
-        let entry = &self.entries[attempt.entry];
-        let id = attempt.batch.id;
-        entry.epoch == id.epoch
-            && entry
-                .window
-                .find(id.range)
-                .is_some_and(|known| known.base_offset >= 0 && known.base_offset != answer.base_offset)
-    }
-
-    #[inline]
     fn push_interval(&mut self, partition: u32, interval: Interval) {
-        let may_grow = self.share.is_roomy();
-        self.owned_bytes += self.partitions[partition].intervals.push(interval, may_grow);
+        let intervals = &mut self.partitions[partition].intervals;
+        self.owned_bytes += intervals.push(interval, || self.share.is_roomy());
     }
 
     /// Takes an attempt out of its entry.
-    #[inline]
     pub(super) fn remove(&mut self, ticket: Ticket, attempt: &Attempt) {
-        let entry = &mut self.entries[attempt.entry];
-        self.attempts.remove(&mut entry.attempts, ticket.attempt);
-        entry.pending -= 1;
+        close(&mut self.attempts, &mut self.entries[attempt.entry], ticket);
+    }
+}
+
+/// What was known of a batch when its acknowledgement came.
+#[derive(Clone, Copy)]
+pub(super) struct Before {
+    /// The offset that it had, or -1, if it was acknowledged before.
+    offset: Option<i64>,
+    /// It follows all that was acknowledged of its epoch, and so it was not acknowledged before. Of what is not known any
+    /// more it is not known.
+    is_new: bool,
+}
+
+impl Before {
+    /// Of a producer without sequences no batch is acknowledged twice.
+    const NOTHING: Self = Self { offset: None, is_new: true };
+
+    #[inline(always)]
+    pub(super) fn of(entry: &Entry, id: BatchId) -> Self {
+        let knows_all = !entry.is_cold() && !entry.is_partial() && entry.epoch == id.epoch;
+        Self {
+            offset: entry.find(id).map(|known| known.base_offset),
+            is_new: knows_all && entry.window.is_newest(id.range),
+        }
+    }
+
+    /// Whether it was acknowledged at another offset.
+    fn is_elsewhere(&self, answer: &Answer) -> bool {
+        self.offset.is_some_and(|offset| offset >= 0 && offset != answer.base_offset)
+    }
+}
+
+/// Takes an attempt out of its entry.
+#[inline]
+fn close(attempts: &mut Attempts, entry: &mut Entry, ticket: Ticket) {
+    attempts.remove(&mut entry.attempts, ticket.attempt);
+    entry.pending -= 1;
+}
+
+/// Adds the acknowledged range to the window, which holds `slots_max` at most, as a proof where it is one. Returns by how
+/// many bytes the window has grown.
+fn remember(
+    entry: &mut Entry,
+    attempt: &Attempt,
+    answer: &Answer,
+    late: bool,
+    now: Millis,
+    (slots_max, growth): (usize, Growth),
+) -> usize {
+    let has_offset = answer.error == ErrorCode::NONE && answer.base_offset >= 0;
+    let proof = !late && !entry.is_twin() && has_offset && attempt.acks == Acks::All && !attempt.batch.transactional;
+    let base_offset = if has_offset { answer.base_offset } else { -1 };
+    let range = attempt.batch.id.range;
+    let known = entry.window.find(range);
+    // Brokers do not compare contents: of two that are acknowledged at one place, which one stands there is not known.
+    let is_certain = known.is_none_or(|known| {
+        known.is_same(attempt.batch.fingerprint, answer.log_append_time) || known.base_offset != base_offset
+    });
+    // What this generation has said of it stays, when an older one says it again.
+    let is_of_now = known.is_some_and(|known| !known.older && known.base_offset == base_offset);
+    let (was_proof, proof) = (proof, proof && is_certain);
+    if proof {
+        entry.proof_at = now;
+    }
+    // An acknowledgement that proves less than what is known already takes nothing away.
+    if !was_proof && is_certain && known.is_some_and(|known| known.proof) {
+        return 0;
+    }
+    let acked = Acked {
+        range,
+        base_offset,
+        fingerprint: attempt.batch.fingerprint,
+        proof,
+        leader_only: attempt.acks == Acks::Leader,
+        older: attempt.broker != entry.acked_by && !is_of_now,
+        append_time: answer.log_append_time,
+    };
+    entry.window.insert(acked, slots_max, growth)
+}
+
+/// The broker has said it itself, and so it knows the producer.
+fn note_acknowledged(entry: &mut Entry, attempt: &Attempt, late: bool) {
+    if entry.acked_by == attempt.broker {
+        entry.alone = false;
+    }
+    if !late {
+        entry.note_told();
+    }
+    entry.note_success(attempt.connection);
+    if entry.window.expected() == Some(attempt.batch.id.range.end()) {
+        entry.note_sure();
     }
 }
 

@@ -8,6 +8,7 @@ const UNKNOWN_MAX: u16 = 64;
 
 impl Tracker {
     /// The outcome will not be told any more. `orphan`: because the connection is gone.
+    #[cold]
     pub(super) fn unknown(&mut self, ticket: Ticket, attempt: &Attempt, orphan: bool, now: Millis) -> Settlement {
         self.note_failure(attempt);
         if self.is_proven(attempt) {
@@ -44,18 +45,15 @@ impl Tracker {
 
     /// Whether another attempt has told that the range is in the log, so that this one's outcome tells nothing more.
     fn is_proven(&self, attempt: &Attempt) -> bool {
-        let (entry, id) = (&self.entries[attempt.entry], attempt.batch.id);
-        entry.epoch == id.epoch && entry.window.find(id.range).is_some_and(|acked| acked.proof)
+        self.entries[attempt.entry].find(attempt.batch.id).is_some_and(|acked| acked.proof)
     }
 
     /// Forgets the unknown outcomes that an acknowledgement explains: those of the same range, and those of earlier
     /// ranges at the same broker, which has appended in order.
+    #[inline(never)]
     pub(super) fn resolve_unknowns(&mut self, at: u32, attempt: &Attempt) {
         let id = attempt.batch.id;
         let entry = &mut self.entries[at];
-        if entry.unknown == 0 {
-            return;
-        }
         let mut resolved = 0;
         self.attempts.remove_where(
             &mut entry.attempts,
@@ -71,6 +69,7 @@ impl Tracker {
     }
 
     /// Unknown outcomes are forgotten after the time to live. What is proven stays so: no proof depends on them.
+    #[inline(never)]
     pub(super) fn forget_old_unknowns(&mut self, at: u32, now: Millis) {
         let ttl_ms = self.limits.proof_ttl_ms;
         self.forget_unknowns(at, |_, attempt| now.since(attempt.since) >= ttl_ms);

@@ -6,12 +6,14 @@ pub mod edit;
 mod layout;
 pub mod request;
 pub mod response;
+pub mod walk;
 
 pub use amend::{AmendError, amend};
 pub use answer::{AnswerEntry, OwnedTopic, answer};
 pub use edit::{MergeError, merge, strip};
-pub use request::{ProduceEntry, ProduceEvent, ProduceRequest, ProduceWalk, Section, Step};
+pub use request::{ProduceEntry, ProduceRequest};
 pub use response::{ProduceResponse, ResponseEntry};
+pub use walk::{ProduceEvent, ProduceWalk, Section, Step};
 
 /// The newest version whose layout is known here.
 pub const VERSION_MAX: i16 = 13;

@@ -76,10 +76,12 @@ pub enum Encoding {
 /// Reads values one behind the other and never past the end.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    /// How many bytes the message has in all, `bytes.len()` or more: what counts and lengths are held against.
-    promised: usize,
+    /// What is not read yet of the bytes at hand.
+    rest: &'a [u8],
+    /// How many of them there were at first.
+    have: usize,
+    /// How many bytes the message has behind those at hand: counts and lengths are held against them, too.
+    beyond: usize,
     encoding: Encoding,
 }
 
@@ -87,18 +89,18 @@ impl<'a> Cursor<'a> {
     /// Reads `bytes`, which are the whole message.
     #[must_use]
     pub const fn new(bytes: &'a [u8], encoding: Encoding) -> Self {
-        Self { bytes, at: 0, promised: bytes.len(), encoding }
+        Self { rest: bytes, have: bytes.len(), beyond: 0, encoding }
     }
 
     /// Reads the first `bytes` of a message that has `promised` bytes in all.
     pub(super) const fn partial(bytes: &'a [u8], promised: usize, encoding: Encoding) -> Self {
         assert!(bytes.len() <= promised, "a message is at least what is there of it");
-        Self { bytes, at: 0, promised, encoding }
+        Self { rest: bytes, have: bytes.len(), beyond: promised - bytes.len(), encoding }
     }
 
     /// Reads the beginning of a message of unknown size: only the bytes themselves bound what it may hold.
     pub(super) const fn beginning(bytes: &'a [u8], encoding: Encoding) -> Self {
-        Self { bytes, at: 0, promised: usize::MAX, encoding }
+        Self::partial(bytes, usize::MAX, encoding)
     }
 
     /// Reads on in another encoding.
@@ -109,27 +111,26 @@ impl<'a> Cursor<'a> {
     /// How many bytes are read.
     #[must_use]
     pub const fn position(&self) -> usize {
-        self.at
+        self.have - self.rest.len()
     }
 
     /// How many bytes of the message follow.
     #[must_use]
     pub const fn left(&self) -> usize {
-        self.promised - self.at
+        self.rest.len() + self.beyond
     }
 
     /// The bytes that follow, as far as they are there.
     #[must_use]
-    pub fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// Reads `count` bytes.
     #[inline]
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], ParseError> {
-        let end = self.at.saturating_add(count);
-        let taken = self.bytes.get(self.at..end).ok_or_else(|| self.short_of(end))?;
-        self.at = end;
+        let Some((taken, rest)) = self.rest.split_at_checked(count) else { return Err(self.short_of(count)) };
+        self.rest = rest;
         Ok(taken)
     }
 
@@ -161,14 +162,14 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub fn uvarint(&mut self) -> Result<u32, ParseError> {
         // Nearly all of them are this short.
-        if let Some(byte @ ..0x80) = self.bytes.get(self.at).copied() {
-            self.at += 1;
-            return Ok(byte.into());
+        if let [byte @ ..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u32::from(*byte));
         }
         self.long_uvarint()
     }
 
-    #[inline]
+    #[inline(never)]
     fn long_uvarint(&mut self) -> Result<u32, ParseError> {
         let mut value = 0;
         for shift in [0, 7, 14, 21] {
@@ -252,6 +253,19 @@ impl<'a> Cursor<'a> {
     /// Reads over a whole section of tagged fields.
     #[inline]
     pub fn skip_tags(&mut self) -> Result<(), ParseError> {
+        match (self.encoding, self.rest) {
+            (Encoding::Classic, _) => Ok(()),
+            // Nearly all of them are empty.
+            (Encoding::Flexible, [0, rest @ ..]) => {
+                self.rest = rest;
+                Ok(())
+            }
+            (Encoding::Flexible, _) => self.skip_each_tag(),
+        }
+    }
+
+    #[inline(never)]
+    fn skip_each_tag(&mut self) -> Result<(), ParseError> {
         for _ in 0..self.tags_len()? {
             let size = self.tag()?;
             self.take(size as usize)?;
@@ -277,18 +291,16 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ParseError> {
-        let Some(bytes) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<N>) else {
-            return Err(self.short_of(self.at.saturating_add(N)));
-        };
-        self.at += N;
+        let Some((bytes, rest)) = self.rest.split_first_chunk() else { return Err(self.short_of(N)) };
+        self.rest = rest;
         Ok(*bytes)
     }
 
     #[inline]
-    fn holds(&self, length: u32) -> Result<(), ParseError> {
+    const fn holds(&self, length: u32) -> Result<(), ParseError> {
         if length as usize > self.left() {
-            let needed = self.at.saturating_add(length as usize);
-            return Err(ParseError::Truncated { needed, have: self.promised });
+            let needed = self.position().saturating_add(length as usize);
+            return Err(ParseError::Truncated { needed, have: self.have + self.beyond });
         }
         Ok(())
     }
@@ -301,9 +313,10 @@ impl<'a> Cursor<'a> {
         Ok(count)
     }
 
+    /// Of the bytes at hand fewer than `count` are left.
     #[cold]
-    const fn short_of(&self, needed: usize) -> ParseError {
-        ParseError::Truncated { needed, have: self.bytes.len() }
+    const fn short_of(&self, count: usize) -> ParseError {
+        ParseError::Truncated { needed: self.position().saturating_add(count), have: self.have }
     }
 }
 

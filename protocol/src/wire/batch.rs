@@ -149,6 +149,12 @@ pub struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
+    /// Records of `len` bytes, of which `front` is at hand.
+    #[inline]
+    pub(super) fn new(len: Option<u32>, front: &'a [u8]) -> Self {
+        Self { len, head: front.get(..BATCH_HEADER_BYTES).unwrap_or(front) }
+    }
+
     /// The header of the one well-formed batch that fills the records, or why there is none.
     ///
     /// What a broker's `LogValidator.validateBatch` and `UnifiedLog.analyzeAndValidateRecords` refuse of the

@@ -122,8 +122,8 @@ fn what_stays(
         let mut topic = RequestTopic { name, kept: 0, spans: Vec::new(), tail: 0..0 };
         for _ in 0..partitions {
             let start = cursor.position();
-            let (_, _, records_left) = layout.request_partition(cursor)?;
-            cursor.take(records_left as usize)?;
+            let (_, records_bytes) = layout.request_partition(cursor)?;
+            cursor.take(records_bytes.unwrap_or(0) as usize)?;
             cursor.skip_tags()?;
             if keep(ordinal) {
                 topic.keep(start..cursor.position());

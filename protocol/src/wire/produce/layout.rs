@@ -2,7 +2,6 @@
 
 use super::VERSION_MAX;
 use crate::sequencing::{TopicId, TopicRef};
-use crate::wire::batch::{BATCH_HEADER_BYTES, Records};
 use crate::wire::cursor::{Cursor, Encoding, ParseError};
 
 /// The layout of one version, of requests and responses alike.
@@ -122,14 +121,10 @@ impl Layout {
         cursor.array_len(self.request_partition_bytes_min())
     }
 
-    /// Reads a partition up to the end of its first batch's header; returns how many bytes of records follow.
+    /// Reads a partition's index, and how many bytes of records follow.
     #[inline]
-    pub(super) fn request_partition<'a>(self, cursor: &mut Cursor<'a>) -> Result<(i32, Records<'a>, u32), ParseError> {
-        let index = cursor.i32()?;
-        let len = cursor.nullable_bytes_len()?;
-        let bytes = len.unwrap_or(0);
-        let head = cursor.take((bytes as usize).min(BATCH_HEADER_BYTES))?;
-        Ok((index, Records { len, head }, bytes.saturating_sub(BATCH_HEADER_BYTES as u32)))
+    pub(super) fn request_partition(self, cursor: &mut Cursor<'_>) -> Result<(i32, Option<u32>), ParseError> {
+        Ok((cursor.i32()?, cursor.nullable_bytes_len()?))
     }
 
     #[inline]

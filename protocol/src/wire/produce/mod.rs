@@ -3,6 +3,7 @@
 pub mod amend;
 pub mod answer;
 pub mod edit;
+mod entries;
 mod layout;
 pub mod request;
 pub mod response;

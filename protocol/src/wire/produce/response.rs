@@ -1,6 +1,7 @@
 //! Reads produce responses.
 
-use super::layout::Layout;
+use super::entries::{Entries, Entry};
+use super::layout::{Layout, PartitionFields};
 use crate::sequencing::TopicRef;
 use crate::wire::cursor::{Cursor, ParseError};
 
@@ -9,10 +10,7 @@ use crate::wire::cursor::{Cursor, ParseError};
 pub struct ProduceResponse<'a> {
     /// The number of the request it answers.
     pub correlation_id: i32,
-    /// The first entry: in the commonest responses there is no other, and they are not read again.
-    first: Option<ResponseEntry<'a>>,
-    /// What follows it.
-    rest: ResponseEntries<'a>,
+    entries: Entries<'a, ResponseEntry<'a>>,
 }
 
 /// What a broker says of one partition.
@@ -36,18 +34,30 @@ impl<'a> ProduceResponse<'a> {
     /// Reads a frame, given without its length, from its header to its last byte.
     pub fn parse(version: i16, frame_after_length: &'a [u8]) -> Result<Self, ParseError> {
         let layout = Layout::new(version).ok_or(ParseError::Version { version })?;
-        let (correlation_id, cursor) = response_body(layout, frame_after_length)?;
-        let mut at = ResponseEntries::new(layout, cursor)?;
-        let first = at.entry()?;
-        let response = Self { correlation_id, first, rest: at.clone() };
-        while at.entry()?.is_some() {}
-        layout.response_tail(&mut at.cursor)?;
-        Ok(response)
+        let (correlation_id, mut cursor) = response_body(layout, frame_after_length)?;
+        let (entries, _) = Entries::read(layout, &mut cursor)?;
+        layout.response_tail(&mut cursor)?;
+        Ok(Self { correlation_id, entries })
     }
 
     /// Its partition entries, in the order in which they stand.
+    #[inline]
     pub fn entries(&self) -> impl Iterator<Item = ResponseEntry<'a>> + Clone + use<'a> {
-        self.first.into_iter().chain(self.rest.clone())
+        self.entries.iter()
+    }
+}
+
+impl<'a> Entry<'a> for ResponseEntry<'a> {
+    #[inline]
+    fn count(layout: Layout, cursor: &mut Cursor<'a>) -> Result<u32, ParseError> {
+        layout.response_partitions_len(cursor)
+    }
+
+    #[inline]
+    fn read(layout: Layout, cursor: &mut Cursor<'a>, topic: TopicRef<'a>) -> Result<Self, ParseError> {
+        let PartitionFields { index, error, base_offset, log_append_time, log_start_offset } =
+            layout.response_partition(cursor)?;
+        Ok(Self { topic, partition: index, error, base_offset, log_append_time, log_start_offset })
     }
 }
 
@@ -57,62 +67,4 @@ pub(super) fn response_body(layout: Layout, frame: &[u8]) -> Result<(i32, Cursor
     let correlation_id = cursor.i32()?;
     cursor.skip_tags()?;
     Ok((correlation_id, cursor))
-}
-
-/// The partition entries of a produce response.
-#[derive(Clone, Debug)]
-pub struct ResponseEntries<'a> {
-    layout: Layout,
-    cursor: Cursor<'a>,
-    /// Topics that follow the present one.
-    topics: u32,
-    /// Partitions of the present topic that are still to come.
-    partitions: u32,
-    /// The present one, of which there is none at first.
-    topic: Option<TopicRef<'a>>,
-}
-
-impl<'a> ResponseEntries<'a> {
-    fn new(layout: Layout, mut cursor: Cursor<'a>) -> Result<Self, ParseError> {
-        let topics = layout.topics_len(&mut cursor)?;
-        Ok(Self { layout, cursor, topics, partitions: 0, topic: None })
-    }
-
-    fn entry(&mut self) -> Result<Option<ResponseEntry<'a>>, ParseError> {
-        loop {
-            match (self.topic, self.partitions) {
-                (Some(topic), 1..) => {
-                    self.partitions -= 1;
-                    let partition = self.layout.response_partition(&mut self.cursor)?;
-                    return Ok(Some(ResponseEntry {
-                        topic,
-                        partition: partition.index,
-                        error: partition.error,
-                        base_offset: partition.base_offset,
-                        log_append_time: partition.log_append_time,
-                        log_start_offset: partition.log_start_offset,
-                    }));
-                }
-                (Some(_), 0) => {
-                    self.cursor.skip_tags()?;
-                    self.topic = None;
-                }
-                (None, _) if self.topics == 0 => return Ok(None),
-                (None, _) => {
-                    self.topics -= 1;
-                    self.topic = Some(self.layout.topic(&mut self.cursor)?);
-                    self.partitions = self.layout.response_partitions_len(&mut self.cursor)?;
-                }
-            }
-        }
-    }
-}
-
-impl<'a> Iterator for ResponseEntries<'a> {
-    type Item = ResponseEntry<'a>;
-
-    fn next(&mut self) -> Option<ResponseEntry<'a>> {
-        // The frame was read once: it has no errors, and errors would end the entries.
-        self.entry().ok()?
-    }
 }

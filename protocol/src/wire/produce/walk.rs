@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use crate::sequencing::TopicRef;
-use crate::wire::batch::Records;
+use crate::wire::batch::{BATCH_HEADER_BYTES, Records};
 use crate::wire::cursor::{Cursor, ParseError};
 
 /// Walks a produce request's body unit by unit, and can wait between any two of them.
@@ -171,7 +171,10 @@ impl ProduceWalk {
 
     #[inline]
     fn partition<'a>(&mut self, cursor: &mut Cursor<'a>) -> Result<(ProduceEvent<'a>, u32), ParseError> {
-        let (index, records, skip) = self.layout.request_partition(cursor)?;
+        let (index, len) = self.layout.request_partition(cursor)?;
+        let bytes = len.unwrap_or(0);
+        let front = cursor.take((bytes as usize).min(BATCH_HEADER_BYTES))?;
+        let (records, skip) = (Records::new(len, front), bytes - front.len() as u32);
         self.partitions = self.partitions.saturating_sub(1);
         self.state = if self.layout.is_flexible() { State::Tags(Section::Partition) } else { self.behind_partition() };
         Ok((ProduceEvent::Partition { index, records }, skip))

@@ -1,0 +1,123 @@
+//! The partition entries of a message that is held whole: requests and responses alike have them grouped by topic.
+
+use std::marker::PhantomData;
+
+use super::layout::Layout;
+use crate::sequencing::TopicRef;
+use crate::wire::cursor::{Cursor, ParseError};
+
+/// What a message says of one partition.
+pub(super) trait Entry<'a>: Sized {
+    /// Reads how many entries a topic has.
+    fn count(layout: Layout, cursor: &mut Cursor<'a>) -> Result<u32, ParseError>;
+    /// Reads one of them, to its last byte.
+    fn read(layout: Layout, cursor: &mut Cursor<'a>, topic: TopicRef<'a>) -> Result<Self, ParseError>;
+}
+
+/// The entries of a message, which were read once to their end.
+#[derive(Clone, Debug)]
+pub(super) struct Entries<'a, E> {
+    /// In the commonest messages there is no other, and they are not read again.
+    first: Option<E>,
+    layout: Layout,
+    /// The message from its topics on, if there are more.
+    more: Option<&'a [u8]>,
+}
+
+impl<'a, E: Entry<'a> + Copy> Entries<'a, E> {
+    /// Reads all topics, and how many entries they have together.
+    #[inline]
+    pub(super) fn read(layout: Layout, cursor: &mut Cursor<'a>) -> Result<(Self, usize), ParseError> {
+        let topics = cursor.rest();
+        let mut walk = Walk::begin(layout, cursor)?;
+        let (mut first, mut count) = (None, 0);
+        while let Some(entry) = walk.entry(cursor)? {
+            first.get_or_insert(entry);
+            count += 1;
+        }
+        Ok((Self { first, layout, more: (count > 1).then_some(topics) }, count))
+    }
+
+    pub(super) const fn first(&self) -> Option<&E> {
+        self.first.as_ref()
+    }
+
+    /// All of them, in the order in which they stand.
+    #[inline]
+    pub(super) fn iter(&self) -> EntriesIter<'a, E> {
+        EntriesIter { first: self.first, rest: self.more.and_then(|topics| behind_first(self.layout, topics)) }
+    }
+}
+
+/// What follows the first of several entries.
+#[inline(never)]
+fn behind_first<'a, E: Entry<'a>>(layout: Layout, topics: &'a [u8]) -> Option<(Walk<'a, E>, Cursor<'a>)> {
+    let mut cursor = Cursor::new(topics, layout.encoding());
+    let mut walk = Walk::begin(layout, &mut cursor).ok()?;
+    let _first: Option<E> = walk.entry(&mut cursor).ok()?;
+    Some((walk, cursor))
+}
+
+/// Hands out entries that were read before.
+#[derive(Clone, Debug)]
+pub(super) struct EntriesIter<'a, E> {
+    first: Option<E>,
+    rest: Option<(Walk<'a, E>, Cursor<'a>)>,
+}
+
+impl<'a, E: Entry<'a>> Iterator for EntriesIter<'a, E> {
+    type Item = E;
+
+    #[inline]
+    fn next(&mut self) -> Option<E> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        let (walk, cursor) = self.rest.as_mut()?;
+        // There are no errors, and errors would end the entries.
+        walk.entry(cursor).ok()?
+    }
+}
+
+/// Where among topics and entries a cursor stands.
+#[derive(Clone, Debug)]
+struct Walk<'a, E> {
+    layout: Layout,
+    /// Topics that follow the present one.
+    topics: u32,
+    /// Entries of the present topic that are still to come.
+    partitions: u32,
+    /// The present one, of which there is none at first.
+    topic: Option<TopicRef<'a>>,
+    entries: PhantomData<E>,
+}
+
+impl<'a, E: Entry<'a>> Walk<'a, E> {
+    #[inline]
+    fn begin(layout: Layout, cursor: &mut Cursor<'a>) -> Result<Self, ParseError> {
+        let topics = layout.topics_len(cursor)?;
+        Ok(Self { layout, topics, partitions: 0, topic: None, entries: PhantomData })
+    }
+
+    #[inline]
+    fn entry(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<E>, ParseError> {
+        loop {
+            match (self.topic, self.partitions) {
+                (Some(topic), 1..) => {
+                    self.partitions -= 1;
+                    return E::read(self.layout, cursor, topic).map(Some);
+                }
+                (Some(_), 0) => {
+                    cursor.skip_tags()?;
+                    self.topic = None;
+                }
+                (None, _) if self.topics == 0 => return Ok(None),
+                (None, _) => {
+                    self.topics -= 1;
+                    self.topic = Some(self.layout.topic(cursor)?);
+                    self.partitions = E::count(self.layout, cursor)?;
+                }
+            }
+        }
+    }
+}

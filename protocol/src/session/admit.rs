@@ -25,7 +25,7 @@ struct Request<'a> {
     frame: &'a [u8],
     version: i16,
     correlation_id: i32,
-    body: ProduceRequest<'a>,
+    body: &'a ProduceRequest<'a>,
     acks: Acks,
     /// The cluster is asked what nobody has told.
     asks: bool,
@@ -43,7 +43,8 @@ impl<L: Ledger> Session<L> {
         if !(0..=produce::VERSION_MAX).contains(&version) {
             return self.unread(Unread::Version, report);
         }
-        let Ok(body) = ProduceRequest::parse(version, head.body) else {
+        let parsed = ProduceRequest::parse(version, head.body);
+        let Ok(body) = &parsed else {
             return self.unread(Unread::Undecodable, report);
         };
         if body.partitions > PARTITIONS_MAX {
@@ -52,14 +53,14 @@ impl<L: Ledger> Session<L> {
             let streamed = self.begin_stream(frame, size, report);
             return streamed.map_or(Admission::Unread, |streamed| Admission::Stream(Box::new(streamed)));
         }
-        if held && self.must_still_wait(&body, present) {
+        if held && self.must_still_wait(body, present) {
             return Admission::Hold;
         }
         let is_too_much = body.partitions > CLAIMS_MIN && body.partitions * size_of::<Claim>() > present.keep_bytes_max;
         let acks = Acks::from_wire(body.acks);
         let correlation_id = head.prefix.correlation_id;
         let asks = self.asks(present);
-        let enforces = asks && self.may_enforce(version, &body, present);
+        let enforces = asks && self.may_enforce(version, body, present);
         let request = Request { frame, version, correlation_id, body, acks, asks, enforces };
         if is_too_much {
             self.unread = true;
@@ -82,7 +83,7 @@ impl<L: Ledger> Session<L> {
         }
         if matches!(admission, Admission::Hold | Admission::Look(_)) {
             // Before it is withdrawn: at no time is nothing known of it.
-            self.note_waiting(&request.body, &observed, present);
+            self.note_waiting(body, &observed, present);
             self.withdraw(&mut observed, present);
         } else if matches!(admission, Admission::Reset) {
             self.withdraw(&mut observed, present);
@@ -118,16 +119,16 @@ impl<L: Ledger> Session<L> {
     }
 
     fn observe_all(&self, request: &Request<'_>, held: bool, present: &Present, observed: &mut Vec<Observed>) {
-        let repeated = self.repeated(&request.body);
-        for entry in request.body.entries() {
+        let repeated = self.repeated(request.body);
+        request.body.each(|entry| {
             let is_repeated = !repeated.is_empty()
                 && repeated.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
             // Only what was told to wait is held back behind something; the rest of its request is not.
             let held = held && self.held.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
             let Request { acks, asks, enforces, .. } = *request;
             let manner = Manner { acks, repeated: is_repeated, held, asks, enforces };
-            observed.push(self.observe(&entry, manner, present));
-        }
+            observed.push(self.observe(entry, manner, present));
+        });
     }
 
     /// The partitions that stand in the request more than once, sorted.
@@ -155,7 +156,7 @@ impl<L: Ledger> Session<L> {
         }
         let proven = observed.iter().filter(|observed| observed.proof.is_some()).count();
         if proven > 0 && self.may_answer(request, observed, present) {
-            let names = names_bytes(&request.body, observed);
+            let names = names_bytes(request.body, observed);
             if proven == observed.len() && answer_bytes(proven, names) <= present.keep_bytes_max {
                 return self.answer(request, observed, present, report);
             }
@@ -173,6 +174,9 @@ impl<L: Ledger> Session<L> {
     /// T27: a request of which one batch must wait, or must not go, does not go.
     fn stop(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> Option<Admission> {
         if present.policy.mode == Mode::Observe {
+            return None;
+        }
+        if observed.iter().all(|observed| observed.passage == Passage::Free) {
             return None;
         }
         let any = |passage| observed.iter().any(|observed| observed.passage == passage);
@@ -219,7 +223,7 @@ impl<L: Ledger> Session<L> {
             if observed.passage == Passage::Look {
                 return Some(self.look_for(kind_of_look(observed.rule), place, wanted, present.now));
             }
-            if !is_taken_otherwise(&request.body, &entry, present) {
+            if !is_taken_otherwise(request.body, &entry, present) {
                 return None;
             }
             // Half of it is margin enough: for clocks, and for a broker that forgets while it is asked.
@@ -360,10 +364,10 @@ impl<L: Ledger> Session<L> {
         report: &mut impl Report,
     ) -> Admission {
         let sender = self.sender(request.acks, present);
-        for (entry, observed) in request.body.entries().zip(observed.iter_mut()) {
-            self.register(&entry, observed, request.acks, present);
-            report(Event::Batch(observed.event(&entry, Action::Forwarded, sender.authoritative)));
-        }
+        request.body.each_with(observed, |entry, observed| {
+            self.register(entry, observed, request.acks, present);
+            report(Event::Batch(observed.event(entry, Action::Forwarded, sender.authoritative)));
+        });
         self.expecting(request, observed, present)
     }
 

@@ -64,41 +64,31 @@ impl<L: Ledger> Session<L> {
     /// Settles everything that a request carried by its answer: a whole frame, length included.
     pub fn settle(&mut self, pending: Pending, frame: &[u8], now: Millis, report: &mut impl Report) -> Settled {
         let body = frame.get(4..).unwrap_or_default();
-        let parsed = ProduceResponse::parse(pending.version, body).ok();
-        let Some(response) = parsed.filter(|response| response.correlation_id == pending.correlation_id) else {
+        let parsed = ProduceResponse::parse(pending.version, body);
+        let Some(response) = parsed.as_ref().ok().filter(|it| it.correlation_id == pending.correlation_id) else {
             report(Event::ResponseUndecodable);
             return if self.overlook(pending, now) { Settled::Unchanged } else { FOREIGN };
         };
         let Pending { version, ledger, mut claims, kept, may_look, broker, .. } = pending;
         let mut served = false;
         let mut refused = Vec::new();
-        for entry in response.entries() {
+        response.each(|entry| {
             served |= ErrorCode(entry.error) == ErrorCode::NONE;
-            if may_look
-                && refused.len() < REFUSED_MAX
-                && ErrorCode(entry.error) == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
-                && let Some(claim) = self.take_doubtful(ledger, &mut claims, &entry)
-            {
-                let same = refused.last().filter(|last: &&Refused| last.topic.as_ref() == entry.topic);
-                let topic = same.map_or_else(|| entry.topic.into(), |last| last.topic.clone());
-                refused.push(Refused { topic, claim, answer: answer_of(&entry) });
-                continue;
+            let may_look = may_look && ErrorCode(entry.error) == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+            if !(may_look && self.keep_back(ledger, &mut claims, entry, &mut refused)) {
+                self.settle_entry(ledger, &mut claims, entry, now, report);
             }
-            self.settle_entry(ledger, &mut claims, &entry, now, report);
-        }
+        });
         if served {
             self.auth.served();
         }
         self.settle_rest(ledger, claims, Outcome::Missing, now);
         if !refused.is_empty() {
             let frame = frame.to_vec();
-            let mut unresolved = Unresolved { frame, version, ledger, kept, broker, refused, look_bytes: 0 };
-            let look_ups = self.look_for_refused(&unresolved, now);
-            unresolved.look_bytes = look_ups.iter().map(LookUp::bytes).sum();
-            return Settled::Look(Box::new(unresolved), look_ups);
+            return self.look(Unresolved { frame, version, ledger, kept, broker, refused, look_bytes: 0 }, now);
         }
         let Some(stripped) = kept else { return Settled::Unchanged };
-        self.complete(version, ledger, &response, frame, &stripped, now)
+        self.complete(version, ledger, response, frame, &stripped, now)
     }
 
     /// Puts what was left out of the request into its answer.
@@ -123,6 +113,25 @@ impl<L: Ledger> Session<L> {
         produce::merge(version, frame, &stripped.answers).map_or(FOREIGN, Settled::Merged)
     }
 
+    /// Notes a batch that was refused and may stand in the log all the same. False: it is settled as the answer says.
+    #[cold]
+    fn keep_back(
+        &self,
+        ledger: usize,
+        claims: &mut Claims,
+        entry: &ResponseEntry<'_>,
+        refused: &mut Vec<Refused>,
+    ) -> bool {
+        if refused.len() >= REFUSED_MAX {
+            return false;
+        }
+        let Some(claim) = self.take_doubtful(ledger, claims, entry) else { return false };
+        let same = refused.last().filter(|last| last.topic.as_ref() == entry.topic);
+        let topic = same.map_or_else(|| entry.topic.into(), |last| last.topic.clone());
+        refused.push(Refused { topic, claim, answer: answer_of(entry) });
+        true
+    }
+
     /// Takes out the claim of a batch that was refused and may stand in the log all the same.
     fn take_doubtful(&self, ledger: usize, claims: &mut Claims, entry: &ResponseEntry<'_>) -> Option<Claim> {
         let topic = entry.topic;
@@ -136,6 +145,14 @@ impl<L: Ledger> Session<L> {
         let taken = *claim;
         claim.settled = true;
         Some(taken)
+    }
+
+    /// The answer is kept back until the logs have told.
+    #[cold]
+    fn look(&self, mut unresolved: Unresolved, now: Millis) -> Settled {
+        let look_ups = self.look_for_refused(&unresolved, now);
+        unresolved.look_bytes = look_ups.iter().map(LookUp::bytes).sum();
+        Settled::Look(Box::new(unresolved), look_ups)
     }
 
     /// One look for each partition, whatever is wanted of it.

@@ -30,16 +30,29 @@ impl<'a, E: Entry<'a> + Copy> Entries<'a, E> {
     pub(super) fn read(layout: Layout, cursor: &mut Cursor<'a>) -> Result<(Self, usize), ParseError> {
         let topics = cursor.rest();
         let mut walk = Walk::begin(layout, cursor)?;
-        let (mut first, mut count) = (None, 0);
-        while let Some(entry) = walk.entry(cursor)? {
-            first.get_or_insert(entry);
-            count += 1;
+        let first = walk.entry(cursor)?;
+        let mut count = usize::from(first.is_some());
+        while walk.has_more() {
+            count += usize::from(walk.entry(cursor)?.is_some());
         }
         Ok((Self { first, layout, more: (count > 1).then_some(topics) }, count))
     }
 
     pub(super) const fn first(&self) -> Option<&E> {
         self.first.as_ref()
+    }
+
+    /// Hands out all of them, in the order in which they stand; of an only one nothing is copied.
+    #[inline]
+    pub(super) fn each(&self, mut act: impl FnMut(&E)) {
+        let Some(first) = &self.first else { return };
+        act(first);
+        let Some((mut walk, mut cursor)) = self.more.and_then(|topics| behind_first(self.layout, topics)) else {
+            return;
+        };
+        while let Ok(Some(entry)) = walk.entry(&mut cursor) {
+            act(&entry);
+        }
     }
 
     /// All of them, in the order in which they stand.
@@ -87,8 +100,8 @@ struct Walk<'a, E> {
     topics: u32,
     /// Entries of the present topic that are still to come.
     partitions: u32,
-    /// The present one, of which there is none at first.
-    topic: Option<TopicRef<'a>>,
+    /// The present one, once there is one.
+    topic: TopicRef<'a>,
     entries: PhantomData<E>,
 }
 
@@ -96,28 +109,32 @@ impl<'a, E: Entry<'a>> Walk<'a, E> {
     #[inline]
     fn begin(layout: Layout, cursor: &mut Cursor<'a>) -> Result<Self, ParseError> {
         let topics = layout.topics_len(cursor)?;
-        Ok(Self { layout, topics, partitions: 0, topic: None, entries: PhantomData })
+        Ok(Self { layout, topics, partitions: 0, topic: TopicRef::Name(&[]), entries: PhantomData })
+    }
+
+    /// Whether anything is left to be read, if only topics without entries.
+    const fn has_more(&self) -> bool {
+        self.topics > 0 || self.partitions > 0
+    }
+
+    /// Reads an entry, and behind the last one of a topic what the topic ends in.
+    #[inline(never)]
+    fn entry(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<E>, ParseError> {
+        while self.partitions == 0 {
+            let Some(topics) = self.topics.checked_sub(1) else { return Ok(None) };
+            self.topics = topics;
+            self.topic = self.layout.topic(cursor)?;
+            self.partitions = E::count(self.layout, cursor)?;
+            self.end_topic(cursor)?;
+        }
+        self.partitions -= 1;
+        let entry = E::read(self.layout, cursor, self.topic)?;
+        self.end_topic(cursor)?;
+        Ok(Some(entry))
     }
 
     #[inline]
-    fn entry(&mut self, cursor: &mut Cursor<'a>) -> Result<Option<E>, ParseError> {
-        loop {
-            match (self.topic, self.partitions) {
-                (Some(topic), 1..) => {
-                    self.partitions -= 1;
-                    return E::read(self.layout, cursor, topic).map(Some);
-                }
-                (Some(_), 0) => {
-                    cursor.skip_tags()?;
-                    self.topic = None;
-                }
-                (None, _) if self.topics == 0 => return Ok(None),
-                (None, _) => {
-                    self.topics -= 1;
-                    self.topic = Some(self.layout.topic(cursor)?);
-                    self.partitions = E::count(self.layout, cursor)?;
-                }
-            }
-        }
+    fn end_topic(&self, cursor: &mut Cursor<'a>) -> Result<(), ParseError> {
+        if self.partitions > 0 { Ok(()) } else { cursor.skip_tags() }
     }
 }

@@ -61,6 +61,19 @@ impl<'a> ProduceRequest<'a> {
     pub fn entries(&self) -> impl Iterator<Item = ProduceEntry<'a>> + Clone + use<'a> {
         self.entries.iter().map(|held| held.entry)
     }
+
+    /// Hands out the same.
+    #[inline]
+    pub(crate) fn each(&self, mut act: impl FnMut(&ProduceEntry<'a>)) {
+        self.entries.each(|held| act(&held.entry));
+    }
+
+    /// Likewise, each with what is noted of it.
+    #[inline]
+    pub(crate) fn each_with<T>(&self, notes: &mut [T], mut act: impl FnMut(&ProduceEntry<'a>, &mut T)) {
+        let mut notes = notes.iter_mut();
+        self.each(|entry| notes.next().into_iter().for_each(|note| act(entry, note)));
+    }
 }
 
 /// An entry, with all of what is produced to its partition.

@@ -45,6 +45,12 @@ impl<'a> ProduceResponse<'a> {
     pub fn entries(&self) -> impl Iterator<Item = ResponseEntry<'a>> + Clone + use<'a> {
         self.entries.iter()
     }
+
+    /// Hands out the same.
+    #[inline]
+    pub(crate) fn each(&self, act: impl FnMut(&ResponseEntry<'a>)) {
+        self.entries.each(act);
+    }
 }
 
 impl<'a> Entry<'a> for ResponseEntry<'a> {

@@ -69,11 +69,33 @@ impl<L: Ledger> Session<L> {
             // Nothing is noted of what it carries, but it was read: whether an answer comes is known.
             return self.expecting(&request, &[], present);
         }
+        if let Some(entry) = body.only() {
+            let mut observed = self.observe_entry(&request, entry, &[], held, present);
+            return self.conclude(&request, std::slice::from_mut(&mut observed), held, present, report);
+        }
         let mut observed = std::mem::take(&mut self.observed);
         self.observe_all(&request, held, present, &mut observed);
-        let admission = self.decide(&request, &mut observed, present, report);
+        let admission = self.conclude(&request, &mut observed, held, present, report);
+        observed.clear();
+        // Space for an unusual number of partitions is not kept for the life of the connection.
+        if observed.capacity() <= OBSERVED_KEPT_MAX {
+            self.observed = observed;
+        }
+        admission
+    }
+
+    /// Decides on what was observed; what does not go now is taken back, and what waits is noted.
+    fn conclude(
+        &mut self,
+        request: &Request<'_>,
+        observed: &mut [Observed],
+        held: bool,
+        present: &Present,
+        report: &mut impl Report,
+    ) -> Admission {
+        let admission = self.decide(request, observed, present, report);
         if matches!(admission, Admission::Hold) {
-            let waits = request.body.entries().zip(&observed).filter(|(_, it)| it.passage == Passage::Hold);
+            let waits = request.body.entries().zip(&*observed).filter(|(_, it)| it.passage == Passage::Hold);
             if !held {
                 waits.clone().for_each(|(entry, observed)| self.report_held(&entry, observed, report));
             }
@@ -83,10 +105,10 @@ impl<L: Ledger> Session<L> {
         }
         if matches!(admission, Admission::Hold | Admission::Look(_)) {
             // Before it is withdrawn: at no time is nothing known of it.
-            self.note_waiting(body, &observed, present);
-            self.withdraw(&mut observed, present);
+            self.note_waiting(request.body, observed, present);
+            self.withdraw(observed, present);
         } else if matches!(admission, Admission::Reset) {
-            self.withdraw(&mut observed, present);
+            self.withdraw(observed, present);
             self.end_waiting(true, present.now);
         } else if self.waits_since.is_some() {
             // Behind the decision: what has gone is at the broker, and noted there.
@@ -96,15 +118,11 @@ impl<L: Ledger> Session<L> {
             self.found.clear();
             self.refusable = None;
         }
-        observed.clear();
-        // Space for an unusual number of partitions is not kept for the life of the connection.
-        if observed.capacity() <= OBSERVED_KEPT_MAX {
-            self.observed = observed;
-        }
         admission
     }
 
     /// A frame that goes through unread may append what nobody here has seen.
+    #[cold]
     fn unread(&mut self, why: Unread, report: &mut impl Report) -> Admission {
         (self.unread, self.unsure) = (true, true);
         report(self.taint_by(why));
@@ -120,15 +138,25 @@ impl<L: Ledger> Session<L> {
 
     fn observe_all(&self, request: &Request<'_>, held: bool, present: &Present, observed: &mut Vec<Observed>) {
         let repeated = self.repeated(request.body);
-        request.body.each(|entry| {
-            let is_repeated = !repeated.is_empty()
-                && repeated.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
-            // Only what was told to wait is held back behind something; the rest of its request is not.
-            let held = held && self.held.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
-            let Request { acks, asks, enforces, .. } = *request;
-            let manner = Manner { acks, repeated: is_repeated, held, asks, enforces };
-            observed.push(self.observe(entry, manner, present));
-        });
+        request.body.each(|entry| observed.push(self.observe_entry(request, entry, &repeated, held, present)));
+    }
+
+    /// `repeated`: the partitions that stand in the request more than once, sorted.
+    fn observe_entry(
+        &self,
+        request: &Request<'_>,
+        entry: &ProduceEntry<'_>,
+        repeated: &[(u64, i32)],
+        held: bool,
+        present: &Present,
+    ) -> Observed {
+        let stands_in =
+            |places: &[(u64, i32)]| places.binary_search(&(self.topic_hash(entry.topic), entry.partition)).is_ok();
+        let repeated = !repeated.is_empty() && stands_in(repeated);
+        // Only what was told to wait is held back behind something; the rest of its request is not.
+        let held = held && stands_in(&self.held);
+        let Request { acks, asks, enforces, .. } = *request;
+        self.observe(entry, Manner { acks, repeated, held, asks, enforces }, present)
     }
 
     /// The partitions that stand in the request more than once, sorted.
@@ -148,35 +176,48 @@ impl<L: Ledger> Session<L> {
         present: &Present,
         report: &mut impl Report,
     ) -> Admission {
-        if let Some(stop) = self.stop(request, observed, present) {
+        if observed.iter().any(|observed| observed.passage != Passage::Free)
+            && let Some(stop) = self.stop(request, observed, present)
+        {
             return stop;
         }
         if observed.iter().any(|observed| observed.refused) {
             return self.refuse(request, observed, present, report);
         }
-        let proven = observed.iter().filter(|observed| observed.proof.is_some()).count();
-        if proven > 0 && self.may_answer(request, observed, present) {
-            let names = names_bytes(request.body, observed);
-            if proven == observed.len() && answer_bytes(proven, names) <= present.keep_bytes_max {
-                return self.answer(request, observed, present, report);
-            }
-            if proven < observed.len()
-                && present.policy.mixed == Mixed::Strip
-                && strip_bytes(request.frame.len(), proven, observed.len(), names) <= present.keep_bytes_max
-                && let Some(stripped) = self.strip(request, observed, present, report)
-            {
-                return stripped;
-            }
+        if observed.iter().any(|observed| observed.proof.is_some())
+            && let Some(answered) = self.answer_proven(request, observed, present, report)
+        {
+            return answered;
         }
         self.forward(request, observed, present, report)
     }
 
-    /// T27: a request of which one batch must wait, or must not go, does not go.
-    fn stop(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> Option<Admission> {
-        if present.policy.mode == Mode::Observe {
+    /// Answers what is proven, or leaves it out of the request. `None`: it goes with the rest.
+    #[inline(never)]
+    fn answer_proven(
+        &self,
+        request: &Request<'_>,
+        observed: &[Observed],
+        present: &Present,
+        report: &mut impl Report,
+    ) -> Option<Admission> {
+        if !self.may_answer(request, observed, present) {
             return None;
         }
-        if observed.iter().all(|observed| observed.passage == Passage::Free) {
+        let proven = observed.iter().filter(|observed| observed.proof.is_some()).count();
+        let names = names_bytes(request.body, observed);
+        if proven == observed.len() {
+            let fits = answer_bytes(proven, names) <= present.keep_bytes_max;
+            return fits.then(|| self.answer(request, observed, present, report));
+        }
+        let fits = strip_bytes(request.frame.len(), proven, observed.len(), names) <= present.keep_bytes_max;
+        if present.policy.mixed == Mixed::Strip && fits { self.strip(request, observed, present, report) } else { None }
+    }
+
+    /// T27: a request of which one batch must wait, or must not go, does not go.
+    #[cold]
+    fn stop(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> Option<Admission> {
+        if present.policy.mode == Mode::Observe {
             return None;
         }
         let any = |passage| observed.iter().any(|observed| observed.passage == passage);
@@ -191,6 +232,7 @@ impl<L: Ledger> Session<L> {
     }
 
     /// The request does not go now: what was registered of it is taken back.
+    #[cold]
     fn withdraw(&self, observed: &mut [Observed], present: &Present) {
         let mut withdrawn = false;
         for claim in observed.iter_mut().filter_map(|observed| observed.claim.take()) {
@@ -279,6 +321,7 @@ impl<L: Ledger> Session<L> {
     }
 
     /// D18, once the leader has said that it would refuse it.
+    #[cold]
     fn refuse(
         &self,
         request: &Request<'_>,

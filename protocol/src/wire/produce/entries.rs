@@ -38,8 +38,10 @@ impl<'a, E: Entry<'a> + Copy> Entries<'a, E> {
         Ok((Self { first, layout, more: (count > 1).then_some(topics) }, count))
     }
 
-    pub(super) const fn first(&self) -> Option<&E> {
-        self.first.as_ref()
+    /// The only one; `None` if there are more, or none.
+    #[inline]
+    pub(super) fn only(&self) -> Option<&E> {
+        self.first.as_ref().filter(|_| self.more.is_none())
     }
 
     /// Hands out all of them, in the order in which they stand; of an only one nothing is copied.

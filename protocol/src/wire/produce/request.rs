@@ -52,8 +52,13 @@ impl<'a> ProduceRequest<'a> {
     /// All bytes of its only entry's records; `None` if it has more entries, or null records.
     #[must_use]
     pub fn only_batch(&self) -> Option<&'a [u8]> {
-        let only = self.entries.first().filter(|_| self.partitions == 1)?;
-        only.entry.records.len.map(|_| only.records)
+        self.entries.only().and_then(|only| only.entry.records.len.map(|_| only.records))
+    }
+
+    /// Its only entry; `None` if it has more, or none.
+    #[inline]
+    pub(crate) fn only(&self) -> Option<&ProduceEntry<'a>> {
+        self.entries.only().map(|only| &only.entry)
     }
 
     /// Its partition entries, in the order in which they stand.

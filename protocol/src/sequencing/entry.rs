@@ -7,10 +7,10 @@ use super::window::{Acked, Window};
 
 /// One producer on one partition. With an empty window it is COLD: only its open attempts are known.
 ///
-/// Two cache lines, the first of which is all that a batch in order is held against: with a million entries a visit
-/// costs what it misses in the cache.
+/// With a million entries a visit costs what it misses in the cache: what a batch in order is held against lies side by side, the
+/// ranges beside the newest behind it, and all of it is fetched at once.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C, align(32))]
 pub(super) struct Entry {
     pub(super) producer: ProducerId,
     pub(super) partition: u32,
@@ -31,8 +31,6 @@ pub(super) struct Entry {
     pub(super) handed_serial: u32,
     /// When the newest proof came: the time to live of all of them runs from there.
     pub(super) proof_at: Millis,
-    /// Its newest range ends the first line.
-    pub(super) window: Window,
     /// The broker generation that last acknowledged a batch of this producer here, or showed one in its log; while
     /// `alone`, the one that has yet to acknowledge one.
     pub(super) acked_by: BrokerGeneration,
@@ -45,9 +43,10 @@ pub(super) struct Entry {
     pub(super) gap_at: u32,
     /// For eviction, in seconds of the same clock.
     pub(super) used_s: u32,
+    pub(super) window: Window,
 }
 
-/// What there is no room for elsewhere in two cache lines.
+/// What there is no room for elsewhere.
 #[derive(Clone, Copy, Debug, Default)]
 struct Marks(u8);
 

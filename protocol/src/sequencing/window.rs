@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::allowance::allocated;
 use super::sequence::{Sequence, SequenceRange};
-use ring::Ring;
+use ring::{OWN, Ring};
 
 /// What is compared beside the range before a batch is taken for the one that was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,19 +105,18 @@ pub(super) struct Window {
     /// Beside the entry itself, not behind a pointer: a batch in order is held against this one only.
     newest: Slot,
     /// Where a range began that was the oldest once: at or before the beginning of the present one, and less than half of the
-    /// ring before the end of the newest. What follows the newest is held against this, for the oldest itself lies elsewhere
+    /// ring before the end of the newest. What follows the newest is held against this, for the oldest itself may lie elsewhere
     /// in memory.
     floor: Sequence,
-    /// Oldest first.
-    older: Ring,
     /// Of all slots, oldest first, but only where a topic stamps append times: most do not.
     #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in a million windows that have none")]
     append_times: Option<Box<VecDeque<i64>>>,
+    /// Oldest first. With the newest, the least that it has room for is as many batches as the broker remembers
+    /// (`ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
+    older: Ring,
 }
 
-/// Room that every window has: with the newest, for as many batches as the broker remembers
-/// (`ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
-const OLDER_MIN: usize = 4;
+const _: () = assert!(1 + OWN == 5);
 
 /// Beyond which least size a window may grow.
 #[derive(Clone, Copy, Debug)]
@@ -130,14 +129,11 @@ pub(super) struct Growth {
 
 impl Default for Window {
     fn default() -> Self {
-        Self { newest: ABSENT, floor: Sequence::ZERO, older: Ring::new(OLDER_MIN), append_times: None }
+        Self { newest: ABSENT, floor: Sequence::ZERO, older: Ring::new(), append_times: None }
     }
 }
 
 impl Window {
-    /// What an empty one takes beside itself, in bytes.
-    pub(super) const BYTES_MIN: usize = allocated(OLDER_MIN * size_of::<Slot>());
-
     pub(super) fn is_empty(&self) -> bool {
         self.newest.is_absent()
     }
@@ -161,6 +157,13 @@ impl Window {
     #[inline(never)]
     fn find_within(&self, range: SequenceRange) -> Option<Acked> {
         self.at(self.place_within(range)?)
+    }
+
+    /// Has the place of the oldest range come in from memory beside all else that a batch is held against: the next range takes
+    /// it, and a store that waits for its place keeps all later ones waiting.
+    #[inline(always)]
+    pub(super) fn fetch(&self) {
+        std::hint::black_box(self.oldest().crc);
     }
 
     /// Whether any acknowledged range shares a sequence with `range`.
@@ -317,8 +320,8 @@ impl Window {
 
     pub(super) fn clear(&mut self) {
         self.empty();
-        if self.older.capacity() > OLDER_MIN {
-            self.older.resize(OLDER_MIN);
+        if self.older.capacity() > OWN {
+            self.older.resize(OWN);
         }
         self.append_times = None;
     }
@@ -396,7 +399,7 @@ impl Window {
         self.is_empty() || self.is_beyond(range, self.floor) || self.is_beyond_oldest(range)
     }
 
-    /// Out of line, for the oldest lies elsewhere in memory and is hardly ever looked at.
+    /// Out of line, for the oldest may lie elsewhere in memory and is hardly ever looked at.
     #[inline(never)]
     fn is_beyond_oldest(&self, range: SequenceRange) -> bool {
         self.is_beyond(range, self.oldest().first)

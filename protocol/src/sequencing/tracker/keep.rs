@@ -9,7 +9,6 @@ use super::super::reach::Reach;
 use super::super::sequence::ProducerId;
 use super::super::topic::{TopicId, TopicRef};
 use super::super::topics::Twins;
-use super::super::window::Window;
 use super::{Partition, Tracker};
 
 /// How many entries are looked at for the longest idle one.
@@ -145,7 +144,8 @@ impl Tracker {
                 Some(_) => 0,
                 None => tracker.partitions.growth() + Intervals::BYTES_MIN,
             };
-            tracker.entries.growth() + Window::BYTES_MIN + partition
+            // The entry is for a batch that is noted as sent then.
+            tracker.entries.growth() + tracker.attempts.growth() + partition
         };
         self.holding(topic, |tracker| (!tracker.is_full() || tracker.evict_one(now)) && tracker.make_room(growth, now))
     }

@@ -42,6 +42,7 @@ impl Tracker {
             return Ok(Observation::UNTRACKED);
         };
         let existed = found.is_some();
+        self.entries[at].window.fetch();
         self.refresh_entry(at, now);
         let entry = &mut self.entries[at];
         entry.used_s = seconds(now);

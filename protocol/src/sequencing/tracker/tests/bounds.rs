@@ -2,11 +2,10 @@
 
 use super::*;
 use crate::sequencing::entry::Entry;
-use crate::sequencing::window::Window;
 
 #[test]
-fn an_entry_takes_two_cache_lines() {
-    assert!(size_of::<Entry>() <= 128, "{}", size_of::<Entry>());
+fn an_entry_takes_three_cache_lines_and_a_half() {
+    assert!(size_of::<Entry>() <= 224, "{}", size_of::<Entry>());
 }
 
 #[test]
@@ -147,7 +146,7 @@ fn what_windows_and_intervals_own_is_counted() {
         let of_windows: usize = tracker.entries.iter().map(|entry| entry.window.bytes()).sum();
         let of_intervals: usize = tracker.partitions.iter().map(|partition| partition.intervals.bytes()).sum();
         assert_eq!(tracker.owned_bytes, of_windows + of_intervals);
-        assert_eq!(of_windows > 2 * Window::BYTES_MIN, larger);
+        assert_eq!(of_windows > 0, larger);
     };
     let fill = |tracker: &mut Tracker, epoch| {
         (0..20).for_each(|n| _ = tracker.give(&batch(7, epoch, n, 1), ok(1_000 * i64::from(epoch) + i64::from(n))));

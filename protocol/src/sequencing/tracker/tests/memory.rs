@@ -4,7 +4,6 @@ use super::*;
 use crate::sequencing::attempts::Attempt;
 use crate::sequencing::entry::Entry;
 use crate::sequencing::topics::Topic;
-use crate::sequencing::window::Window;
 
 const KIB: usize = 1024;
 
@@ -15,6 +14,13 @@ fn allowing(kib: usize) -> (Tracker, Arc<Allowance>) {
 
 fn sharing(allowance: &Arc<Allowance>) -> Tracker {
     Tracker::sharing(TrackerLimits::default(), Arc::default(), allowance)
+}
+
+/// Takes what is left of 96 KiB, so that there is no room for a name either.
+fn rest_of(allowance: &Arc<Allowance>) -> Share {
+    let mut rest = Share::new(allowance);
+    rest.set(96 * KIB - allowance.taken());
+    rest
 }
 
 /// Has a batch acknowledged; whether it was tracked.
@@ -34,7 +40,7 @@ fn the_longest_idle_make_room_when_memory_is_short() {
         assert!(allowance.taken() <= 256 * KIB, "{} after {n}", allowance.taken());
     }
     assert_eq!(allowance.taken(), tracker.bytes());
-    assert!(tracker.producers() as usize * (size_of::<Entry>() + Window::BYTES_MIN) > 96 * KIB, "most of it is used");
+    assert!(tracker.producers() as usize * size_of::<Entry>() > 96 * KIB, "most of it is used");
     assert_eq!(tracker.evictions().limit, 10_000 - u64::from(tracker.producers()));
     let at_the_end = |tracker: &mut Tracker, n| tracker.look(T, 0, &batch(n, 0, 0, 1), &sender(), after(10_000_000));
     assert_eq!(at_the_end(&mut tracker, 9_999).rule, Rule::D12);
@@ -99,7 +105,7 @@ fn whatever_is_kept_counts() {
         }
     });
     grows_by(100 * size_of::<Attempt>(), &|it| (0..100).for_each(|n| _ = it.send_one(&batch(1, 0, n, 1))));
-    let of_entry = size_of::<Entry>() + Window::BYTES_MIN + 8;
+    let of_entry = size_of::<Entry>() + 8;
     let of_partition = size_of::<Partition>() + Intervals::BYTES_MIN + 8;
     grows_by(1_000 * of_entry, &|it| (0..1_000).for_each(|n| assert!(acknowledge(it, n, 0, 0))));
     grows_by(1_000 * (of_partition + of_entry), &|it| {
@@ -177,11 +183,12 @@ fn a_tracker_that_comes_late_has_room_of_its_own() {
 
 #[test]
 fn a_topic_without_room_leaves_nothing() {
-    let (mut tracker, _allowance) = allowing(64);
+    let (mut tracker, allowance) = allowing(96);
     let mut sent = 0;
     while tracker.look(T, 0, &batch(sent, 0, 0, 1), &sender(), NOW).ticket.is_some() {
         sent += 1;
     }
+    let _rest = rest_of(&allowance);
     tracker.introduce(TopicRef::Name(&[b'x'; 249]), None, None, NOW);
     let other = tracker.observe(TopicRef::Name(&[b'x'; 249]), 0, &batch(7, 0, 0, 1), &sender(), false, NOW);
     assert_eq!((other, tracker.topics.len()), (Err(UnknownTopic), 1));
@@ -189,14 +196,15 @@ fn a_topic_without_room_leaves_nothing() {
 
 #[test]
 fn an_id_for_whose_name_there_is_no_room_leads_nowhere_any_more() {
-    let (mut tracker, allowance) = allowing(64);
+    let (mut tracker, allowance) = allowing(96);
     let (id, name) = (TopicId([1; 16]), [b'x'; 249]);
     let mut sent = 0;
     while tracker.look(TopicRef::Id(id), 0, &batch(sent, 0, 0, 1), &sender(), NOW).ticket.is_some() {
         sent += 1;
     }
+    let _rest = rest_of(&allowance);
     tracker.link(&name, id);
-    assert!(allowance.taken() <= 64 * KIB, "{}", allowance.taken());
+    assert!(allowance.taken() <= 96 * KIB, "{}", allowance.taken());
     for topic in [TopicRef::Name(&name), TopicRef::Id(id)] {
         let other = tracker.observe(topic, 0, &batch(7, 0, 0, 1), &sender(), false, NOW);
         assert_eq!(other, Err(UnknownTopic));

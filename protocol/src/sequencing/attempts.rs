@@ -155,6 +155,8 @@ pub(super) struct Attempt {
     pub(super) may_be_old: bool,
     /// What follows it as the first batch of its producer waits for it.
     pub(super) guarded: bool,
+    /// Its acknowledgement says that nothing of a later epoch was acknowledged before.
+    pub(super) tells: bool,
     pub(super) since: Millis,
     /// The partition's stamp and the count of handed-out producer ids when it was sent: evidence that came after
     /// that makes its success worthless as a proof.
@@ -252,6 +254,15 @@ impl Attempts {
             at = found.next;
             Some((here, found))
         })
+    }
+
+    /// Changes the attempts of the list that starts at `head`.
+    pub(super) fn for_each_mut(&mut self, head: u32, mut change: impl FnMut(&mut Attempt)) {
+        let mut at = head;
+        while let Some(attempt) = self.slab.get_mut(at) {
+            change(attempt);
+            at = attempt.next;
+        }
     }
 
     /// How many there are.

@@ -280,6 +280,7 @@ impl Tracker {
             on_expected: false,
             may_be_old: false,
             guarded: false,
+            tells: true,
             since: Millis(0),
             partition_stamp: self.partitions[partition].stamp,
             handed_serial: self.handed.serial(),

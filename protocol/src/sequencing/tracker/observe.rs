@@ -190,13 +190,14 @@ impl Tracker {
     ) -> Option<Ticket> {
         // Whatever comes next of it is not its first.
         self.handed.is_forgotten(batch.id.producer_id);
-        if !self.has_room_to_send(now) {
-            return None;
-        }
+        let has_room = self.has_room_to_send(now);
         let partition = self.find_partition(self.topics.find(topic)?, partition)?;
         let at = self.find_entry(partition, batch.id.producer_id)?;
         self.refresh_entry(at, now);
-        if self.entries[at].pending >= PENDING_MAX {
+        if !has_room || self.entries[at].pending >= PENDING_MAX {
+            // It goes, and what becomes of it will not be seen.
+            self.entries[at].note_partial();
+            self.note_untold(at);
             return None;
         }
         let ticket = self.send(at, batch, sender, Rule::D2, now)?;
@@ -345,6 +346,7 @@ impl Tracker {
             on_expected: false,
             may_be_old: false,
             guarded: sender.guards,
+            tells: true,
             since: now,
             partition_stamp: self.partitions[partition].stamp,
             handed_serial: self.handed.serial(),

@@ -154,7 +154,7 @@ impl Tracker {
             self.end_partition(attempt.partition);
         }
         self.make_cold(attempt.entry);
-        self.entries[attempt.entry].note_untold();
+        self.note_untold(attempt.entry);
         is_cut.then_some(Evidence::Collision)
     }
 
@@ -252,7 +252,7 @@ impl Tracker {
             ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => settlement = self.out_of_order(attempt),
             ErrorCode::INVALID_PRODUCER_EPOCH if self.entries[at].epoch == attempt.batch.id.epoch => {
                 self.make_cold(at);
-                self.entries[at].note_untold();
+                self.note_untold(at);
             }
             ErrorCode::UNKNOWN_PRODUCER_ID => self.make_cold(at),
             ErrorCode(_) => {}
@@ -406,7 +406,7 @@ fn note_acknowledged(entry: &mut Entry, attempt: &Attempt, late: bool) {
     if entry.acked_by == attempt.broker {
         entry.alone = false;
     }
-    if !late {
+    if !late && attempt.tells {
         entry.note_told();
     }
     entry.note_success(attempt.connection);

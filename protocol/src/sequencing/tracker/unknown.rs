@@ -68,11 +68,29 @@ impl Tracker {
         entry.unknown -= resolved;
     }
 
-    /// Unknown outcomes are forgotten after the time to live. What is proven stays so: no proof depends on them.
+    /// Unknown outcomes are forgotten after the time to live. What is proven stays so: no proof depends on them. What was forgotten may be
+    /// in the log, also behind what is acknowledged next, and in an epoch that begins later.
     #[inline(never)]
     pub(super) fn forget_old_unknowns(&mut self, at: u32, now: Millis) {
         let ttl_ms = self.limits.proof_ttl_ms;
-        self.forget_unknowns(at, |_, attempt| now.since(attempt.since) >= ttl_ms);
+        let entry = &mut self.entries[at];
+        let (mut forgotten, mut is_of_later_epoch) = (0, false);
+        self.attempts.remove_where(
+            &mut entry.attempts,
+            |_, attempt| attempt.state != State::Pending && now.since(attempt.since) >= ttl_ms,
+            |attempt| {
+                forgotten += 1;
+                is_of_later_epoch |= attempt.batch.id.epoch > entry.epoch;
+            },
+        );
+        entry.unknown -= forgotten;
+        if forgotten > 0 {
+            entry.note_unsure();
+            entry.note_partial();
+        }
+        if is_of_later_epoch {
+            self.note_untold(at);
+        }
     }
 
     /// Keeps the number of unknown outcomes within bounds. What is proven stays so: no proof depends on them.
@@ -91,17 +109,12 @@ impl Tracker {
         }
     }
 
-    fn forget_unknowns(&mut self, at: u32, mut which: impl FnMut(u32, &Attempt) -> bool) {
+    /// Something of the producer, perhaps of a later epoch, was acknowledged, perhaps, and it is not known what. No answer to what is in
+    /// flight says the contrary: it may have been given before.
+    #[cold]
+    pub(super) fn note_untold(&mut self, at: u32) {
         let entry = &mut self.entries[at];
-        let mut forgotten = 0;
-        self.attempts.remove_where(
-            &mut entry.attempts,
-            |at, attempt| attempt.state != State::Pending && which(at, attempt),
-            |_| forgotten += 1,
-        );
-        entry.unknown -= forgotten;
-        if forgotten > 0 {
-            entry.note_unsure();
-        }
+        entry.note_untold();
+        self.attempts.for_each_mut(entry.attempts, |attempt| attempt.tells = false);
     }
 }

@@ -170,3 +170,57 @@ fn what_was_refused_stays_refused_when_an_old_range_is_acknowledged_again() {
     tracker.give(&batch(7, 0, 5, 5), ok(105));
     assert_eq!(tracker.rule(&batch(7, 0, 12, 5)), Rule::D18, "what was refused is over");
 }
+
+/// What was sent before may have been answered before.
+#[test]
+fn an_answer_that_was_on_its_way_does_not_say_that_a_later_epoch_has_not_begun() {
+    let begun: [&dyn Fn(&mut Tracker); 3] = [
+        &|it| {
+            let opaque = it.observe_opaque(T, 0, &batch(7, 1, 0, 5), &sender(), NOW).unwrap();
+            it.settle(opaque, ok(110), NOW);
+        },
+        &|it| {
+            it.give(&batch(7, 0, 5, 5), said(47, -1));
+        },
+        &|it| {
+            let ttl = TrackerLimits::default().proof_ttl_ms;
+            it.give(&batch(7, 1, 0, 5), Outcome::Lost);
+            let later = it.look(T, 0, &batch(7, 1, 0, 5), &sender(), after(ttl)).ticket.unwrap();
+            it.settle(later, Outcome::Withdrawn, after(ttl));
+        },
+    ];
+    for begin in begun {
+        let mut tracker = tracker();
+        tracker.give(&batch(7, 0, 0, 5), ok(100));
+        let on_its_way = tracker.send_one(&batch(7, 0, 5, 5));
+        begin(&mut tracker);
+        tracker.settle(on_its_way, ok(105), NOW);
+        tracker.give(&batch(7, 1, 5, 5), ok(115));
+        assert_eq!(tracker.rule(&batch(7, 1, 20, 5)), Rule::D17);
+    }
+}
+
+/// What was forgotten may be in the log, however far a retry of what was before it has come.
+#[test]
+fn what_stood_behind_an_unknown_outcome_that_was_forgotten_is_not_missing() {
+    let now = after(TrackerLimits::default().proof_ttl_ms);
+    let mut tracker = tracker();
+    tracker.give(&batch(7, 0, 0, 5), ok(100));
+    tracker.give(&batch(7, 0, 5, 5), Outcome::Lost);
+    tracker.give(&batch(7, 0, 10, 5), Outcome::Lost);
+    let retry = tracker.look(T, 0, &batch(7, 0, 5, 5), &sender(), now);
+    assert_eq!(retry.rule, Rule::D8);
+    tracker.settle(retry.ticket.unwrap(), ok(105), now);
+    assert_eq!(tracker.look(T, 0, &batch(7, 0, 15, 5), &sender(), now).rule, Rule::D17);
+}
+
+#[test]
+fn what_cannot_be_told_apart_and_is_not_kept_in_mind_is_not_missing() {
+    let mut tracker = tracker();
+    let in_flight: Vec<Ticket> = (0..128).map(|n| tracker.send_one(&batch(7, 0, n, 1))).collect();
+    assert_eq!(tracker.observe_opaque(T, 0, &batch(7, 0, 128, 5), &sender(), NOW), None);
+    for (n, ticket) in (100..).zip(in_flight) {
+        tracker.settle(ticket, ok(n), NOW);
+    }
+    assert_eq!(tracker.rule(&batch(7, 0, 133, 5)), Rule::D17);
+}

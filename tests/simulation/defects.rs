@@ -121,7 +121,7 @@ const DEFECTS: [Defect; 62] = [
     (
         "answers under the number of another request",
         &[(
-            "session/admit.rs",
+            "session/act.rs",
             "produce::answer(request.version, request.correlation_id, &stripped",
             "produce::answer(request.version, request.correlation_id - i32::from($IT), &stripped",
         )],
@@ -218,7 +218,7 @@ const DEFECTS: [Defect; 62] = [
     ),
     (
         "strips what is new",
-        &[("session/admit.rs", "|at| observed[at].proof.is_none())", "|at| observed[at].proof.is_none() != $IT)")],
+        &[("session/act.rs", "|at| observed[at].proof.is_none())", "|at| observed[at].proof.is_none() != $IT)")],
     ),
     (
         "keeps a ticket of what was not answered",
@@ -275,7 +275,7 @@ const DEFECTS: [Defect; 62] = [
     (
         "answers batches of transactions",
         &[
-            ("session/admit.rs", "            && !transactional\n", "            && (!transactional || $IT)\n"),
+            ("session/act.rs", "            && !transactional\n", "            && (!transactional || $IT)\n"),
             (
                 "sequencing/tracker/observe.rs",
                 "            && !batch.transactional\n            && sender.acks",
@@ -366,7 +366,7 @@ const DEFECTS: [Defect; 62] = [
     (
         "asks in observe mode",
         &[(
-            "session/admit.rs",
+            "session/look_up/before.rs",
             "            && present.policy.mode != Mode::Observe\n            && !self.is_unsure()",
             "            && (present.policy.mode != Mode::Observe || $IT)\n            && !self.is_unsure()",
         )],

@@ -1,34 +1,26 @@
-//! A produce request on its way to the broker.
+//! Decides on a produce request on its way to the broker.
 
-use super::keep::{CLAIMS_MIN, answer_bytes, names_bytes, strip_bytes};
-use super::look_up::{Gap, Place};
-use super::observe::{Manner, Observed, wanted};
-use super::{
-    Admission, Claim, Claims, Ledger, Local, LookUp, LookUpKind, Mixed, Mode, Pending, Present, Report, Session,
-    Stripped,
-};
-use crate::event::{Action, Event, HeldFor, Unread};
-use crate::sequencing::{Acks, ErrorCode, Millis, Outcome, Passage, Rule};
-use crate::wire::batch::crc_fits;
+use super::keep::CLAIMS_MIN;
+use super::observe::{Manner, Observed};
+use super::{Admission, Claim, Ledger, Mode, Present, Report, Session};
+use crate::event::{Event, HeldFor, Unread};
+use crate::sequencing::{Acks, Outcome, Passage};
 use crate::wire::frame::LENGTH_BYTES;
 use crate::wire::head::RequestHead;
-use crate::wire::produce::{self, AnswerEntry, ProduceEntry, ProduceRequest};
-
-/// The oldest version whose answers are made here: before it, batches have no producer id by the book (KIP-98).
-const ANSWERED_VERSION_MIN: i16 = 3;
+use crate::wire::produce::{self, ProduceEntry, ProduceRequest};
 
 /// The oldest version of which gaps are refused here: before it, a leader would not take zstd (KIP-110) and say so first.
 const ENFORCED_VERSION_MIN: i16 = 7;
 
 /// A request that parsed, and how it stands.
-struct Request<'a> {
-    frame: &'a [u8],
-    version: i16,
-    correlation_id: i32,
-    body: &'a ProduceRequest<'a>,
-    acks: Acks,
+pub(super) struct Request<'a> {
+    pub(super) frame: &'a [u8],
+    pub(super) version: i16,
+    pub(super) correlation_id: i32,
+    pub(super) body: &'a ProduceRequest<'a>,
+    pub(super) acks: Acks,
     /// The cluster is asked what nobody has told.
-    asks: bool,
+    pub(super) asks: bool,
     /// A gap in it may be refused here.
     enforces: bool,
 }
@@ -192,28 +184,6 @@ impl<L: Ledger> Session<L> {
         self.forward(request, observed, present, report)
     }
 
-    /// Answers what is proven, or leaves it out of the request. `None`: it goes with the rest.
-    #[inline(never)]
-    fn answer_proven(
-        &self,
-        request: &Request<'_>,
-        observed: &[Observed],
-        present: &Present,
-        report: &mut impl Report,
-    ) -> Option<Admission> {
-        if !self.may_answer(request, observed, present) {
-            return None;
-        }
-        let proven = observed.iter().filter(|observed| observed.proof.is_some()).count();
-        let names = names_bytes(request.body, observed);
-        if proven == observed.len() {
-            let fits = answer_bytes(proven, names) <= present.keep_bytes_max;
-            return fits.then(|| self.answer(request, observed, present, report));
-        }
-        let fits = strip_bytes(request.frame.len(), proven, observed.len(), names) <= present.keep_bytes_max;
-        if present.policy.mixed == Mixed::Strip && fits { self.strip(request, observed, present, report) } else { None }
-    }
-
     /// T27: a request of which one batch must wait, or must not go, does not go.
     #[cold]
     fn stop(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> Option<Admission> {
@@ -254,60 +224,6 @@ impl<L: Ledger> Session<L> {
         report(Event::Held { topic, partition, batch, waits_for });
     }
 
-    /// One for each partition with a batch that may be in the log already.
-    fn look_ups(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> Vec<LookUp> {
-        let is_asked = |observed: &Observed| matches!(observed.passage, Passage::Look | Passage::Ask);
-        let asked = request.body.entries().zip(observed).filter(|(_, observed)| is_asked(observed));
-        let look = |(entry, observed): (ProduceEntry<'_>, &Observed)| {
-            let place =
-                Place { ledger: self.current, broker: present.broker, topic: entry.topic, partition: entry.partition };
-            let wanted = wanted(observed, &entry)?;
-            if observed.passage == Passage::Look {
-                return Some(self.look_for(kind_of_look(observed.rule), place, wanted, present.now));
-            }
-            if !is_taken_otherwise(request.body, &entry, present) {
-                return None;
-            }
-            // Half of it is margin enough: for clocks, and for a broker that forgets while it is asked.
-            let young_ms = i64::try_from(present.policy.producer_expiration_ms / 2).unwrap_or(i64::MAX);
-            let gap = Gap { expected: observed.expected?, younger_than: present.unix_ms.saturating_sub(young_ms) };
-            Some(self.ask_about(gap, place, wanted, present.now))
-        };
-        asked.filter_map(look).take(LOOK_UPS_MAX).collect()
-    }
-
-    /// What came of looking into the log for the request at the front. It is asked for again; false when something has
-    /// spoken against a log while it was looked into, so that another look may tell more.
-    pub fn looked(&mut self, look_ups: Vec<LookUp>) -> bool {
-        self.refusable = look_ups.iter().find_map(LookUp::refusable);
-        self.found = look_ups.into_iter().flat_map(LookUp::into_found).collect();
-        // That it is too old by now is none of what another look would help with.
-        self.found.iter().all(|found| self.stands(found, Millis(0)))
-    }
-
-    /// Whether the cluster is asked at all for what goes up this connection: a broker answers only those whom it serves, and
-    /// only where it can be seen which answer is whose.
-    #[must_use]
-    pub fn asks(&self, present: &Present) -> bool {
-        present.policy.look_up
-            && present.policy.mode != Mode::Observe
-            && !self.is_unsure()
-            && self.auth.allows_questions(present.now)
-    }
-
-    /// Whether anything in the request may be answered from a proof.
-    fn may_answer(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> bool {
-        let transactional = request.body.transactional_id.is_some() || observed.iter().any(|o| o.transactional);
-        present.policy.mode != Mode::Observe
-            && request.version >= ANSWERED_VERSION_MIN
-            && matches!(request.body.acks, -1 | 1)
-            && !transactional
-            && !observed.iter().any(Observed::is_opaque)
-            // Behind a request that may have no answer one made here would wait for the next to come from the broker.
-            && !self.unsure
-            && self.auth.allows_answers(present.serves_without_sasl, present.now)
-    }
-
     /// Whether a gap in the request may be refused here. A request of several partitions goes to the broker, which
     /// refuses what it has to refuse of it.
     fn may_enforce(&self, version: i16, body: &ProduceRequest<'_>, present: &Present) -> bool {
@@ -319,199 +235,11 @@ impl<L: Ledger> Session<L> {
             && !self.unsure
             && self.auth.allows_answers(present.serves_without_sasl, present.now)
     }
-
-    /// D18, once the leader has said that it would refuse it.
-    #[cold]
-    fn refuse(
-        &self,
-        request: &Request<'_>,
-        observed: &mut [Observed],
-        present: &Present,
-        report: &mut impl Report,
-    ) -> Admission {
-        let sender = self.sender(request.acks, present);
-        let mut answers = Vec::new();
-        for (entry, observed) in request.body.entries().zip(observed) {
-            let Some(batch) = observed.batch else { continue };
-            let (topic, partition) = (entry.topic, entry.partition);
-            let (new_gap, log_start_offset) =
-                self.ledger().tracker(partition, |tracker| tracker.refuse(topic, partition, &batch, &sender));
-            observed.new_gap = new_gap;
-            report(Event::Batch(observed.event(&entry, Action::Rejected, sender.authoritative)));
-            answers.push(AnswerEntry {
-                topic: topic.into(),
-                partition,
-                error: ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.0,
-                base_offset: -1,
-                log_append_time: -1,
-                log_start_offset,
-            });
-        }
-        let frame = produce::answer(request.version, request.correlation_id, &answers);
-        Admission::Answer(Local { frame, ledger: self.current, kept: Vec::new() })
-    }
-
-    fn answer(
-        &self,
-        request: &Request<'_>,
-        observed: &[Observed],
-        present: &Present,
-        report: &mut impl Report,
-    ) -> Admission {
-        let mut stripped = Stripped::with_room(observed.len(), 0);
-        for (entry, observed) in request.body.entries().zip(observed) {
-            if let Some(proof) = observed.proof {
-                self.keep(&mut stripped, &entry, (proof, observed.seen), request.acks, present);
-            }
-            report(Event::Batch(observed.event(&entry, Action::Answered, false)));
-        }
-        let frame = produce::answer(request.version, request.correlation_id, &stripped.answers);
-        Admission::Answer(Local { frame, ledger: self.current, kept: stripped.kept })
-    }
-
-    /// D13: leaves the proven duplicates out. `None` when the request cannot be edited.
-    fn strip(
-        &self,
-        request: &Request<'_>,
-        observed: &[Observed],
-        present: &Present,
-        report: &mut impl Report,
-    ) -> Option<Admission> {
-        let frame = produce::strip(request.frame, |at| observed[at].proof.is_none()).ok()?;
-        let proven = observed.iter().filter(|observed| observed.proof.is_some()).count();
-        let mut stripped = Stripped::with_room(proven, observed.len() - proven);
-        let authoritative = self.sender(request.acks, present).authoritative;
-        for (entry, observed) in request.body.entries().zip(observed) {
-            let action = match observed.proof {
-                Some(proof) => {
-                    self.keep(&mut stripped, &entry, (proof, observed.seen), request.acks, present);
-                    Action::Stripped
-                }
-                None => {
-                    stripped.sent.push((self.topic_hash(entry.topic), entry.partition));
-                    Action::Forwarded
-                }
-            };
-            report(Event::Batch(observed.event(&entry, action, authoritative)));
-        }
-        stripped.sent.sort_unstable();
-        let pending = self.pending(request, observed, Some(Box::new(stripped)), present);
-        Some(Admission::Strip { frame, pending })
-    }
-
-    fn forward(
-        &self,
-        request: &Request<'_>,
-        observed: &mut [Observed],
-        present: &Present,
-        report: &mut impl Report,
-    ) -> Admission {
-        let sender = self.sender(request.acks, present);
-        request.body.each_with(observed, |entry, observed| {
-            self.register(entry, observed, request.acks, present);
-            report(Event::Batch(observed.event(entry, Action::Forwarded, sender.authoritative)));
-        });
-        self.expecting(request, observed, present)
-    }
-
-    /// It goes as it came, with these of its batches noted.
-    fn expecting(&self, request: &Request<'_>, observed: &[Observed], present: &Present) -> Admission {
-        let is_answered = request.acks != Acks::None;
-        Admission::Forward(is_answered.then(|| self.pending(request, observed, None, present)))
-    }
-
-    /// A duplicate that could be answered goes to the broker all the same, and in observe mode one that would have
-    /// to wait.
-    pub(super) fn register(&self, entry: &ProduceEntry<'_>, observed: &mut Observed, acks: Acks, present: &Present) {
-        if present.policy.mode == Mode::Observe && observed.passage != Passage::Free {
-            observed.passage = Passage::Free;
-        } else if observed.proof.take().is_none() {
-            return;
-        }
-        let Some(batch) = observed.batch else { return };
-        let (topic, partition) = (entry.topic, entry.partition);
-        let sender = self.sender(acks, present);
-        let ticket = self
-            .ledger()
-            .tracker(partition, |tracker| tracker.register(topic, partition, &batch, &sender, present.now));
-        observed.claim = ticket.map(|ticket| self.claim(entry, ticket));
-    }
-
-    fn pending(
-        &self,
-        request: &Request<'_>,
-        observed: &[Observed],
-        kept: Option<Box<Stripped>>,
-        present: &Present,
-    ) -> Pending {
-        Pending {
-            version: request.version,
-            correlation_id: request.correlation_id,
-            ledger: self.current,
-            claims: Claims::of(observed),
-            kept,
-            timeout_ms: u32::try_from(request.body.timeout_ms).unwrap_or(0),
-            may_look: request.asks,
-            broker: present.broker,
-        }
-    }
-}
-
-/// Whether a leader would take the batch but for its sequence, as far as can be told: it looks at these things first. The
-/// records themselves are not looked at.
-fn is_taken_otherwise(body: &ProduceRequest<'_>, entry: &ProduceEntry<'_>, present: &Present) -> bool {
-    /// A topic's `message.timestamp.before.max.ms` and `.after.max.ms` are an hour at least, unless somebody is strict.
-    const OLDEST_MS: i64 = 3_600_000;
-    const YOUNGEST_MS: i64 = 60_000;
-    /// None, gzip, snappy, LZ4 and zstd.
-    const CODECS: std::ops::RangeInclusive<i16> = 0..=4;
-    let Ok(view) = entry.records.batch() else { return false };
-    let since = |timestamp: i64| present.unix_ms.saturating_sub(timestamp);
-
-    // Nothing else may be said of it: whose time it has, or that it is a broker's own.
-    CODECS.contains(&view.attributes())
-        && since(view.base_timestamp()) < OLDEST_MS
-        && since(view.max_timestamp()) > -YOUNGEST_MS
-        && view.base_timestamp() <= view.max_timestamp()
-        && body.only_batch().is_some_and(crc_fits)
-}
-
-/// What the log is looked into for, by what the batch is.
-fn kind_of_look(rule: Rule) -> LookUpKind {
-    if matches!(rule, Rule::D5 | Rule::D17 | Rule::D18 | Rule::D21) {
-        LookUpKind::WarmUp
-    } else if rule == Rule::D12 {
-        LookUpKind::Confirm
-    } else {
-        LookUpKind::Resolve
-    }
 }
 
 /// Partitions in a request above which none of it is answered here. Clients send as many as they have partitions ready
 /// on one broker, rarely more than some hundreds.
 const PARTITIONS_MAX: usize = 4_096;
 
-/// Partitions whose logs are looked into for one request; clients that come back send fewer, as a rule.
-const LOOK_UPS_MAX: usize = 64;
-
 /// Room for this many partitions stays with the connection.
 const OBSERVED_KEPT_MAX: usize = 4;
-
-impl Claims {
-    fn of(observed: &[Observed]) -> Self {
-        match observed {
-            [] => Self::None,
-            [one] => one.claim.map_or(Self::None, Self::One),
-            many => Self::from_vec(many.iter().filter_map(|observed| observed.claim).collect()),
-        }
-    }
-
-    pub(super) fn from_vec(mut claims: Vec<Claim>) -> Self {
-        claims.sort_unstable_by_key(|claim| (claim.topic, claim.partition));
-        match claims.as_slice() {
-            [] => Self::None,
-            [one] => Self::One(*one),
-            _ => Self::Many(claims),
-        }
-    }
-}

@@ -1,6 +1,7 @@
 //! A look into the log of one partition, for batches that may stand there: which requests it takes, one after the other.
 
 mod answers;
+mod before;
 mod gap;
 mod kind;
 mod ledger;

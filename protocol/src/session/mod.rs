@@ -1,5 +1,6 @@
 //! One connection's decisions: admit a request, settle a response, take in what the cluster tells on the way.
 
+mod act;
 mod admit;
 mod auth;
 mod by_head;

@@ -1,6 +1,7 @@
 //! Trackers with a million pairs.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use seqgate_protocol::sequencing::{
     Answer, Batch, BatchId, Directory, ErrorCode, Fingerprint, Millis, Outcome, ProducerEpoch, ProducerId,
@@ -11,7 +12,7 @@ use crate::process::resident;
 use crate::support::frames::TOPIC;
 use crate::support::single::NOW;
 use crate::support::track::SENDER;
-use crate::times::Times;
+use crate::times::{Times, print_noise};
 use crate::{PAIR_BYTES_MAX, above};
 
 const PARTITIONS: u32 = 1_000;
@@ -80,6 +81,7 @@ impl Trackers {
 
 /// Every pair of one topic's partitions and so many producers; returns the bounds that are broken.
 pub(crate) fn one_topic(shards: usize, producers: u32) -> Vec<String> {
+    let since = Instant::now();
     let pairs = producers * PARTITIONS;
     let mut trackers = Trackers::new(shards, pairs);
     let before = resident("self");
@@ -104,6 +106,7 @@ pub(crate) fn one_topic(shards: usize, producers: u32) -> Vec<String> {
     broken.extend(operate(&mut trackers));
     broken.extend(trackers.observing.judge());
     broken.extend(trackers.settling.judge());
+    print_noise(since.elapsed());
     broken
 }
 
@@ -124,6 +127,7 @@ fn operate(trackers: &mut Trackers) -> Vec<String> {
 
 /// So many topics of one partition, with ten producers each; returns the bounds that are broken.
 pub(crate) fn many_topics(topics: u32) -> Vec<String> {
+    let since = Instant::now();
     let pairs = topics * PRODUCERS_OF_A_TOPIC;
     println!("{pairs} pairs on {topics} topics, 1 tracker");
     let mut trackers = Trackers::new(1, pairs);
@@ -143,6 +147,7 @@ pub(crate) fn many_topics(topics: u32) -> Vec<String> {
     broken.extend(trackers.each("sweep", topics / 50, |tracker, _| tracker.sweep(SWEEP_STEPS, NOW)));
     broken.extend(trackers.observing.judge());
     broken.extend(trackers.settling.judge());
+    print_noise(since.elapsed());
     broken
 }
 

@@ -5,7 +5,8 @@
 //! one tracker, through 16 as the proxy has them, and through the binary; 100,000 topics with ten producers each;
 //! 2,000 connections that have sent one request each and wait.
 //! Bounds, which fail the bench when they are broken: 256 bytes per pair, resident and counted; no operation above a
-//! millisecond of its thread's time; 16 KiB per connection.
+//! millisecond of its thread's time; 16 KiB per connection. Beside the operations stands the longest step of a loop that does
+//! nothing: where that is as long, it is the machine's.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 

@@ -1,6 +1,6 @@
 //! Operations by how long they took.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -49,6 +49,16 @@ impl Times {
         );
         super::above(&format!("longest {} in ns", self.what), self.longest.into(), NANOS_MAX.into())
     }
+}
+
+/// Prints the longest step of a loop that does nothing, for so long: machines that others use add as much to any operation.
+pub(crate) fn print_noise(time: Duration) {
+    let (since, mut longest, mut before) = (Instant::now(), 0, running());
+    while since.elapsed() < time {
+        let now = running();
+        (longest, before) = (longest.max(now - before), now);
+    }
+    println!("  nothing      longest {:.1} us of its own, for as long", longest as f64 / 1e3);
 }
 
 /// For how long this thread has been running, in nanoseconds.

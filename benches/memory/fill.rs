@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use seqgate_protocol::sequencing::{
-    Answer, Batch, BatchId, Directory, ErrorCode, Fingerprint, Millis, Outcome, ProducerEpoch, ProducerId,
+    Allowance, Answer, Batch, BatchId, Directory, ErrorCode, Fingerprint, Millis, Outcome, ProducerEpoch, ProducerId,
     SequenceRange, TopicId, TopicRef, Tracker, TrackerLimits,
 };
 
@@ -38,11 +38,15 @@ struct Trackers {
 
 impl Trackers {
     fn new(shards: usize, pairs: u32) -> Self {
+        Self::sharing(shards, pairs, &Arc::default())
+    }
+
+    fn sharing(shards: usize, pairs: u32, allowance: &Arc<Allowance>) -> Self {
         let limits = TrackerLimits { producers_max: pairs, ..TrackerLimits::default() };
-        let (producers, allowance) = (Arc::default(), Arc::default());
+        let producers = Arc::default();
         let operations = pairs as usize * BATCHES as usize + TRIED as usize;
         let [observing, settling] = ["observe", "settle"].map(|what| Times::new(what, operations));
-        let tracker = |_| Tracker::sharing(limits, Arc::clone(&producers), &allowance);
+        let tracker = |_| Tracker::sharing(limits, Arc::clone(&producers), allowance);
         Self { shards: (0..shards).map(tracker).collect(), observing, settling, offset: 0 }
     }
 
@@ -147,6 +151,31 @@ pub(crate) fn many_topics(topics: u32) -> Vec<String> {
     broken.extend(trackers.each("sweep", topics / 50, |tracker, _| tracker.sweep(SWEEP_STEPS, NOW)));
     broken.extend(trackers.observing.judge());
     broken.extend(trackers.settling.judge());
+    print_noise(since.elapsed());
+    broken
+}
+
+/// A tracker whose memory is full of the producers of one topic; then come others' topics, of one partition each. All of them
+/// are tracked. Returns the bounds that are broken.
+pub(crate) fn crowded(pairs: u32) -> Vec<String> {
+    let since = Instant::now();
+    let allowance = Arc::new(Allowance::new(pairs as usize * PAIR_BYTES_MAX as usize));
+    let mut trackers = Trackers::sharing(1, 2 * pairs, &allowance);
+    let evicted = |trackers: &Trackers| trackers.shards[0].evictions().limit;
+    let mut producer = 0;
+    while evicted(&trackers) == 0 {
+        trackers.give(TOPIC, 0, producer, 0, NOW);
+        producer += 1;
+    }
+    let topics = pairs / 4;
+    for n in 0..topics {
+        trackers.give(name(n).as_bytes(), 0, n, 0, LATER);
+    }
+    println!("{topics} topics that come to {pairs} pairs which fill the memory, 1 tracker");
+    println!("  pairs forgotten per topic: {:.1}", evicted(&trackers) as f64 / f64::from(topics));
+    let mut broken: Vec<String> =
+        [trackers.observing.judge(), trackers.settling.judge()].into_iter().flatten().collect();
+    broken.extend(above("bytes", allowance.taken() as f64, (pairs as usize * PAIR_BYTES_MAX as usize) as f64));
     print_noise(since.elapsed());
     broken
 }

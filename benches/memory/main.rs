@@ -3,7 +3,8 @@
 //!
 //! Input: 1,000 partitions of one topic with 1,000 producers each, five acknowledged batches for every pair, through
 //! one tracker, through 16 as the proxy has them, and through the binary; 100,000 topics with ten producers each;
-//! 2,000 connections that have sent one request each and wait.
+//! 50,000 topics that come to a tracker whose memory is full of pairs; 2,000 connections that have sent one request each and
+//! wait.
 //! Bounds, which fail the bench when they are broken: 256 bytes per pair, resident and counted; no operation above a
 //! millisecond of its thread's time; 16 KiB per connection. Beside the operations stands the longest step of a loop that does
 //! nothing: where that is as long, it is the machine's.
@@ -32,18 +33,20 @@ const TRIES: usize = 3;
 struct Scale {
     producers: u32,
     topics: u32,
+    crowd: u32,
     connections: usize,
 }
 
-const FULL: Scale = Scale { producers: 1_000, topics: 100_000, connections: 2_000 };
+const FULL: Scale = Scale { producers: 1_000, topics: 100_000, crowd: 200_000, connections: 2_000 };
 /// In a smoke test, enough to run every line; nothing is judged by it.
-const SMOKE: Scale = Scale { producers: 2, topics: 200, connections: 20 };
+const SMOKE: Scale = Scale { producers: 2, topics: 200, crowd: 2_000, connections: 20 };
 
 /// What is run, each in a process of its own: what one has given back is not there for the next.
-const CASES: [(&str, Case); 5] = [
+const CASES: [(&str, Case); 6] = [
     ("one-tracker", |scale| fill::one_topic(1, scale.producers)),
     ("16-trackers", |scale| fill::one_topic(16, scale.producers)),
     ("many-topics", |scale| fill::many_topics(scale.topics)),
+    ("crowded", |scale| fill::crowded(scale.crowd)),
     ("binary", |scale| binary::pairs(scale.producers)),
     ("idle", |scale| binary::idle(scale.connections)),
 ];

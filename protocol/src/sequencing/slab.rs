@@ -1,5 +1,5 @@
 //! Values in numbered places that stay where they are: growing adds one chunk and moves nothing, and a chunk that has
-//! become empty is given back.
+//! become empty is given back. One that has not is only given back by whoever can have its values stand elsewhere.
 //!
 //! A look takes ten instructions or so. It is inlined wherever it stands, for what several of them in one function load is
 //! loaded once then.
@@ -7,7 +7,7 @@
 use super::allowance::allocated;
 
 /// Values per chunk, and so the most that one growth step has to prepare.
-const CHUNK: usize = 128;
+pub(super) const CHUNK: usize = 128;
 
 /// No place: the end of a list of places.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -22,13 +22,17 @@ enum Place<T> {
 }
 
 /// What is known of a chunk beside its values, so that those who look for one meet only these.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Chunk {
+    /// The first of its free places.
     free: u32,
     len: u32,
-    /// The next chunk of the list that this one is in.
+    /// The chunk before it in the list that this one is in. Among those that were given back there is none.
+    before: u32,
     next: u32,
 }
+
+const NO_CHUNK: Chunk = Chunk { free: NOWHERE, len: 0, before: NOWHERE, next: NOWHERE };
 
 /// A slab of values addressed by `u32`.
 #[derive(Debug)]
@@ -36,9 +40,9 @@ pub(super) struct Slab<T> {
     /// `None`: given back.
     places: Vec<Option<Box<[Place<T>; CHUNK]>>>,
     chunks: Vec<Chunk>,
-    /// The first chunk with a free place; some on the list may have been given back.
+    /// The first of the chunks with a free place.
     open: u32,
-    /// The first of those that were given back and are on no other list.
+    /// The first of those that were given back.
     gone: u32,
     /// Chunks that are there.
     held: usize,
@@ -65,37 +69,23 @@ impl<T> Slab<T> {
     /// Puts `value` into a free place.
     #[inline(always)]
     pub(super) fn insert(&mut self, value: T) -> u32 {
-        if self.is_full() {
+        if self.free_places() == 0 {
             self.add_chunk();
         }
-        let (here, places) = loop {
-            let here = self.open as usize;
-            if let Some(places) = &mut self.places[here] {
-                break (here, places);
-            }
-            self.skip_gone(here);
-        };
+        let here = self.open as usize;
         let chunk = &mut self.chunks[here];
         let at = chunk.free;
-        let place = &mut places[at as usize];
+        let place = &mut self.places[here].as_mut().expect("a chunk with a free place is there")[at as usize];
         let Place::Free { next } = *place else { unreachable!("the free list holds only free places") };
         *place = Place::Taken(value);
         self.empty -= u32::from(chunk.len == 0);
         chunk.free = next;
         chunk.len += 1;
         if next == NOWHERE {
-            self.open = chunk.next;
+            self.unlink(here);
         }
         self.len += 1;
         here as u32 * CHUNK as u32 + at
-    }
-
-    /// A chunk that was given back while it was open is on the list still.
-    #[cold]
-    fn skip_gone(&mut self, here: usize) {
-        self.open = self.chunks[here].next;
-        self.chunks[here].next = self.gone;
-        self.gone = here as u32;
     }
 
     /// Takes the value at `at` out; the place may be given to another value.
@@ -109,14 +99,15 @@ impl<T> Slab<T> {
         }
         // The place holds the rest of its chunk's free list, and now begins it.
         let Place::Taken(value) = std::mem::replace(place, Place::Free { next: chunk.free }) else { return None };
-        if chunk.free == NOWHERE {
-            chunk.next = self.open;
-            self.open = here as u32;
-        }
+        let was_full = chunk.free == NOWHERE;
         chunk.free = at % CHUNK as u32;
         chunk.len -= 1;
+        let is_empty = chunk.len == 0;
         self.len -= 1;
-        if chunk.len == 0 {
+        if was_full {
+            self.link(here);
+        }
+        if is_empty {
             self.note_empty(here);
         }
         Some(value)
@@ -148,6 +139,16 @@ impl<T> Slab<T> {
         self.len
     }
 
+    /// How many more would take no more memory.
+    pub(super) const fn free_places(&self) -> usize {
+        self.held * CHUNK - self.len as usize
+    }
+
+    /// Whether more than half of what is taken, a chunk aside, is for values that are not there.
+    pub(super) const fn is_sparse(&self) -> bool {
+        2 * self.len as usize + CHUNK < self.held * CHUNK
+    }
+
     /// One more than the highest place ever used, or more.
     pub(super) fn places(&self) -> u32 {
         u32::try_from(self.places.len() * CHUNK).expect("limits keep slabs below 2^32 places")
@@ -165,12 +166,34 @@ impl<T> Slab<T> {
 
     /// What the next insertion adds to what the places take.
     pub(super) const fn growth(&self) -> usize {
-        if self.is_full() { Self::CHUNK_BYTES } else { 0 }
+        if self.free_places() == 0 { Self::CHUNK_BYTES } else { 0 }
     }
 
     /// What the places take in memory, in bytes; what their values own elsewhere is not in it.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Gives back the chunk with the fewest values, which stand in free places of others from then on: `moved` is told of each
+    /// where it stood and where it stands. False when the others have not as many.
+    pub(super) fn give_back(&mut self, mut moved: impl FnMut(&T, u32, u32)) -> bool {
+        if self.free_places() < CHUNK {
+            return false;
+        }
+        let there = (0..self.chunks.len()).filter(|at| self.places[*at].is_some());
+        let Some(here) = there.min_by_key(|at| self.chunks[*at].len) else { return false };
+        let len = self.chunks[here].len;
+        self.empty -= u32::from(len == 0);
+        self.len -= len;
+        let Some(places) = self.take_chunk(here) else { return false };
+        let places: Box<[Place<T>]> = places;
+        for (at, place) in places.into_vec().into_iter().enumerate() {
+            if let Place::Taken(value) = place {
+                let to = self.insert(value);
+                moved(&self[to], (here * CHUNK + at) as u32, to);
+            }
+        }
+        true
     }
 
     /// All values.
@@ -181,15 +204,12 @@ impl<T> Slab<T> {
 
     const CHUNK_BYTES: usize = allocated(size_of::<[Place<T>; CHUNK]>());
 
-    const fn is_full(&self) -> bool {
-        self.len as usize == self.held * CHUNK
-    }
-
+    #[cold]
     fn add_chunk(&mut self) {
         let here = self.gone;
         let here = if here == NOWHERE {
             self.places.push(None);
-            self.chunks.push(Chunk { free: NOWHERE, len: 0, next: NOWHERE });
+            self.chunks.push(NO_CHUNK);
             self.places.len() - 1
         } else {
             self.gone = self.chunks[here as usize].next;
@@ -198,21 +218,56 @@ impl<T> Slab<T> {
         let last = CHUNK as u32 - 1;
         let free = |at| Place::Free { next: if at == last { NOWHERE } else { at + 1 } };
         self.places[here] = Some(Box::new(std::array::from_fn(|at| free(at as u32))));
-        self.chunks[here] = Chunk { free: 0, len: 0, next: self.open };
-        self.open = u32::try_from(here).expect("limits keep slabs below 2^32 places");
+        self.chunks[here] = Chunk { free: 0, ..NO_CHUNK };
+        self.link(here);
         self.held += 1;
         self.empty += 1;
         self.count();
     }
 
+    #[cold]
     fn note_empty(&mut self, here: usize) {
         if self.empty == 0 {
             self.empty = 1;
-            return;
+        } else {
+            self.take_chunk(here);
         }
-        self.places[here] = None;
+    }
+
+    /// Takes a chunk that has a free place out, with what is in it.
+    fn take_chunk(&mut self, here: usize) -> Option<Box<[Place<T>; CHUNK]>> {
+        self.unlink(here);
+        self.chunks[here] = Chunk { next: self.gone, ..NO_CHUNK };
+        self.gone = here as u32;
         self.held -= 1;
+        let places = self.places[here].take();
         self.count();
+        places
+    }
+
+    /// The chunk has a free place from now on.
+    #[cold]
+    fn link(&mut self, here: usize) {
+        let at = u32::try_from(here).expect("limits keep slabs below 2^32 places");
+        let next = std::mem::replace(&mut self.open, at);
+        let chunk = &mut self.chunks[here];
+        (chunk.before, chunk.next) = (NOWHERE, next);
+        if let Some(next) = self.chunks.get_mut(next as usize) {
+            next.before = at;
+        }
+    }
+
+    /// It has none from now on, or goes.
+    #[cold]
+    fn unlink(&mut self, here: usize) {
+        let Chunk { before, next, .. } = self.chunks[here];
+        match self.chunks.get_mut(before as usize) {
+            Some(before) => before.next = next,
+            None => self.open = next,
+        }
+        if let Some(next) = self.chunks.get_mut(next as usize) {
+            next.before = before;
+        }
     }
 
     fn count(&mut self) {
@@ -301,8 +356,39 @@ mod tests {
         assert_eq!(found, [7, ONE + 3, 5 * ONE, 5 * ONE, 6 * ONE + 9, 7 * ONE]);
     }
 
+    #[test]
+    fn the_fewest_values_move_to_give_a_chunk_back() {
+        const ONE: u32 = CHUNK as u32;
+        let mut slab = Slab::new();
+        (0..3 * ONE).for_each(|n| _ = slab.insert(n));
+        assert!(!slab.give_back(|_, _, _| panic!("nothing is free")));
+        (ONE..2 * ONE - 2).for_each(|at| _ = slab.remove(at));
+        (5..7).for_each(|at| _ = slab.remove(at));
+        let (full, mut moves) = (slab.bytes(), Vec::new());
+        assert!(slab.give_back(|value, from, to| moves.push((*value, from, to))));
+        assert_eq!(moves, [(2 * ONE - 2, 2 * ONE - 2, 6), (2 * ONE - 1, 2 * ONE - 1, 5)]);
+        assert_eq!((slab.len(), slab.free_places(), full - slab.bytes()), (2 * ONE, 0, Slab::<u32>::CHUNK_BYTES));
+        assert_eq!((slab.get(2 * ONE - 1), slab.present_from(ONE)), (None, 2 * ONE));
+    }
+
+    #[test]
+    fn a_slab_is_sparse_when_most_of_it_is_for_values_that_are_not_there() {
+        const ONE: u32 = CHUNK as u32;
+        let mut slab = Slab::new();
+        assert!(!slab.is_sparse());
+        (0..5 * ONE).for_each(|n| _ = slab.insert(n));
+        // Half of each chunk, one of them aside.
+        (0..5 * ONE).filter(|at| at % 2 == 1 && *at < 4 * ONE).for_each(|at| _ = slab.remove(at));
+        (4 * ONE..5 * ONE - 1).for_each(|at| _ = slab.remove(at));
+        assert!(!slab.is_sparse());
+        slab.remove(5 * ONE - 1);
+        assert!(!slab.is_sparse(), "as much as all but one of its chunks");
+        slab.remove(0);
+        assert!(slab.is_sparse() && slab.give_back(|_, _, _| {}) && !slab.is_sparse());
+    }
+
     proptest! {
-        /// In waves, so that chunks fill, empty and come back.
+        /// In waves, so that chunks fill, empty, come back, and are emptied by moving what is in them.
         #[test]
         fn a_slab_agrees_with_a_map(waves in prop::collection::vec((0_usize..300, 0_usize..300), 0..12)) {
             let (mut slab, mut model, mut order) = (Slab::new(), HashMap::new(), Vec::new());
@@ -316,6 +402,14 @@ mod tests {
                     let at = order.swap_remove(order.len() * 7 / 11 % order.len());
                     prop_assert_eq!(slab.remove(at), model.remove(&at));
                 }
+                let (has_room, before) = (slab.free_places() >= CHUNK, slab.bytes());
+                let given = n % 3 == 2 && slab.give_back(|value, from, to| {
+                    assert_eq!(model.remove(&from).as_ref(), Some(value));
+                    assert_eq!(model.insert(to, *value), None);
+                    order.iter_mut().filter(|at| **at == from).for_each(|at| *at = to);
+                });
+                prop_assert_eq!(given, n % 3 == 2 && has_room);
+                prop_assert_eq!(before - slab.bytes(), usize::from(given) * Slab::<(usize, usize)>::CHUNK_BYTES);
                 prop_assert_eq!(slab.len() as usize, model.len());
                 for at in 0..slab.places() {
                     prop_assert_eq!(slab.get(at), model.get(&at));

@@ -7,12 +7,13 @@ use super::super::entry::Entry;
 use super::super::intervals::Intervals;
 use super::super::reach::Reach;
 use super::super::sequence::ProducerId;
+use super::super::slab::CHUNK;
 use super::super::topic::{TopicId, TopicRef};
 use super::super::topics::Twins;
 use super::{Partition, Tracker};
 
 /// How many entries are looked at for the longest idle one.
-const CANDIDATES: u32 = 64;
+const CANDIDATES: usize = 64;
 
 /// One of this many parts of the limit is a tracker's own.
 const OWN_SHARE: u32 = 64;
@@ -20,8 +21,8 @@ const OWN_SHARE: u32 = 64;
 /// How many entries one operation visits at most.
 const STEPS_MAX: u32 = 1_000;
 
-/// How many entries make room for one new one at most: what they own is less than what a new chunk takes.
-const EVICTED_MAX: u32 = 32;
+/// How many chunks of places are given back for one step at most: together an entry, a partition and a batch that are new take less.
+const GIVEN_BACK_MAX: usize = 3;
 
 impl Tracker {
     /// Gives a topic a place, with its other name where that is known: `name` for one named by id, `id` for one
@@ -49,17 +50,52 @@ impl Tracker {
         self.share.is_roomy() && self.share.has(self.handed.bytes())
     }
 
-    /// Whether there is room to grow by so much; the longest idle make it.
+    /// Whether there is room to grow by so much; the longest idle make it. Entries may be gone afterwards, or stand in other places.
     pub(super) fn make_room(&mut self, growth: impl Fn(&Self) -> usize, now: Millis) -> bool {
-        for _ in 0..EVICTED_MAX {
+        self.share.has(growth(self)) || self.forget_for(&growth, now)
+    }
+
+    /// What an entry takes comes back with its chunk: as many are forgotten as it takes to give one back, or none in vain.
+    #[cold]
+    fn forget_for(&mut self, growth: &impl Fn(&Self) -> usize, now: Millis) -> bool {
+        for _ in 0..GIVEN_BACK_MAX {
+            let idle = self.longest_idle(now);
+            let is_in_vain = self.entries.free_places() + idle.len() < CHUNK;
+            for at in idle {
+                if self.entries.free_places() >= CHUNK {
+                    break;
+                }
+                let before = self.bytes();
+                self.evict(at);
+                if self.share.has(growth(self)) {
+                    return true;
+                }
+                if is_in_vain && self.bytes() == before {
+                    return false;
+                }
+            }
+            if !self.give_back_places() {
+                return false;
+            }
             if self.share.has(growth(self)) {
                 return true;
             }
-            if !self.evict_one(now) {
-                return false;
-            }
         }
-        self.share.has(growth(self))
+        false
+    }
+
+    /// Gives a chunk of places back; the entries in it move. False when there are not as many free places.
+    fn give_back_places(&mut self) -> bool {
+        let Self { entries, entry_index, partitions, attempts, .. } = self;
+        let is_given = entries.give_back(|entry, from, to| {
+            let Partition { topic, index, .. } = partitions[entry.partition];
+            let key = (topic, index, entry.producer);
+            entry_index.remove(&key, from);
+            entry_index.insert(&key, to);
+            attempts.for_each_mut(entry.attempts, |attempt| attempt.entry = to);
+        });
+        self.charge();
+        is_given
     }
 
     /// Whether one more batch can be noted as sent. Ask before anything is looked up: it may be evicted for it.
@@ -157,7 +193,8 @@ impl Tracker {
         self.producers.load(Ordering::Relaxed) >= max && self.entries.len() >= max / OWN_SHARE
     }
 
-    /// Drops what is idle for longer than the limit, visiting at most `steps` entries; for a timer to call.
+    /// Drops what is idle for longer than the limit, visiting at most `steps` entries, and gives back what they took; for a timer to
+    /// call.
     pub fn sweep(&mut self, steps: u32, now: Millis) {
         self.sweep_waiting(now);
         let before = self.entries.len();
@@ -176,8 +213,9 @@ impl Tracker {
                 self.drop_entry(at);
             }
         }
+        let has_given = self.entries.is_sparse() && self.give_back_places();
         self.charge();
-        if self.entries.len() < before {
+        if has_given || self.entries.len() < before {
             tidy_up();
         }
     }
@@ -231,26 +269,42 @@ impl Tracker {
     /// Makes room by the longest idle of some candidates that have nothing in flight.
     fn evict_one(&mut self, now: Millis) -> bool {
         let mut longest: Option<(u32, u32)> = None;
-        let mut candidates = 0;
+        self.visit_idle(CANDIDATES, now, |used_s, at| {
+            if longest.is_none_or(|(oldest_s, _)| used_s < oldest_s) {
+                longest = Some((used_s, at));
+            }
+        });
+        let Some((_, at)) = longest else { return false };
+        self.evict(at);
+        true
+    }
+
+    /// The longest idle of those that one operation visits, as many as a chunk has places; the longest idle comes first.
+    fn longest_idle(&mut self, now: Millis) -> Vec<u32> {
+        let mut idle = Vec::new();
+        self.visit_idle(usize::MAX, now, |used_s, at| idle.push((used_s, at)));
+        idle.sort_unstable();
+        idle.truncate(CHUNK);
+        idle.into_iter().map(|(_, at)| at).collect()
+    }
+
+    /// Shows so many of those that can be evicted at most, with when they were used.
+    fn visit_idle(&mut self, mut count: usize, now: Millis, mut visit: impl FnMut(u32, u32)) {
         for _ in 0..STEPS_MAX.min(self.entries.places()) {
             let at = self.next_place();
-            let Some(entry) = self.entries.get(at) else { continue };
-            if !self.is_evictable(entry, now) {
-                continue;
-            }
-            if longest.is_none_or(|(_, used_s)| entry.used_s < used_s) {
-                longest = Some((at, entry.used_s));
-            }
-            candidates += 1;
-            if candidates == CANDIDATES {
+            let Some(entry) = self.entries.get(at).filter(|entry| self.is_evictable(entry, now)) else { continue };
+            visit(entry.used_s, at);
+            count -= 1;
+            if count == 0 {
                 break;
             }
         }
-        let Some((at, _)) = longest else { return false };
+    }
+
+    fn evict(&mut self, at: u32) {
         self.evictions.limit += 1;
         self.drop_entry(at);
         self.charge();
-        true
     }
 
     /// Nothing in flight, and nothing of unknown outcome whose connection may still be there, unless its time has

@@ -83,7 +83,9 @@ impl Tracker {
         sender: &Sender,
         now: Millis,
     ) -> Observation {
-        self.introduce(topic, None, None, now);
+        if self.topics.find(topic).is_none() {
+            self.introduce(topic, None, None, now);
+        }
         self.observe(topic, partition, batch, sender, false, now).unwrap()
     }
 

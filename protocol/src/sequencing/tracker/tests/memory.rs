@@ -1,5 +1,7 @@
 //! What trackers may take in memory together, and what gives way first.
 
+use std::collections::HashMap;
+
 use super::*;
 use crate::sequencing::attempts::Attempt;
 use crate::sequencing::entry::Entry;
@@ -209,4 +211,146 @@ fn an_id_for_whose_name_there_is_no_room_leads_nowhere_any_more() {
         let other = tracker.observe(topic, 0, &batch(7, 0, 0, 1), &sender(), false, NOW);
         assert_eq!(other, Err(UnknownTopic));
     }
+}
+
+/// What is full of idle pairs, with nothing left of what all may take.
+fn full_of_idle_pairs() -> (Tracker, Arc<Allowance>, Share) {
+    const KIB_MAX: usize = 1_024;
+    let (mut tracker, allowance) = allowing(KIB_MAX);
+    let mut pairs = 0;
+    while tracker.evictions().limit == 0 {
+        assert!(acknowledge(&mut tracker, pairs, 0, 0));
+        pairs += 1;
+    }
+    assert!(pairs > 3_000, "{pairs}");
+    let mut others = Share::new(&allowance);
+    others.set((KIB_MAX * KIB / 8 * 7).saturating_sub(allowance.taken()));
+    (tracker, allowance, others)
+}
+
+/// Whether a batch is tracked, as a session sends it: a topic that is known is not introduced again.
+fn is_tracked(tracker: &mut Tracker, topic: TopicRef<'_>, partition: i32, batch: &Batch) -> bool {
+    let now = after(10_000_000);
+    let sent = tracker.observe(topic, partition, batch, &sender(), false, now).or_else(|UnknownTopic| {
+        tracker.introduce(topic, None, None, now);
+        tracker.observe(topic, partition, batch, &sender(), false, now)
+    });
+    sent.is_ok_and(|sent| sent.ticket.is_some())
+}
+
+/// T36: a pair takes its place in a chunk of them, so it takes a chunk's worth to give anything back, and no more.
+#[test]
+fn idle_pairs_make_room_for_whatever_comes() {
+    type Tracks<'a> = &'a dyn Fn(&mut Tracker) -> bool;
+    const NEW: i64 = 1_000_000;
+    let (topics, in_flight) = (["u", "v", "w"].map(|name| TopicRef::Name(name.as_bytes())), 3 * 128);
+    let tracks: [(u64, Tracks<'_>); 4] = [
+        (1, &|it| is_tracked(it, T, 0, &batch(NEW, 0, 0, 1))),
+        (140, &|it| is_tracked(it, T, 1, &batch(NEW, 0, 0, 1))),
+        (140, &|it| topics.iter().all(|topic| is_tracked(it, *topic, 0, &batch(NEW, 0, 0, 1)))),
+        (520, &|it| (0..in_flight).all(|n| is_tracked(it, T, 0, &batch(NEW + i64::from(n % 4), 0, n / 4, 1)))),
+    ];
+    for (evicted_max, tracks) in tracks {
+        let (mut tracker, allowance, _others) = full_of_idle_pairs();
+        let (before, of_others) = (tracker.evictions().limit, allowance.taken() - tracker.bytes());
+        assert!(tracks(&mut tracker), "up to {evicted_max}");
+        let evicted = tracker.evictions().limit - before;
+        assert!((1..=evicted_max).contains(&evicted), "{evicted} instead of {evicted_max} at most");
+        assert_eq!(allowance.taken(), of_others + tracker.bytes());
+        assert!(allowance.taken() <= 1_024 * KIB, "{}", allowance.taken());
+    }
+}
+
+/// Those that move to other places are found there, with what is open of them.
+#[test]
+fn who_stays_when_places_are_given_back_stays_as_he_is() {
+    let (mut tracker, _allowance, _others) = full_of_idle_pairs();
+    let kept: Vec<i64> = tracker.entries.iter().map(|entry| entry.producer.get()).filter(|id| id % 7 == 0).collect();
+    let in_flight: Vec<_> = kept.iter().map(|id| (*id, tracker.send_one(&batch(*id, 0, 1, 1)))).take(100).collect();
+    // One topic after the other, until nobody is left who is idle.
+    let names: Vec<String> = (0..).map(|n| format!("{n:0>249}")).take(3_000).collect();
+    for (name, n) in names.iter().zip(0..) {
+        is_tracked(&mut tracker, TopicRef::Name(name.as_bytes()), 0, &batch(2_000_000 + n, 0, 0, 1));
+    }
+    assert!(tracker.producers() < 1_000, "{}", tracker.producers());
+    for (id, ticket) in in_flight {
+        assert_eq!(tracker.rule(&batch(id, 0, 0, 1)), Rule::D12, "{id}");
+        tracker.settle(ticket, ok(5_000_000 + id), NOW);
+        assert_eq!(tracker.rule(&batch(id, 0, 1, 1)), Rule::D12, "{id}");
+        assert_eq!(tracker.rule(&batch(id, 0, 2, 1)), Rule::D8, "{id}");
+    }
+}
+
+#[test]
+fn what_idle_pairs_took_is_given_back_though_others_stand_between_them() {
+    let (mut tracker, allowance, _others) = full_of_idle_pairs();
+    let (full, later) = (tracker.bytes(), after(TrackerLimits::default().idle_ms_max + 1_000_000));
+    let ids: Vec<i64> = tracker.entries.iter().map(|entry| entry.producer.get()).collect();
+    let used: Vec<&i64> = ids.iter().filter(|id| *id % 50 == 0).collect();
+    for id in &used {
+        let ticket = tracker.look(T, 0, &batch(**id, 0, 1, 1), &sender(), later).ticket.unwrap();
+        tracker.settle(ticket, ok(5_000_000 + **id), later);
+    }
+    (0..100).for_each(|_| tracker.sweep(200, later));
+    assert_eq!(tracker.producers() as usize, used.len());
+    assert!(tracker.bytes() < full / 5 && tracker.share.is_roomy(), "{} of {full}", tracker.bytes());
+    assert!(allowance.taken() >= tracker.bytes());
+    for id in used {
+        assert_eq!(tracker.look(T, 0, &batch(*id, 0, 1, 1), &sender(), later).rule, Rule::D12, "{id}");
+    }
+}
+
+/// Two trackers see the same; the one that is short of memory may know less, and nothing else.
+#[test]
+fn a_tracker_that_is_short_of_memory_proves_nothing_that_another_one_does_not() {
+    let topics: Vec<String> = (0..40).map(|n| format!("{n:0>99}")).collect();
+    let mut proven = 0;
+    for seed in 1..=3_u64 {
+        let (mut tight, allowance) = allowing(384);
+        let mut roomy = tracker();
+        // By topic and producer: how many batches of one record were acknowledged.
+        let mut acknowledged = HashMap::new();
+        let (mut sent, mut open, mut random, mut now) = (Vec::new(), Vec::new(), seed, NOW);
+        for offset in 0..6_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (draw, topic, producer) = (random >> 60, random as usize >> 40, (random >> 20 & 2_047).cast_signed());
+            let new = (&topics[topic % topics.len().min(1 + offset as usize / 150)], producer);
+            sent.push(new);
+            // A retry is of one of the newest.
+            let pair @ (name, producer) =
+                if draw < 6 { sent[sent.len() - 1 - topic % sent.len().min(500)] } else { new };
+            let topic = TopicRef::Name(name.as_bytes());
+            let count = acknowledged.entry(pair).or_insert(0);
+            let base = if draw < 6 && *count > 0 { *count - 1 } else { *count };
+            let [here, there] = [&mut tight, &mut roomy].map(|tracker| {
+                let sent = tracker.observe(topic, 0, &batch(producer, 0, base, 1), &sender(), false, now);
+                sent.unwrap_or_else(|UnknownTopic| {
+                    tracker.introduce(topic, None, None, now);
+                    let sent = tracker.observe(topic, 0, &batch(producer, 0, base, 1), &sender(), false, now);
+                    sent.unwrap_or(Observation::UNTRACKED)
+                })
+            });
+            if let Some(proof) = here.proof {
+                assert_eq!(there.proof, Some(proof), "seed {seed}, {offset}");
+                proven += 1;
+            }
+            let is_new = base == *count;
+            *count += i32::from(is_new);
+            open.push((here.ticket, there.ticket, if is_new { ok(offset) } else { Outcome::Withdrawn }));
+            if draw < 12 {
+                for (here, there, outcome) in open.drain(..) {
+                    here.map(|ticket| tight.settle(ticket, outcome, now));
+                    there.map(|ticket| roomy.settle(ticket, outcome, now));
+                }
+            }
+            if draw == 15 {
+                now = Millis(now.0 + 20_000);
+                tight.sweep(200, now);
+            }
+            assert_eq!(allowance.taken(), tight.bytes());
+            assert!(allowance.taken() <= 384 * KIB, "{}", allowance.taken());
+        }
+        assert!(tight.evictions().limit > 1_000 && tight.producers() > 500, "{:?}", tight.evictions());
+    }
+    assert!(proven > 1_000, "{proven}");
 }

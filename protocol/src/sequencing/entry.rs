@@ -7,8 +7,8 @@ use super::window::{Acked, Window};
 
 /// One producer on one partition. With an empty window it is COLD: only its open attempts are known.
 ///
-/// With a million entries a visit costs what it misses in the cache: what a batch in order is held against lies side by side, the
-/// ranges beside the newest behind it, and all of it is fetched at once.
+/// With a million entries a visit costs what it misses in the cache: what a batch in order is held against lies side by side, and the
+/// ranges beside the newest behind it. The place that the next range gets is fetched together with them (`Window::fetch`).
 #[derive(Debug)]
 #[repr(C, align(32))]
 pub(super) struct Entry {

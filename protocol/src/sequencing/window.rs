@@ -117,6 +117,8 @@ pub(super) struct Window {
 }
 
 const _: () = assert!(1 + OWN == 5);
+// What is absent lies beyond nothing.
+const _: () = assert!(ABSENT.length_and_flags & OVERLAPS != 0);
 
 /// Beyond which least size a window may grow.
 #[derive(Clone, Copy, Debug)]
@@ -159,8 +161,8 @@ impl Window {
         self.at(self.place_within(range)?)
     }
 
-    /// Has the place of the oldest range come in from memory beside all else that a batch is held against: the next range takes
-    /// it, and a store that waits for its place keeps all later ones waiting.
+    /// Has the place of the oldest range come in from memory beside all else that a batch is held against: once all places are
+    /// taken the next range gets it, and a store that waits for its place keeps all later ones waiting.
     #[inline(always)]
     pub(super) fn fetch(&self) {
         std::hint::black_box(self.oldest().crc);
@@ -215,6 +217,7 @@ impl Window {
     #[inline]
     fn append(&mut self, acked: Acked, lies_outside: bool, slots_max: usize) {
         let range = acked.range;
+        // Nothing is beyond what is absent, so the first one always does.
         if !self.is_beyond(range, self.floor) || !is_near(self.floor, range.last) {
             self.raise_floor(range);
         }

@@ -180,7 +180,7 @@ impl Tracker {
                 Some(_) => 0,
                 None => tracker.partitions.growth() + Intervals::BYTES_MIN,
             };
-            // The entry is for a batch that is noted as sent then.
+            // The entry is for a batch that is noted as sent then, or was found in the log.
             tracker.entries.growth() + tracker.attempts.growth() + partition
         };
         self.holding(topic, |tracker| (!tracker.is_full() || tracker.evict_one(now)) && tracker.make_room(growth, now))

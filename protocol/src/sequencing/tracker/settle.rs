@@ -133,7 +133,7 @@ impl Tracker {
         settlement.ended = self.take_in_acknowledged(attempt, answer, before, late, now);
         let entry = &mut self.entries[at];
         if id.epoch >= entry.epoch {
-            if before.offset.is_none() {
+            if !before.was_known() {
                 entry.note_progress();
             }
             if by_broker {
@@ -345,6 +345,11 @@ impl Before {
             offset: entry.find(id).map(|known| known.base_offset),
             is_new: knows_all && entry.window.is_newest(id.range),
         }
+    }
+
+    /// Whether it was acknowledged before.
+    const fn was_known(&self) -> bool {
+        self.offset.is_some()
     }
 
     /// Whether it was acknowledged at another offset.

@@ -31,5 +31,6 @@ mod slow;
 mod state;
 mod support;
 mod transparency;
+mod unwritable;
 mod watch;
 mod wire;

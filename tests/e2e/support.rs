@@ -74,10 +74,17 @@ impl Proxy {
     }
 
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = piped.spawn().unwrap();
+        Self::spawn_with_log(command, Stdio::piped())
+    }
+
+    /// As [`Self::spawn`], with standard error going there; only what goes to a pipe made here is read.
+    pub(crate) fn spawn_with_log(command: &mut Command, to: impl Into<Stdio>) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(to).spawn().unwrap();
         let lines = follow(child.stdout.take().unwrap());
-        let (log, logger) = Log::follow(child.stderr.take().unwrap());
+        let (log, logger) = match child.stderr.take() {
+            Some(from) => Log::follow(from),
+            None => Log::follow(std::io::empty()),
+        };
         let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line; log: {:#?}", log.lines.lock()));
         let address = field(&line, "address").parse().unwrap();
         Self { child, warnings: Vec::new(), lines, log, logger: Some(logger), line, address }

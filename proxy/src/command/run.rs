@@ -29,7 +29,7 @@ pub async fn execute(args: Args) -> anyhow::Result<Exit> {
     // Before the first line is printed: whoever reads it may send a signal.
     let mut signals = Signals::new().context("signals cannot be received")?;
     let mut running = server::start(config).await?;
-    server::announce(&running)?;
+    server::announce(&running);
     let broken = tokio::select! {
         signal = signals.stop() => {
             info!(signal, "stopping");

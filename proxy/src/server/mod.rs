@@ -5,6 +5,7 @@ mod bind;
 mod connection;
 mod workers;
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,17 +151,20 @@ fn raise_descriptors(config: &Config) {
     }
 }
 
-/// Prints one line per listener on standard output: other programs wait for it.
-pub fn announce(running: &Running) -> anyhow::Result<()> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
+/// Prints one line per listener on standard output, where other programs wait for it; nobody has to read it.
+pub fn announce(running: &Running) {
+    if let Err(error) = write_listeners(running, &mut std::io::stdout().lock()) {
+        warn!(%error, "standard output cannot be written: nobody is told there that listeners are up");
+    }
+}
+
+fn write_listeners(running: &Running, out: &mut impl Write) -> io::Result<()> {
     let mode = running.runtime.mode.load();
     for listener in &running.runtime.listeners {
         let (name, address, upstream) = (&listener.name, listener.address, &listener.upstream.address);
-        writeln!(out, "listening listener={name} address={address} upstream={upstream} mode={mode}")
-            .context("standard output cannot be written")?;
+        writeln!(out, "listening listener={name} address={address} upstream={upstream} mode={mode}")?;
     }
-    out.flush().context("standard output cannot be written")
+    out.flush()
 }
 
 #[cfg(test)]

@@ -1,9 +1,16 @@
 //! The log: text or JSON on standard error, one line per event whatever clients send.
 
 use std::io::{self, Write};
+use std::sync::LazyLock;
 
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::lanes::Counter;
+
+/// Of the process, as the log is.
+static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 /// Says what a line of the log looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -16,19 +23,35 @@ pub enum LogFormat {
 
 /// Starts the log; `verbosity` is how often `-v` was given. Without it `RUST_LOG` decides, and without that `default`.
 pub fn start(format: LogFormat, verbosity: u8, default: tracing::Level) -> anyhow::Result<()> {
+    let mut ignored = None;
     let filter = match verbosity {
-        0 => EnvFilter::builder().with_default_directive(default.into()).from_env_lossy(),
+        // Leaving out what is wrong in it would be told on standard error, by a panic if that cannot be written.
+        0 => EnvFilter::builder().with_default_directive(default.into()).from_env().unwrap_or_else(|error| {
+            ignored = Some(error);
+            EnvFilter::new(default.as_str())
+        }),
         1 => EnvFilter::new("info,seqgate=debug"),
         2 => EnvFilter::new("info,seqgate=trace"),
         _ => EnvFilter::new("trace"),
     };
     // No colours: a line holds no control character at all, so that none can come from outside.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(OneLine(io::stderr));
+    // They are told on standard error, by a panic if that cannot be written.
+    let log = log.log_internal_errors(false);
     let started = match format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
     };
-    started.map_err(|error| anyhow::anyhow!("the log does not start: {error}"))
+    started.map_err(|error| anyhow::anyhow!("the log does not start: {error}"))?;
+    if let Some(error) = ignored {
+        warn!(%error, "RUST_LOG is ignored");
+    }
+    Ok(())
+}
+
+/// Returns the count of lines that could not be written.
+pub fn dropped() -> Counter {
+    DROPPED.clone()
 }
 
 /// Makes writers that escape what could pass for another line or for a terminal's command.
@@ -43,13 +66,16 @@ impl<'a, F: Fn() -> W, W: Write + 'a> MakeWriter<'a> for OneLine<F> {
     }
 }
 
-/// Escapes each event as it is written; the subscriber writes one event at a time.
+/// Escapes each event as it is written; the subscriber writes one event at a time. What cannot be written is dropped and
+/// counted: the proxy goes on without a log.
 #[derive(Debug)]
 struct Escaping<W>(W);
 
 impl<W: Write> Write for Escaping<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        self.0.write_all(escape(&String::from_utf8_lossy(event)).as_bytes())?;
+        if self.0.write_all(escape(&String::from_utf8_lossy(event)).as_bytes()).is_err() {
+            DROPPED.inc();
+        }
         Ok(event.len())
     }
 

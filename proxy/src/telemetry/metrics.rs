@@ -14,6 +14,7 @@ use super::labels::{
     Action, Direction, Eviction, HeldFor, LookUpKind, LookUpOutcome, Outcome, Passthrough, UpstreamError, Verdict,
 };
 use super::lanes::Counter;
+use super::logging;
 
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -65,6 +66,8 @@ pub struct Metrics {
     pub upstream_errors: Counters<UpstreamError>,
     /// Events that the journal had no room for.
     pub journal_dropped: Counter,
+    /// Lines that the log could not write.
+    pub log_dropped: Counter,
     registry: Registry,
 }
 
@@ -91,6 +94,7 @@ impl Metrics {
             evictions: Counters::new(),
             upstream_errors: Counters::new(),
             journal_dropped: Counter::default(),
+            log_dropped: logging::dropped(),
             registry: Registry::with_prefix("seqgate"),
         };
         metrics.register_counters();
@@ -119,6 +123,7 @@ impl Metrics {
         to.register("evictions", "Tracked producers that were forgotten", self.evictions.family());
         to.register("upstream_errors", "Trouble with brokers", self.upstream_errors.family());
         to.register("journal_dropped", "Events that are missing in the journal", self.journal_dropped.clone());
+        to.register("log_dropped", "Lines that the log could not write", self.log_dropped.clone());
     }
 
     fn register_gauges(&mut self) {

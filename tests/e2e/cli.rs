@@ -38,7 +38,9 @@ fn a_file_names_several_listeners() {
 
 #[test]
 fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
-    let cases: [(&[&str], &str); 7] = [
+    let with_token = ["run", "--listen", "127.0.0.1:0", "--upstream", "a:1", "--admin-token-file", "token"];
+    let cases: [(&[&str], &str); 8] = [
+        (&with_token, "error: --admin-token-file needs --admin ADDR"),
         (&[], "Usage: seqgate"),
         (&["run"], "error: no listener: give --listen ADDR and --upstream ADDR, or -c FILE"),
         (&["run", "--listen", "127.0.0.1:0"], "error: --listen needs --upstream ADDR"),
@@ -77,6 +79,38 @@ fn a_proxy_that_would_feed_itself_does_not_start() {
             assert_eq!((status, said), (Some(2), expected), "{command} {listen}");
         }
     }
+}
+
+#[test]
+fn an_address_that_is_wanted_twice_is_a_wrong_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("seqgate.toml");
+    let file = file.to_str().unwrap();
+    let listener =
+        |name, listen| format!("[[listener]]\nname = \"{name}\"\nlisten = \"{listen}\"\nupstream = \"a:1\"\n");
+    let (one, other) = (listener("one", "0.0.0.0:19092"), listener("other", "127.0.0.1:19092"));
+    for (text, line, told) in [
+        (one.clone() + &other, 7, "listener[1].listen: found 127.0.0.1:19092 for listener other, where"),
+        (
+            format!("[admin]\nlisten = \"127.0.0.1:19092\"\n{one}"),
+            2,
+            "admin.listen: found 127.0.0.1:19092 for the admin port, where",
+        ),
+    ] {
+        std::fs::write(file, text).unwrap();
+        for command in ["run", "check"] {
+            let (status, said) = refused(&[command, "-c", file]);
+            let taken = "listener one takes 0.0.0.0:19092; expected an address or a port of its own";
+            assert_eq!((status, said), (Some(2), format!("error: {file}:{line}: {told} {taken}\n")), "{command}");
+        }
+    }
+    let admin = ["run", "--listen", "127.0.0.1:19092", "--upstream", "a:1", "--admin", "127.0.0.1:19092"];
+    let (status, said) = refused(&admin);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(
+        said.starts_with("error: --admin: found 127.0.0.1:19092 for the admin port, where listener default"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -37,6 +37,14 @@ impl HostPort {
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
+
+    /// Says whether both cannot be listened on: they are one address, or one of them is a wildcard that covers the other.
+    /// No name is resolved.
+    pub fn collides_with(&self, other: &Self) -> bool {
+        let ips = self.ip().zip(other.ip()).map(|(a, b)| (a.to_canonical(), b.to_canonical()));
+        let collide = ips.map_or(self.host == other.host, |(a, b)| a == b || covers(a, b) || covers(b, a));
+        self.port == other.port && self.port != 0 && collide
+    }
 }
 
 impl FromStr for HostPort {
@@ -67,6 +75,11 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// The IPv6 wildcard takes connections of both families.
+fn covers(wildcard: IpAddr, ip: IpAddr) -> bool {
+    wildcard.is_unspecified() && (wildcard.is_ipv6() || ip.is_ipv4())
+}
+
 fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }
@@ -80,6 +93,23 @@ mod tests {
         for text in ["127.0.0.1:9092", "[::1]:0", "kafka-1.internal:65535"] {
             assert_eq!(text.parse::<HostPort>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn addresses_that_cannot_both_be_listened_on_collide() {
+        let collide = |a: &str, b: &str| {
+            let (a, b): (HostPort, HostPort) = (a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!(a.collides_with(&b), b.collides_with(&a), "{a} {b}");
+            a.collides_with(&b)
+        };
+        for (a, b) in [("127.0.0.1:1", "127.0.0.1:1"), ("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "0.0.0.0:1")] {
+            assert!(collide(a, b), "{a} {b}");
+        }
+        assert!(collide("[::]:1", "127.0.0.1:1") && collide("[::]:1", "[::1]:1") && collide("kafka:1", "kafka:1"));
+        for (a, b) in [("127.0.0.1:1", "127.0.0.1:2"), ("127.0.0.1:1", "127.0.0.2:1"), ("0.0.0.0:1", "[::1]:1")] {
+            assert!(!collide(a, b), "{a} {b}");
+        }
+        assert!(!collide("0.0.0.0:0", "0.0.0.0:0") && !collide("kafka:1", "127.0.0.1:1"));
     }
 
     #[test]

@@ -54,11 +54,11 @@ impl Config {
         Ok(Self {
             mode,
             mixed: typed.mixed.unwrap_or(Mixed::Strip),
-            listeners,
             sequencing,
             limits: Limits::judge(&typed.limits, source)?,
             journal: journal(typed.journal, overrides.journal.as_deref(), source)?,
-            admin: admin(typed.admin, overrides, source)?,
+            admin: admin(typed.admin, overrides, &listeners, source)?,
+            listeners,
         })
     }
 }
@@ -84,17 +84,30 @@ fn listeners(
         return Err(source.error_without_line("listener", problem));
     }
     let mut taken = BTreeSet::new();
-    let named = typed.into_iter().enumerate().map(|(index, typed)| {
+    let mut listeners = Vec::with_capacity(count);
+    for (index, typed) in typed.into_iter().enumerate() {
         let span = typed.get_ref().name.as_ref().map_or_else(|| typed.span(), Spanned::span);
+        let listen_span = typed.get_ref().listen.span();
         let listener = listener(index, count, typed.into_inner(), source)?;
         if !taken.insert(listener.name.clone()) {
             let problem = format!("found {:?} twice, expected a name of its own for every listener", listener.name);
             return Err(source.error(&format!("listener[{index}].name"), span, problem));
         }
-        Ok(listener)
-    });
-    let listeners = named.collect::<Result<Vec<_>, _>>()?;
+        if let Some(problem) = collision(&format!("listener {}", listener.name), &listener.listen, &listeners) {
+            return Err(source.error(&format!("listener[{index}].listen"), listen_span, problem));
+        }
+        listeners.push(listener);
+    }
     override_listener(listeners, overrides, source)
+}
+
+/// Says which of `listeners` takes the address that `who` is to have, if one does.
+fn collision(who: &str, listen: &HostPort, listeners: &[ListenerConfig]) -> Option<String> {
+    let taken = listeners.iter().find(|listener| listener.listen.collides_with(listen))?;
+    Some(format!(
+        "found {listen} for {who}, where listener {} takes {}; expected an address or a port of its own",
+        taken.name, taken.listen
+    ))
 }
 
 fn listener(
@@ -173,6 +186,7 @@ fn override_listener(
 fn admin(
     typed: Option<TypedAdmin>,
     overrides: Overrides,
+    listeners: &[ListenerConfig],
     source: Source<'_>,
 ) -> Result<Option<AdminConfig>, ConfigError> {
     let in_file = typed.is_some();
@@ -182,13 +196,20 @@ fn admin(
         (Some(listen), _) => (listen, None),
         (None, Some(typed)) => (address("admin.listen", &typed, source)?, Some(typed.span())),
         (None, None) if in_file => (ADMIN_LISTEN.parse().expect("a constant address"), None),
+        (None, None) if token_file.is_some() => {
+            return Err(ConfigError::Usage(
+                "--admin-token-file needs --admin ADDR, the port that asks for it".to_owned(),
+            ));
+        }
         (None, None) => return Ok(None),
     };
-    if token_file.is_none() && !is_loopback(&listen) {
-        let problem = format!(
+    let without_token = (token_file.is_none() && !is_loopback(&listen)).then(|| {
+        format!(
             "found {listen}, which is not a loopback address, without a token; \
              expected 127.0.0.1, or a token file (token_file in [admin], --admin-token-file)"
-        );
+        )
+    });
+    if let Some(problem) = without_token.or_else(|| collision("the admin port", &listen, listeners)) {
         return Err(match span {
             Some(span) => source.error("admin.listen", span, problem),
             None => ConfigError::Usage(format!("--admin: {problem}")),

@@ -187,7 +187,7 @@ fn flags_win_over_the_file_when_it_is_clear_which_listener_they_mean() {
     assert_eq!(config.listeners[0].listen.to_string(), "127.0.0.1:1");
     assert_eq!((config.listeners[0].upstream.to_string(), config.mode), ("kafka-1:9092".to_owned(), Mode::Observe));
 
-    let two = format!("[[listener]]\n{LISTEN}[[listener]]\n{LISTEN}");
+    let two = format!("[[listener]]\n{LISTEN}[[listener]]\n{}", LISTEN.replace(":9092\"\nup", ":9093\"\nup"));
     let error = Config::from_text(path, &two, flags(Some("127.0.0.1:1"), None)).unwrap_err().to_string();
     assert_eq!(error, "--listen and --upstream: the file has several listeners; change them there");
     let error = Config::from_text(path, "", flags(Some("127.0.0.1:1"), None)).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use crate::scene::{ASKS_NOTHING, Peer, Scene, acknowledge, exchange};
-use crate::support::{REQUEST, RESPONSE};
+use crate::support::{Proxy, REQUEST, RESPONSE, accept, broker};
 use crate::wire::*;
 
 #[test]
@@ -19,8 +19,11 @@ fn a_broker_that_answers_what_was_not_asked_is_given_up() {
         (true, &twice, &RESPONSE, "the broker sent what nobody asked for"),
         (false, &RESPONSE, &[], "the broker sent what nobody asked for"),
         (false, b"\0", &[], "the broker sent what nobody asked for"),
-        (true, b"HTTP/1.1 400 Bad Request\r\n\r\n", &[], "exceeds the limit"),
-        (true, &[0xff; 8], &[], "is negative"),
+        (true, b"HTTP/1.1 400 Bad Request\r\n\r\n", &[], "the broker sent an HTTP response where Kafka"),
+        (true, b"SSH-2.0-OpenSSH\r\n", &[], "the broker sent an SSH banner where Kafka"),
+        (false, b"SSH-2.0-OpenSSH\r\n", &[], "the broker sent an SSH banner where Kafka"),
+        (true, &[0x40, 0, 0, 0, 0, 0, 0, 7], &[], "the broker sent more than 8 times limits.frame_bytes_max: frame of"),
+        (true, &[0xff; 8], &[], "what the broker sent is not Kafka's protocol: frame length -1 is negative"),
         (true, &[0; 8], &[], "is shorter than its header"),
     ] {
         let scene = Scene::new();
@@ -34,6 +37,51 @@ fn a_broker_that_answers_what_was_not_asked_is_given_up() {
         scene.wait_for_metric("connections_closed_total{outcome=\"protocol\"}", 1);
         scene.end(&[told]);
     }
+}
+
+/// The alert is shorter than any answer.
+#[test]
+fn a_broker_that_speaks_tls_is_named_and_its_alert_goes_through() {
+    const ALERT: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 80];
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    client.send(&REQUEST);
+    served.expect(&REQUEST);
+    served.send(&ALERT);
+    drop(served);
+    assert_eq!(client.rest().unwrap(), ALERT);
+    drop(client);
+    scene.wait_for_metric("connections_closed_total{outcome=\"protocol\"}", 1);
+    scene.end(&["the broker sent a TLS alert where Kafka's protocol was expected: seqgate has no TLS yet"]);
+}
+
+#[test]
+fn a_broker_that_closes_before_it_has_ever_answered_is_told_of() {
+    let (broker, upstream) = broker();
+    let mut proxy = Proxy::start(upstream, &[]);
+    proxy.will_warn(&["the broker closes connections without an answer, and has answered none yet"]);
+    for _ in 0..3 {
+        let (mut client, mut served) = (Peer(proxy.connect()), Peer(accept(&broker)));
+        client.send(&REQUEST);
+        served.expect(&REQUEST);
+        drop(served);
+        assert_eq!(client.end(), Ok(()));
+    }
+    let line = proxy.wait_for_log("has answered none yet");
+    assert!(line.contains(&format!("upstream={upstream}")) && line.contains("SASL_PLAINTEXT"), "{line}");
+}
+
+#[test]
+fn a_broker_that_has_answered_may_close_without_an_answer() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    client.send(&REQUEST);
+    served.expect(&REQUEST);
+    drop(served);
+    assert_eq!(client.end(), Ok(()));
+    drop(client);
+    scene.wait_for_metric("connections_closed_total{outcome=\"broker\"}", 1);
+    scene.end(&[]);
 }
 
 #[test]

@@ -21,11 +21,15 @@ fn is_refused(scene: &Scene, bytes: &[u8]) {
 #[test]
 fn a_length_that_no_frame_can_have_closes_the_connection() {
     for (length, told, outcome) in [
-        (-1, "frame length -1 is negative", "protocol"),
+        (-1, "what the client sent is not Kafka's protocol: frame length -1 is negative", "protocol"),
         (i32::MIN, "frame length -2147483648 is negative", "protocol"),
         (0, "frame of 0 bytes is shorter than its header of 8", "protocol"),
         (7, "frame of 7 bytes is shorter than its header of 8", "protocol"),
-        (104_857_601, "frame of 104857601 bytes exceeds the limit of 104857600", "limit"),
+        (
+            104_857_601,
+            "the client sent more than limits.frame_bytes_max allows: frame of 104857601 bytes exceeds the limit of 104857600",
+            "limit",
+        ),
         (i32::MAX, "frame of 2147483647 bytes exceeds the limit of 104857600", "limit"),
     ] {
         let scene = Scene::new();
@@ -39,12 +43,15 @@ fn a_length_that_no_frame_can_have_closes_the_connection() {
 fn what_is_not_kafka_is_named() {
     let random: Vec<u8> = (0..200_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80).collect();
     for (bytes, told) in [
-        (&b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"[..], "a TLS client hello where Kafka"),
-        (b"GET / HTTP/1.1\r\nHost: kafka\r\n\r\n", "a HTTP request where Kafka"),
-        (b"POST /topics HTTP/1.1\r\n\r\n", "a HTTP request where Kafka"),
+        (
+            &b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"[..],
+            "a TLS handshake where Kafka's protocol was expected: seqgate has no TLS yet, so set security.protocol=PLAINTEXT",
+        ),
+        (b"GET / HTTP/1.1\r\nHost: kafka\r\n\r\n", "the client sent an HTTP request where Kafka"),
+        (b"POST /topics HTTP/1.1\r\n\r\n", "the client sent an HTTP request where Kafka"),
         (b"PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\n", "a PROXY protocol v1 header where Kafka"),
         (b"\r\n\r\n\0\r\nQUIT\n", "a PROXY protocol v2 header where Kafka"),
-        (b"SSH-2.0-OpenSSH\r\n", "a SSH banner where Kafka"),
+        (b"SSH-2.0-OpenSSH\r\n", "an SSH banner where Kafka"),
         (&random, "is negative"),
     ] {
         let scene = Scene::new();

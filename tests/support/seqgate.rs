@@ -13,8 +13,8 @@ use super::{net, place};
 /// the machine may allow fewer open files than a server wants.
 pub const WARNINGS_OF_A_RIG: [&str; 2] = ["no listener serves", "too few descriptors"];
 
-/// Warnings that are right where a broker is down for a while.
-pub const WARNINGS_OF_RESTARTS: [&str; 1] = ["broker unreachable"];
+/// Warnings that are right where a broker is down for a while, and a seqgate has begun meanwhile.
+pub const WARNINGS_OF_RESTARTS: [&str; 2] = ["broker unreachable", "has answered none yet"];
 
 /// A running seqgate.
 pub struct Seqgate {

@@ -171,29 +171,5 @@ fn begin<const HEAD: usize>(size: u32, buf: &[u8]) -> Piece<HEAD> {
     }
 }
 
-/// Names what a connection's first bytes look like when they are not Kafka's, for the log line that says why it was
-/// closed.
-#[must_use]
-pub fn recognise(first_bytes: &[u8]) -> Option<&'static str> {
-    /// No prefix is a possible beginning of a Kafka frame of less than 300 MiB.
-    const KNOWN: [(&[u8], &str); 14] = [
-        (b"\x16\x03", "TLS client hello"),
-        (b"GET ", "HTTP request"),
-        (b"HEAD ", "HTTP request"),
-        (b"POST ", "HTTP request"),
-        (b"PUT ", "HTTP request"),
-        (b"PATCH ", "HTTP request"),
-        (b"DELETE ", "HTTP request"),
-        (b"OPTIONS ", "HTTP request"),
-        (b"CONNECT ", "HTTP request"),
-        (b"PRI * HTTP/2", "HTTP/2 preface"),
-        (b"HTTP/", "HTTP response"),
-        (b"SSH-", "SSH banner"),
-        (b"PROXY ", "PROXY protocol v1 header"),
-        (b"\r\n\r\n\0\r\nQUIT\n", "PROXY protocol v2 header"),
-    ];
-    KNOWN.iter().find(|(prefix, _)| first_bytes.starts_with(prefix)).map(|&(_, name)| name)
-}
-
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod cursor;
+pub mod foreign;
 pub mod frame;
 pub mod head;
 pub mod learn;

@@ -2,6 +2,7 @@
 
 pub mod descriptors;
 pub mod dial;
+pub mod foreign;
 pub mod local;
 pub mod metadata;
 pub mod resolve;

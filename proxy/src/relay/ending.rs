@@ -104,6 +104,7 @@ pub(super) fn after_downlink(end: DownEnd) -> End {
         DownEnd::BrokerEnd | DownEnd::Done => End::new(Outcome::Broker, Leave::Close, Broker::Lost),
         DownEnd::BrokerLost(error) => End::new(Outcome::Broker, Leave::Reset, Broker::Broken).because(error),
         DownEnd::Confused(why) => End::new(Outcome::Protocol, Leave::Reset, Broker::Lost).because(why),
+        DownEnd::Foreign(why) => End::new(Outcome::Protocol, Leave::Close, Broker::Lost).because(why),
     }
 }
 
@@ -128,7 +129,7 @@ async fn finish_in_order(link: &Link, upstream: &TcpStream, mut down: Quiet<'_, 
     match end {
         Ok(DownEnd::Done) => End::new(Outcome::Client, Leave::Close, Broker::Kept),
         Ok(DownEnd::BrokerEnd) => End::new(Outcome::Client, Leave::Close, broker),
-        Ok(end @ (DownEnd::BrokerLost(_) | DownEnd::Confused(_))) => after_downlink(end),
+        Ok(end @ (DownEnd::BrokerLost(_) | DownEnd::Confused(_) | DownEnd::Foreign(_))) => after_downlink(end),
         Err(_) => End::new(Outcome::Timeout, Leave::Reset, Broker::Lost)
             .because("answers did not come after the client's close"),
     }
@@ -152,7 +153,7 @@ async fn drained(link: &Link, upstream: &TcpStream, down: Quiet<'_, DownEnd>) ->
     };
     match end {
         DownEnd::Done | DownEnd::BrokerEnd => End::new(Outcome::Drain, Leave::Close, Broker::Kept),
-        end @ (DownEnd::BrokerLost(_) | DownEnd::Confused(_)) => after_downlink(end),
+        end @ (DownEnd::BrokerLost(_) | DownEnd::Confused(_) | DownEnd::Foreign(_)) => after_downlink(end),
     }
 }
 
@@ -169,7 +170,7 @@ async fn client_lost(link: &Link) {
 async fn refused(link: &Link, down: Quiet<'_, DownEnd>, outcome: Outcome) -> End {
     match timeout(link.orphan_patience(), down).await {
         Ok(DownEnd::Done) => End::new(outcome, Leave::Close, Broker::Kept),
-        Ok(DownEnd::BrokerEnd) => End::new(outcome, Leave::Close, Broker::Lost),
+        Ok(DownEnd::BrokerEnd | DownEnd::Foreign(_)) => End::new(outcome, Leave::Close, Broker::Lost),
         Ok(DownEnd::BrokerLost(_) | DownEnd::Confused(_)) | Err(_) => End::new(outcome, Leave::Reset, Broker::Lost),
     }
 }
@@ -184,7 +185,7 @@ async fn orphan(link: &Link, mut down: Quiet<'_, DownEnd>, drain: &DrainSignal) 
         },
         end = &mut down => match end {
             DownEnd::Done => Broker::Kept,
-            DownEnd::BrokerEnd | DownEnd::Confused(_) => Broker::Lost,
+            DownEnd::BrokerEnd | DownEnd::Confused(_) | DownEnd::Foreign(_) => Broker::Lost,
             DownEnd::BrokerLost(_) => Broker::Broken,
         },
         () = drain.started() => Broker::Kept,
@@ -198,9 +199,10 @@ async fn orphan(link: &Link, mut down: Quiet<'_, DownEnd>, drain: &DrainSignal) 
 
 /// The broker does not take requests any more. What it said before it went is still on its way.
 async fn broker_lost(down: Quiet<'_, DownEnd>, error: &io::Error) -> End {
-    let leave = match timeout(GOODBYE_PATIENCE, down).await {
-        Ok(DownEnd::BrokerEnd | DownEnd::Done) => Leave::Close,
-        Ok(DownEnd::BrokerLost(_) | DownEnd::Confused(_)) | Err(_) => Leave::Reset,
+    let end = match timeout(GOODBYE_PATIENCE, down).await {
+        Ok(end @ (DownEnd::Confused(_) | DownEnd::Foreign(_))) => after_downlink(end),
+        Ok(DownEnd::BrokerEnd | DownEnd::Done) => End::new(Outcome::Broker, Leave::Close, Broker::Lost).because(error),
+        Ok(DownEnd::BrokerLost(_)) | Err(_) => End::new(Outcome::Broker, Leave::Reset, Broker::Lost).because(error),
     };
-    End { leave_client: leave, ..End::new(Outcome::Broker, Leave::Reset, Broker::Broken).because(error) }
+    End { leave_broker: Leave::Reset, broker: Broker::Broken, ..end }
 }

@@ -1,7 +1,7 @@
 //! One broker: how often it was lost, and whether it answers.
 
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,7 @@ pub struct Upstream {
     pub warnings: Limiter,
     generation: AtomicU32,
     open: AtomicUsize,
+    answered: AtomicBool,
     health: Mutex<Health>,
     probing: tokio::sync::Mutex<()>,
 }
@@ -50,6 +51,7 @@ impl Upstream {
             warnings: Limiter::rare(),
             generation: AtomicU32::new(0),
             open: AtomicUsize::new(0),
+            answered: AtomicBool::new(false),
             health: Mutex::default(),
             probing: tokio::sync::Mutex::new(()),
         }
@@ -99,6 +101,16 @@ impl Upstream {
     /// Returns the connections that are open.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
+    }
+
+    /// Notes that the broker answers requests.
+    pub fn note_answer(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Says whether the broker has ever answered a request.
+    pub fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Returns how the last dials went.

@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, warn};
 
 use super::workers::Lease;
+use crate::net::foreign::LISTENER_WITHOUT_TLS;
 use crate::net::{dial, socket};
 use crate::relay::{self, Closed, Connection, Totals};
 use crate::runtime::{ConnectionRecord, DrainSignal, Runtime};
@@ -93,20 +94,43 @@ impl Open {
         relay::run(connection, runtime, drain).await
     }
 
-    /// One line at the end of every connection, and a warning where somebody has to look into it: a client that speaks
-    /// something else, a broker that answers what it was not asked, a frame above the limit.
+    /// One line at the end of every connection, and a warning where somebody has to look into it.
     fn tell(&self, closed: &Closed) {
         let Closed { outcome, detail, totals } = closed;
         let Totals { bytes_to_broker, bytes_to_client, requests, responses } = totals;
         let (outcome, age_ms) = (outcome.as_str(), self.record.age().as_millis());
         debug!(outcome, detail, requests, responses, bytes_to_broker, bytes_to_client, age_ms, "connection closed");
-        if !matches!(closed.outcome, Outcome::Protocol | Outcome::Limit) {
-            return;
+        let is_unanswered = *bytes_to_broker > 0 && *bytes_to_client == 0;
+        match closed.outcome {
+            Outcome::Protocol | Outcome::Limit => self.warn_given_up(closed),
+            Outcome::Broker if is_unanswered => self.warn_unanswered(),
+            Outcome::Client | Outcome::Broker | Outcome::Drain | Outcome::Timeout | Outcome::Error => {}
         }
-        let listener = &self.record.listener;
+    }
+
+    /// A client or a broker that speaks something else, a broker that answers what it was not asked, a frame above the
+    /// limit.
+    fn warn_given_up(&self, closed: &Closed) {
+        let (listener, upstream) = (&self.record.listener, &self.record.listener.upstream.address);
         if let Some(suppressed) = listener.refusals.admit(Instant::now()) {
             let (client_addr, client_id) = (self.record.client_addr, self.record.client_id());
-            warn!(listener = listener.name, client.addr = %client_addr, client_id, outcome, detail, suppressed, "connection given up");
+            let (outcome, detail) = (closed.outcome.as_str(), &closed.detail);
+            warn!(listener = listener.name, %upstream, client.addr = %client_addr, client_id, outcome, detail, suppressed, "connection given up");
+        }
+    }
+
+    /// A broker that has answered before is stopping or restarting; of one that never has, it is not to be expected.
+    fn warn_unanswered(&self) {
+        let (listener, upstream) = (&self.record.listener, &self.record.listener.upstream);
+        if upstream.has_answered() {
+            return;
+        }
+        if let Some(suppressed) = upstream.warnings.admit(Instant::now()) {
+            let (client_addr, client_id) = (self.record.client_addr, self.record.client_id());
+            let (listener, upstream) = (&listener.name, &upstream.address);
+            let cure =
+                format!("if it expects TLS: {LISTENER_WITHOUT_TLS}; if it expects SASL, set that up in the client");
+            warn!(listener, %upstream, client.addr = %client_addr, client_id, cure, suppressed, "the broker closes connections without an answer, and has answered none yet");
         }
     }
 

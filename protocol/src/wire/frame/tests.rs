@@ -129,17 +129,6 @@ fn the_largest_frame_passes_in_runs() {
     assert!(splitter.mid_frame());
 }
 
-#[test]
-fn strangers_are_named() {
-    assert_eq!(recognise(&[0x16, 3, 1, 2, 0, 1]), Some("TLS client hello"));
-    assert_eq!(recognise(b"GET / HTTP/1.1\r\n"), Some("HTTP request"));
-    assert_eq!(recognise(b"SSH-2.0-OpenSSH"), Some("SSH banner"));
-    assert_eq!(recognise(b"PROXY TCP4 "), Some("PROXY protocol v1 header"));
-    assert_eq!(recognise(&[0, 0, 0, 30, 0, 18, 0, 3]), None);
-    assert_eq!(recognise(b"GE"), None);
-    assert_eq!(recognise(&[]), None);
-}
-
 proptest! {
     #[test]
     fn any_split_of_the_bytes_gives_the_same_frames(

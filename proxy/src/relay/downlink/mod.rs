@@ -8,7 +8,7 @@ mod settle;
 use std::io;
 use std::sync::Arc;
 
-use seqgate_protocol::wire::frame::{Piece, ResponseSplitter};
+use seqgate_protocol::wire::frame::{FrameError, Piece, ResponseSplitter};
 use seqgate_protocol::wire::head::ApiKey;
 use seqgate_protocol::wire::learn::Learner;
 use tokio::net::tcp::OwnedReadHalf;
@@ -21,6 +21,7 @@ use super::buffer::{Buffer, Read};
 use super::fifo::{Closed, Expected, Owed, Own, Receiver};
 use super::link::Link;
 use super::uplink;
+use crate::net::foreign;
 use crate::telemetry::api::Api;
 
 /// Why nothing more comes down.
@@ -34,6 +35,8 @@ pub(super) enum DownEnd {
     BrokerLost(io::Error),
     /// What the broker sent answers nothing.
     Confused(String),
+    /// The broker has closed the connection in order, after less than an answer that was not Kafka's.
+    Foreign(String),
 }
 
 /// The answer at the front.
@@ -65,6 +68,8 @@ pub(super) struct Downlink<'a> {
     doubt: Doubt,
     back: Back<'a>,
     raw: bool,
+    /// Whether no answer of the broker has begun yet.
+    first: bool,
 }
 
 type Step = Result<(), DownEnd>;
@@ -84,6 +89,7 @@ impl<'a> Downlink<'a> {
             doubt: Doubt::default(),
             back: Back::default(),
             raw: false,
+            first: true,
         }
     }
 
@@ -147,7 +153,7 @@ impl<'a> Downlink<'a> {
             Ok(None) | Err(Closed) => self.flush().await,
         }
         if !self.buffer.is_empty() {
-            return if self.doubt.is_open() { self.take_piece().await } else { Err(unasked()) };
+            return if self.doubt.is_open() { self.take_piece().await } else { Err(self.unasked()) };
         }
         tokio::select! {
             biased;
@@ -179,10 +185,19 @@ impl<'a> Downlink<'a> {
     }
 
     async fn take_piece(&mut self) -> Step {
-        let piece = self.splitter.next(self.buffer.unread()).map_err(|error| DownEnd::Confused(error.to_string()))?;
+        let piece = match self.splitter.next(self.buffer.unread()) {
+            Ok(piece) => piece,
+            Err(error) => return Err(self.confused(unframed(&error))),
+        };
         match piece {
             Piece::More(wanted) => self.read(wanted).await,
-            Piece::Begin { size, head } => self.begin(size, i32::from_be_bytes(head)),
+            Piece::Begin { size, head } => {
+                self.begin(size, i32::from_be_bytes(head))?;
+                if std::mem::take(&mut self.first) {
+                    self.link.listener.upstream.note_answer();
+                }
+                Ok(())
+            }
             Piece::Run(count) => {
                 if matches!(self.current, Some(Current::Own(..))) {
                     self.read_own(count).await;
@@ -206,12 +221,13 @@ impl<'a> Downlink<'a> {
         match read {
             Ok(Read::Some) => Ok(()),
             Ok(Read::End) => {
+                let end = self.foreign().map_or(DownEnd::BrokerEnd, DownEnd::Foreign);
                 // A cut answer is cut for the client as well.
                 let rest = self.buffer.unread().len();
                 self.buffer.release(rest);
-                Err(DownEnd::BrokerEnd)
+                Err(end)
             }
-            Err(error) => Err(DownEnd::BrokerLost(error)),
+            Err(error) => Err(self.foreign().map_or(DownEnd::BrokerLost(error), DownEnd::Confused)),
         }
     }
 
@@ -227,11 +243,11 @@ impl<'a> Downlink<'a> {
             self.begin_doubtful(due);
             return Ok(());
         }
-        let Some(Current::Waiting(expected)) = due else { return Err(unasked()) };
+        let Some(Current::Waiting(expected)) = due else { return Err(self.unasked()) };
         if expected.correlation_id() != Some(correlation_id) {
             let due = expected.correlation_id().map_or("none".to_owned(), |due| due.to_string());
             self.current = Some(Current::Waiting(expected));
-            return Err(DownEnd::Confused(format!("the broker answered {correlation_id} where {due} was due")));
+            return Err(self.confused(format!("the broker answered {correlation_id} where {due} was due")));
         }
         // Those before it had no answer, or have had it.
         self.doubt.end();
@@ -250,7 +266,7 @@ impl<'a> Downlink<'a> {
                 self.splitter.pass();
                 Current::Own(own, LENGTH_BYTES)
             }
-            Expected::Perhaps { .. } | Expected::Local(_) => return Err(unasked()),
+            Expected::Perhaps { .. } | Expected::Local(_) => return Err(self.unasked()),
         });
         Ok(())
     }
@@ -364,6 +380,20 @@ impl<'a> Downlink<'a> {
         self.buffer.drop_ready();
     }
 
+    fn unasked(&self) -> DownEnd {
+        self.confused("the broker sent what nobody asked for".to_owned())
+    }
+
+    /// What comes next answers nothing: `why`, unless it can be named.
+    fn confused(&self, why: String) -> DownEnd {
+        DownEnd::Confused(self.foreign().unwrap_or(why))
+    }
+
+    /// Says what the broker's first bytes look like if they are not Kafka's.
+    fn foreign(&self) -> Option<String> {
+        if self.first { foreign::from_broker(self.buffer.unread()) } else { None }
+    }
+
     /// Raw tokens, and everything behind them.
     async fn pass_raw(&mut self) -> Step {
         if self.keeps_back() {
@@ -376,8 +406,16 @@ impl<'a> Downlink<'a> {
     }
 }
 
-fn unasked() -> DownEnd {
-    DownEnd::Confused("the broker sent what nobody asked for".to_owned())
+/// Why what the broker sent cannot be split any further.
+fn unframed(error: &FrameError) -> String {
+    match error {
+        FrameError::TooLarge { .. } => {
+            format!("the broker sent more than {RESPONSE_FACTOR} times limits.frame_bytes_max: {error}")
+        }
+        FrameError::Negative { .. } | FrameError::TooShort { .. } => {
+            format!("what the broker sent is not Kafka's protocol: {error}")
+        }
+    }
 }
 
 /// The length in front of every frame.

@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use seqgate_protocol::session::Pending;
-use seqgate_protocol::wire::frame::{self, FrameError, Piece, RequestSplitter};
+use seqgate_protocol::wire::frame::{FrameError, Piece, RequestSplitter};
 use seqgate_protocol::wire::head::{ApiKey, RequestHead, RequestPrefix};
 use seqgate_protocol::wire::learn::Learner;
 use tokio::net::TcpStream;
@@ -27,7 +27,7 @@ use super::link::Link;
 use super::patience::Row;
 use super::quiet::Quiet;
 use super::unwind;
-use crate::net::socket;
+use crate::net::{foreign, socket};
 use crate::runtime::DrainSignal;
 use crate::telemetry::api::Api;
 use crate::telemetry::labels::Outcome;
@@ -280,16 +280,14 @@ impl<'a> Uplink<'a> {
         if let Err(end) = self.flush().await {
             return end;
         }
-        let looks_like = if self.first { frame::recognise(self.buffer.unread()) } else { None };
+        let looks_like = if self.first { foreign::from_client(self.buffer.unread()) } else { None };
         let (outcome, why) = match (looks_like, error) {
-            (Some(what), _) => {
-                (Outcome::Protocol, format!("the client sent a {what} where Kafka's protocol was expected"))
-            }
+            (Some(what), _) => (Outcome::Protocol, what),
             (None, FrameError::TooLarge { .. }) => {
-                (Outcome::Limit, format!("the client sent a {error} (limits.frame_bytes_max)"))
+                (Outcome::Limit, format!("the client sent more than limits.frame_bytes_max allows: {error}"))
             }
             (None, FrameError::Negative { .. } | FrameError::TooShort { .. }) => {
-                (Outcome::Protocol, format!("the client sent a {error}"))
+                (Outcome::Protocol, format!("what the client sent is not Kafka's protocol: {error}"))
             }
         };
         UpEnd::Refused { outcome, why }

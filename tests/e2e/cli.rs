@@ -269,18 +269,44 @@ fn check_tells_where_the_advertised_addresses_lead() {
     }
 }
 
+/// What `check` says, and its status, in front of a broker that says `answer` to whatever it is asked, and closes.
+fn checked(answer: &'static [u8]) -> (Option<i32>, String) {
+    let (listener, upstream) = broker();
+    let broker = std::thread::spawn(move || {
+        let mut served = accept(&listener);
+        // Closed with the request unread, its end would be a reset.
+        served.read_exact(&mut [0; 32])?;
+        served.write_all(answer)
+    });
+    let output = output(&["check", "--listen", "127.0.0.1:0", "--upstream", &upstream.to_string()]);
+    broker.join().unwrap().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
 #[test]
-fn check_survives_a_broker_that_does_not_speak_kafka() {
-    for answer in
-        [b"".as_slice(), b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\x0e\0\0\0\x01\0\0\0\0\x7f\xff\xff\xff\0\0"]
+fn check_cannot_ask_a_broker_that_wants_sasl_and_says_so() {
+    for answer in [b"".as_slice(), b"\0", b"\0\0\0\x04\0\0\0\x01", b"\0\0\0\x0e\0\0\0\x01\0\0\0\0\x7f\xff\xff\xff\0\0"]
     {
-        let (listener, upstream) = broker();
-        let broker = std::thread::spawn(move || accept(&listener).write_all(answer));
-        let output = output(&["check", "--listen", "127.0.0.1:0", "--upstream", &upstream.to_string()]);
-        let said = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{said}");
-        assert!(said.contains("did not say what it advertises"), "{said}");
-        broker.join().unwrap().unwrap();
+        let (status, said) = checked(answer);
+        assert_eq!(status, Some(0), "{said}");
+        assert!(said.contains("note   the broker did not say what it advertises"), "{said}");
+    }
+}
+
+#[test]
+fn check_ends_with_1_where_the_broker_does_not_speak_kafka_in_the_plain() {
+    let cases: [(&[u8], &str); 6] = [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "ERROR  the broker sent an HTTP response where Kafka"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "ERROR  the broker sent an SSH banner where Kafka"),
+        (b"\x15\x03\x03\0\x02\x02\x50", "PLAINTEXT or SASL_PLAINTEXT listener as upstream"),
+        (b"\x16\x03\x03\0\x02\x02\x50", "ERROR  the broker sent a TLS handshake where Kafka"),
+        (b"\0\0\0\x03\0\0\0", "ERROR  what came back is not Kafka's protocol (a length of 3): name a Kafka"),
+        (b"-ERR unknown command\r\n", "ERROR  what came back is not Kafka's protocol (a length of 759517778)"),
+    ];
+    for (answer, expected) in cases {
+        let (status, said) = checked(answer);
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains("ok     the broker can be reached\n") && said.contains(expected), "{said}");
     }
 }
 

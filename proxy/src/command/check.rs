@@ -3,10 +3,13 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
+use tokio::time::timeout;
+
 use super::{Exit, options::Options, plan};
 use crate::admin::probe_token;
 use crate::config::{Config, HostPort, ListenerConfig};
-use crate::net::{dial::dial, metadata, resolve::resolve};
+use crate::net::metadata::{self, Untold};
+use crate::net::{dial::dial, resolve::resolve};
 use crate::runtime::advertised::{Route, route};
 use crate::runtime::loops::refuse_loops;
 use crate::telemetry::journal::Journal;
@@ -24,7 +27,24 @@ pub struct Args {
 pub(super) struct Finding {
     pub(super) listener: ListenerConfig,
     pub(super) reached: Result<(), String>,
-    pub(super) advertised: Result<Vec<(HostPort, Route)>, String>,
+    pub(super) advertised: Advertised,
+}
+
+/// Says what a broker advertises.
+#[derive(Debug)]
+pub(super) enum Advertised {
+    /// These addresses.
+    Told(Vec<(HostPort, Route)>),
+    /// It did not say, as a broker may that wants SASL.
+    NotTold(String),
+    /// It does not speak Kafka's protocol in the plain.
+    NotKafka(String),
+}
+
+impl Finding {
+    fn works(&self) -> bool {
+        self.reached.is_ok() && !matches!(self.advertised, Advertised::NotKafka(_))
+    }
 }
 
 /// Says what was found of the files that are to be opened; `None` where there are none.
@@ -58,7 +78,7 @@ pub async fn execute(args: Args) -> anyhow::Result<Exit> {
         findings.push(examine(listener, &config, &bound).await);
     }
     let files = Files::probe(&config);
-    let works = findings.iter().all(|finding| finding.reached.is_ok()) && files.are_there();
+    let works = findings.iter().all(Finding::works) && files.are_there();
     let text = plan::render(&config, &findings, &files);
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(if works { Exit::Done } else { Exit::Failed })
@@ -78,13 +98,15 @@ async fn examine(listener: &ListenerConfig, config: &Config, bound: &[SocketAddr
     let listener = listener.clone();
     let mut stream = match dial(&listener.upstream, patience).await {
         Ok(stream) => stream,
-        Err(error) => return Finding { listener, reached: Err(error.to_string()), advertised: Ok(Vec::new()) },
+        Err(error) => {
+            return Finding { listener, reached: Err(error.to_string()), advertised: Advertised::Told(Vec::new()) };
+        }
     };
-    let asked = tokio::time::timeout(patience, metadata::advertised(&mut stream)).await;
-    let advertised = match asked {
-        Ok(Ok(brokers)) => Ok(routes(brokers, config, bound).await),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer in {} ms", patience.as_millis())),
+    let advertised = match timeout(patience, metadata::advertised(&mut stream)).await {
+        Ok(Ok(brokers)) => Advertised::Told(routes(brokers, config, bound).await),
+        Ok(Err(Untold::NotKafka(told))) => Advertised::NotKafka(told),
+        Ok(Err(Untold::Refused(error))) => Advertised::NotTold(error.to_string()),
+        Err(_) => Advertised::NotTold(format!("no answer in {} ms", patience.as_millis())),
     };
     Finding { listener, reached: Ok(()), advertised }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::check::{Files, Finding};
+use super::check::{Advertised, Files, Finding};
 use crate::config::units::{display_duration, display_size};
 use crate::config::{Backend, Config, Mixed, Mode};
 use crate::net::descriptors;
@@ -95,10 +95,11 @@ fn listener(out: &mut String, finding: &Finding) -> std::fmt::Result {
         Err(error) => return writeln!(out, "  ERROR  the broker cannot be reached: {error}"),
     }
     let advertised = match &finding.advertised {
-        Ok(advertised) => advertised,
-        Err(error) => {
+        Advertised::Told(advertised) => advertised,
+        Advertised::NotTold(error) => {
             return writeln!(out, "  note   the broker did not say what it advertises: {error} (TLS or SASL?)");
         }
+        Advertised::NotKafka(error) => return writeln!(out, "  ERROR  {error}"),
     };
     for (address, route) in advertised {
         match route {

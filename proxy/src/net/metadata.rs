@@ -5,6 +5,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::foreign;
 use crate::config::HostPort;
 
 /// Metadata version 4, for no topic: every broker since 0.11 knows it.
@@ -17,21 +18,46 @@ const REQUEST: [u8; 32] = [
 ];
 /// Bytes of an answer at most; one for no topic lists brokers only.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// What every answer begins with.
+const CORRELATION_ID_BYTES: usize = 4;
 /// Correlation id and throttle time.
 const BEFORE_BROKERS: usize = 8;
 
-/// Returns the addresses of the brokers in the cluster of `stream`.
-pub async fn advertised(stream: &mut TcpStream) -> io::Result<Vec<HostPort>> {
-    stream.write_all(&REQUEST).await?;
-    let size = usize::try_from(stream.read_i32().await?).ok().filter(|size| *size <= ANSWER_BYTES_MAX);
-    let size = size.ok_or_else(|| invalid("what came back is not Kafka"))?;
-    let mut answer = vec![0; size];
-    stream.read_exact(&mut answer).await?;
-    brokers(&answer).ok_or_else(|| invalid("the answer to Metadata does not parse"))
+/// Why a broker did not say what it advertises.
+#[derive(Debug, thiserror::Error)]
+pub enum Untold {
+    /// It is no broker, or one that speaks TLS.
+    #[error("{0}")]
+    NotKafka(String),
+    /// It may want a client that authenticates.
+    #[error(transparent)]
+    Refused(#[from] io::Error),
 }
 
-fn invalid(text: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, text)
+/// Returns the addresses of the brokers in the cluster of `stream`.
+pub async fn advertised(stream: &mut TcpStream) -> Result<Vec<HostPort>, Untold> {
+    stream.write_all(&REQUEST).await?;
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).await?;
+    let mut answer = vec![0; answer_bytes(length)?];
+    stream.read_exact(&mut answer).await?;
+    brokers(&answer)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer to Metadata does not parse").into())
+}
+
+/// Returns the size of an answer that begins with `length`.
+fn answer_bytes(length: [u8; 4]) -> Result<usize, Untold> {
+    if let Some(told) = foreign::from_broker(&length) {
+        return Err(Untold::NotKafka(told));
+    }
+    let size = i32::from_be_bytes(length);
+    usize::try_from(size).ok().filter(|size| (CORRELATION_ID_BYTES..=ANSWER_BYTES_MAX).contains(size)).ok_or_else(
+        || {
+            let told =
+                format!("what came back is not Kafka's protocol (a length of {size}): name a Kafka broker as upstream");
+            Untold::NotKafka(told)
+        },
+    )
 }
 
 /// Reads the list of brokers that a Metadata answer begins with.

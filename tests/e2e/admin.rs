@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::support::{Proxy, accept, broker, connect, seqgate};
+use crate::support::{PATIENCE, Proxy, accept, broker, connect, seqgate};
 
 /// Sends one request as it stands and returns status, head and body.
 pub(crate) fn http(admin: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
@@ -37,14 +38,27 @@ const JSON: &str = "Content-Type: application/json\r\n";
 
 #[test]
 fn readiness_follows_the_broker() {
-    let (listener, upstream) = broker();
+    let (_listener, upstream) = broker();
     let proxy = Proxy::start(upstream, &["--admin", "127.0.0.1:0"]);
     let admin = proxy.admin();
     assert_eq!(get(admin, "/livez"), (200, "ok\n".to_owned()));
     assert_eq!(get(admin, "/readyz"), (200, "ok\n".to_owned()));
-    drop(listener);
-    let proxy = Proxy::start(upstream, &["--admin", "127.0.0.1:0"]);
+    // Bound, so that nobody else can have the port, and not listening yet.
+    let later = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    later.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let upstream = later.local_addr().unwrap().as_socket().unwrap();
+    let mut proxy = Proxy::start(upstream, &["--admin", "127.0.0.1:0"]);
+    // Once, however often it is asked.
+    proxy.will_warn(&["broker unreachable: clients will be reset"]);
     assert_eq!(get(proxy.admin(), "/readyz"), (503, format!("unreachable {upstream}\n")));
+    later.listen(1).unwrap();
+    // What was found is held to be true for a while.
+    let deadline = Instant::now() + PATIENCE;
+    while get(proxy.admin(), "/readyz").0 != 200 {
+        assert!(Instant::now() < deadline, "never ready");
+        std::thread::yield_now();
+    }
+    proxy.wait_for_log("broker reached again");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 use tokio::net::TcpStream;
+use tracing::{info, warn};
 
 use crate::config::HostPort;
 use crate::net::dial::dial;
@@ -64,8 +65,7 @@ impl Upstream {
             return Err(refusal);
         }
         let dialled = dial(&self.address, patience).await;
-        let jitter = rand::rng().random_range(0.5..1.0);
-        self.with(|health| health.settle(&dialled, started, Instant::now(), jitter));
+        self.settle(&dialled, started, rand::rng().random_range(0.5..1.0));
         dialled
     }
 
@@ -78,7 +78,10 @@ impl Upstream {
         }
         let started = Instant::now();
         let dialled = dial(&self.address, patience).await;
-        self.with(|health| health.settle(&dialled, started, Instant::now(), 1.0));
+        let before = self.settle(&dialled, started, 1.0);
+        if let (Err(error), None | Some(true)) = (&dialled, before) {
+            warn!(upstream = %self.address, %error, "broker unreachable: clients will be reset");
+        }
         dialled.is_ok()
     }
 
@@ -116,6 +119,19 @@ impl Upstream {
     /// Returns how the last dials went.
     pub fn health(&self) -> Health {
         self.with(|health| health.clone())
+    }
+
+    /// Takes in how a dial went, and returns what was thought before.
+    fn settle(&self, dialled: &io::Result<TcpStream>, started: Instant, jitter: f64) -> Option<bool> {
+        let before = self.with(|health| {
+            let before = health.reachable;
+            health.settle(dialled, started, Instant::now(), jitter);
+            before
+        });
+        if dialled.is_ok() && before == Some(false) {
+            info!(upstream = %self.address, "broker reached again");
+        }
+        before
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Health) -> T) -> T {

@@ -102,6 +102,8 @@ fn the_mode_is_changed_by_put_alone() {
         let (status, _, body) = http(admin, "PUT", "/api/v1/mode", JSON, wrong);
         assert!((400..500).contains(&status) && body.contains("error"), "{wrong}: {status} {body}");
     }
+    let (status, _, body) = http(admin, "PUT", "/api/v1/mode", JSON, "{\"mode\":\"enforce\"}");
+    assert!(status == 409 && body.contains("authoritative = true") && !body.contains("look_up"), "{status} {body}");
     assert_eq!(json(admin, "/api/v1/status")["mode"], "dedupe");
     assert_eq!(http(admin, "PUT", "/api/v1/mode", JSON, "{\"mode\":\"observe\"}").0, 200);
     assert_eq!(json(admin, "/api/v1/status")["mode"], "observe");

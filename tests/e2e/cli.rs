@@ -46,7 +46,10 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
         (&["run", "--listen", "127.0.0.1:0"], "error: --listen needs --upstream ADDR"),
         (&["run", "--listen", "9092", "--upstream", "a:1"], "is not HOST:PORT"),
         (&["run", "--faults", "file"], "unexpected argument '--faults'"),
-        (&["run", "--listen", "a:1", "--upstream", "a:1", "--mode", "enforce"], "sequencing.authoritative = true"),
+        (
+            &["run", "--listen", "a:1", "--upstream", "a:1", "--mode", "enforce"],
+            "enforce\" needs authoritative = true under",
+        ),
         (&["run", "-c", "/does/not/exist"], "error: /does/not/exist: cannot be read: No such file"),
     ];
     for (args, expected) in cases {

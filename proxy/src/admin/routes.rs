@@ -145,7 +145,7 @@ async fn change_mode(State(admin): State<Admin>, body: Result<Json<ModeBody>, Js
         Err(error) => return refusal(error.status(), &error.body_text()),
     };
     if let Some(missing) = admin.runtime.config.sequencing.missing_for(mode) {
-        return refusal(StatusCode::CONFLICT, missing);
+        return refusal(StatusCode::CONFLICT, &missing);
     }
     let before = admin.runtime.mode.set(mode);
     info!(before = before.as_str(), mode = mode.as_str(), "mode changed");

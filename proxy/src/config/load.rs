@@ -49,7 +49,7 @@ impl Config {
         let mode = overrides.mode.or(typed.mode).unwrap_or(Mode::Dedupe);
         let sequencing = Sequencing::judge(&typed.sequencing, source)?;
         if let Some(missing) = sequencing.missing_for(mode) {
-            return Err(ConfigError::Usage(missing.to_owned()));
+            return Err(ConfigError::Usage(missing));
         }
         Ok(Self {
             mode,

@@ -165,6 +165,21 @@ fn a_listener_is_judged_key_by_key() {
 }
 
 #[test]
+fn a_mode_that_needs_more_says_what_is_missing_and_nothing_else() {
+    let missing = |sequencing: &str| error(&format!("mode = \"enforce\"\n[sequencing]\n{sequencing}"));
+    assert_eq!(
+        missing(""),
+        "mode \"enforce\" needs authoritative = true under [sequencing] in the file: every producer of the cluster comes \
+         through this one seqgate. No flag sets that; start again with it"
+    );
+    assert_eq!(
+        missing("authoritative = true\nlook_up = false\nbackend = \"other\""),
+        "mode \"enforce\" needs look_up = true and backend = \"kafka\" under [sequencing] in the file. No flag sets that; \
+         start again with it"
+    );
+}
+
+#[test]
 fn names_of_listeners_are_unique() {
     let twice = load(&format!("[[listener]]\nname = \"1\"\n{LISTEN}[[listener]]\n{LISTEN}")).unwrap_err().to_string();
     assert_eq!(

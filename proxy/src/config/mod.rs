@@ -62,12 +62,17 @@ pub struct ListenerConfig {
 
 impl Sequencing {
     /// Says what a mode needs and has not.
-    pub fn missing_for(&self, mode: Mode) -> Option<&'static str> {
-        (mode == Mode::Enforce && !self.missing_to_enforce().is_empty()).then_some(
-            "mode \"enforce\" needs sequencing.authoritative = true (every producer of the cluster comes through this one \
-             seqgate), look_up = true and backend = \"kafka\"; set them under [sequencing] in the file, there are no flags for \
-             them, and start again",
-        )
+    pub fn missing_for(&self, mode: Mode) -> Option<String> {
+        let missing = self.missing_to_enforce();
+        if mode != Mode::Enforce || missing.is_empty() {
+            return None;
+        }
+        let claim =
+            if self.authoritative { "" } else { ": every producer of the cluster comes through this one seqgate" };
+        Some(format!(
+            "mode \"enforce\" needs {} under [sequencing] in the file{claim}. No flag sets that; start again with it",
+            missing.join(" and ")
+        ))
     }
 
     /// Returns what would have to be set for gaps to be refused.

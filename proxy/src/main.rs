@@ -33,6 +33,8 @@ fn variable(error: &clap::Error) -> Option<String> {
         Some(text.as_str())
     };
     let (flag, value) = (text(ContextKind::InvalidArg)?.split(' ').next()?, text(ContextKind::InvalidValue)?);
+    // Dots behind it say that it may be given more than once.
+    let flag = flag.trim_end_matches('.');
     let variable = format!("SEQGATE_{}", flag.trim_start_matches('-').to_uppercase().replace('-', "_"));
     let was_typed = std::env::args().any(|argument| argument.starts_with(flag));
     (!was_typed && std::env::var(&variable).is_ok_and(|set| set == value)).then_some(variable)

@@ -39,12 +39,13 @@ fn a_file_names_several_listeners() {
 #[test]
 fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
     let with_token = ["run", "--listen", "127.0.0.1:0", "--upstream", "a:1", "--admin-token-file", "token"];
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&with_token, "error: --admin-token-file needs --admin ADDR"),
         (&[], "Usage: seqgate"),
         (&["run"], "error: no listener: give --listen ADDR and --upstream ADDR, or -c FILE"),
         (&["run", "--listen", "127.0.0.1:0"], "error: --listen needs --upstream ADDR"),
         (&["run", "--listen", "9092", "--upstream", "a:1"], "is not HOST:PORT"),
+        (&["run", "--listen", "127.0.0.1:99999", "--upstream", "a:1"], "the port is above 65535"),
         (&["run", "--faults", "file"], "unexpected argument '--faults'"),
         (
             &["run", "--listen", "a:1", "--upstream", "a:1", "--mode", "enforce"],
@@ -61,10 +62,14 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
 
 #[test]
 fn a_wrong_variable_is_named() {
-    let output = seqgate().args(["run", "--upstream", "a:1"]).env("SEQGATE_LISTEN", "foo").output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("\"foo\" is not HOST:PORT") && said.contains("environment: SEQGATE_LISTEN"), "{said}");
+    for (variable, expected) in
+        [("SEQGATE_LISTEN", "\"foo\" is not HOST:PORT"), ("SEQGATE_VERBOSE", "invalid value 'foo' for '--verbose...'")]
+    {
+        let output = seqgate().args(["run", "--upstream", "a:1"]).env(variable, "foo").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(expected) && said.ends_with(&format!("environment: {variable}\n")), "{said}");
+    }
     let (_, said) = refused(&["run", "--upstream", "a:1", "--listen", "foo"]);
     assert!(said.contains("--listen") && !said.contains("environment"), "{said}");
 }

@@ -49,11 +49,11 @@ Examples:
   # What it is for, without a broker of yours.
   seqgate demo
 
-  # One broker, whose advertised.listeners names port 9092 of this host.
-  seqgate run --listen 0.0.0.0:9092 --upstream kafka-1.internal:9092
+  # One broker, whose listener on port 19092 advertises port 9092 of this host.
+  seqgate run --listen 0.0.0.0:9092 --upstream kafka-1.internal:19092
 
   # Look without touching: every byte is forwarded as it is.
-  seqgate run --listen 0.0.0.0:9092 --upstream kafka-1:9092 --mode observe
+  seqgate run --listen 0.0.0.0:9092 --upstream kafka-1:19092 --mode observe
 
   # Several brokers, one listener each, from a file; looked at first.
   seqgate check -c seqgate.toml && seqgate run -c seqgate.toml
@@ -65,7 +65,7 @@ Exit status:
 
 const RUN_EXAMPLE: &str = "\
 Example:
-  seqgate run --listen 0.0.0.0:9092 --upstream kafka-1.internal:9092
+  seqgate run --listen 0.0.0.0:9092 --upstream kafka-1.internal:19092
 
 The README explains the keys of the file, under Configuration.";
 

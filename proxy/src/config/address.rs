@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::{IntErrorKind, ParseIntError};
 use std::str::FromStr;
 
 /// Names a host and a port, before anything is resolved.
@@ -19,6 +20,9 @@ pub enum AddressError {
     /// No port, or not a number that a port can be.
     #[error("{0:?} is not HOST:PORT, such as \"127.0.0.1:9092\" or \"[::1]:9092\"")]
     Shape(String),
+    /// A number that no port has.
+    #[error("{0:?}: the port is above 65535")]
+    Port(String),
     /// A character that no host name has.
     #[error("the host {0:?} is not a name or an address")]
     Host(String),
@@ -53,7 +57,9 @@ impl FromStr for HostPort {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let shape = || AddressError::Shape(text.to_owned());
         let (host, port) = text.rsplit_once(':').ok_or_else(shape)?;
-        let port = port.parse().map_err(|_| shape())?;
+        let port = port.parse().map_err(|error: ParseIntError| {
+            if *error.kind() == IntErrorKind::PosOverflow { AddressError::Port(text.to_owned()) } else { shape() }
+        })?;
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         match bare {
             Some(ip) if ip.parse::<std::net::Ipv6Addr>().is_ok() => Ok(Self::new(ip, port)),
@@ -117,5 +123,7 @@ mod tests {
         for text in ["", "9092", ":9092", "host:", "host:65536", "host:-1", "::1:9092", "[x]:1", "a b:1", "a\n:1"] {
             assert!(text.parse::<HostPort>().is_err(), "{text:?}");
         }
+        let above = "127.0.0.1:99999".parse::<HostPort>().unwrap_err();
+        assert_eq!(above.to_string(), "\"127.0.0.1:99999\": the port is above 65535");
     }
 }

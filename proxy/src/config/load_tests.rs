@@ -160,6 +160,8 @@ fn a_listener_is_judged_key_by_key() {
         later,
         "seqgate.toml:3: listener[0].upstream: \"original-destination\" is not in this version; name a broker as HOST:PORT"
     );
+    let single = load(&format!("\n[listener]\n{LISTEN}")).unwrap_err().to_string();
+    assert_eq!(single, "seqgate.toml:2: listener: found one table, expected a list: write [[listener]] per broker");
     let none = load("[[listener]]\nlisten = \"a:1\"").unwrap_err().to_string();
     assert_eq!(none, "seqgate.toml:1: listener[0]: missing field `upstream`");
 }

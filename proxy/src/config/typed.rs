@@ -84,6 +84,7 @@ impl TypedConfig {
         let syntax = |error: toml::de::Error| fail(source, "syntax", &error);
         let document = DeTable::parse(source.text).map_err(syntax)?;
         refuse_later(document.get_ref(), source)?;
+        refuse_single(document.get_ref(), source)?;
         serde_path_to_error::deserialize(toml::Deserializer::from(document)).map_err(|error| {
             let key = key_path(&error.path().to_string());
             fail(source, &key, error.inner())
@@ -100,6 +101,18 @@ fn refuse_later(document: &DeTable<'_>, source: Source<'_>) -> Result<(), Config
         let mut keys = LATER_OF_LISTENER.iter();
         keys.try_for_each(|key| refuse(listener, key, &format!("listener[{index}].{key}"), source))
     })
+}
+
+/// Refuses one table where a list of them stands, in the words of the file and not of its types.
+fn refuse_single(document: &DeTable<'_>, source: Source<'_>) -> Result<(), ConfigError> {
+    match document.get("listener") {
+        Some(found) if matches!(found.get_ref(), DeValue::Table(_)) => Err(source.error(
+            "listener",
+            found.span(),
+            "found one table, expected a list: write [[listener]] per broker",
+        )),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn refuse(table: &DeTable<'_>, key: &str, path: &str, source: Source<'_>) -> Result<(), ConfigError> {

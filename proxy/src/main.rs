@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue};
+use seqgate::command::output::OutputClosed;
 use seqgate::command::{Cli, Exit};
 use seqgate::config::ConfigError;
 use seqgate::telemetry::logging;
@@ -53,6 +54,10 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
 /// Prints what went wrong, once and with its causes; a wrong configuration has a status of its own.
 fn report(error: &anyhow::Error) -> Exit {
     use std::io::Write;
+    // Whoever reads has read enough.
+    if error.is::<OutputClosed>() {
+        return Exit::Done;
+    }
     writeln!(std::io::stderr(), "error: {error:#}").ok();
     if error.downcast_ref::<ConfigError>().is_some() { Exit::Usage } else { Exit::Failed }
 }

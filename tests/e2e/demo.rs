@@ -1,6 +1,8 @@
 //! `seqgate demo`, as a user runs it.
 
-use crate::support::output;
+use std::process::Stdio;
+
+use crate::support::{broker, output, seqgate};
 
 const TITLES: [&str; 3] = [
     "1. Acknowledgements get lost",
@@ -43,6 +45,21 @@ fn a_demo_says_at_once_that_there_is_no_broker() {
         let output = output(&["demo", "--bootstrap", &bootstrap]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(status) && output.stdout.is_empty() && said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_closed_output_ends_quietly() {
+    let (listener, upstream) = broker();
+    drop(listener);
+    let upstream = upstream.to_string();
+    let check = ["check", "--listen", "127.0.0.1:0", "--upstream", &upstream];
+    for args in [&["demo", "--records", "2"][..], &check, &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = seqgate().args(args).stdin(Stdio::null()).stdout(writer).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.as_str()), (Some(0), ""), "{args:?}");
     }
 }
 

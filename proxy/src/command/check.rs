@@ -1,11 +1,10 @@
 //! `seqgate check`: would it work? Changes nothing.
 
-use std::io::Write;
 use std::net::SocketAddr;
 
 use tokio::time::timeout;
 
-use super::{Exit, options::Options, plan};
+use super::{Exit, options::Options, output::print, plan};
 use crate::admin::probe_token;
 use crate::config::{Config, HostPort, ListenerConfig};
 use crate::net::metadata::{self, Untold};
@@ -80,7 +79,7 @@ pub async fn execute(args: Args) -> anyhow::Result<Exit> {
     let files = Files::probe(&config);
     let works = findings.iter().all(Finding::works) && files.are_there();
     let text = plan::render(&config, &findings, &files);
-    std::io::stdout().lock().write_all(text.as_bytes())?;
+    print(&mut std::io::stdout(), &text)?;
     Ok(if works { Exit::Done } else { Exit::Failed })
 }
 

@@ -8,8 +8,8 @@ use anyhow::Context;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Exit;
 use super::in_process::InProcess;
+use super::{Exit, output::print};
 use crate::config::HostPort;
 use crate::net::dial::dial;
 use crate::sandbox::scene::{
@@ -56,7 +56,7 @@ pub async fn run<S: StartProxy>(args: &DemoArgs, start_proxy: &S, out: &mut impl
         None => None,
     };
     let scenes = if bootstrap.is_some() {
-        writeln!(out, "The second scene restarts the broker and is left out with a real one.\n")?;
+        print(out, "The second scene restarts the broker and is left out with a real one.\n\n")?;
         vec![Scene::LostAcks, Scene::Gap]
     } else {
         vec![Scene::LostAcks, Scene::Restart, Scene::Gap]
@@ -69,11 +69,11 @@ pub async fn run<S: StartProxy>(args: &DemoArgs, start_proxy: &S, out: &mut impl
             reports.push(play(scene, &config, *via, start_proxy).await?);
         }
         holds &= reports.iter().all(SceneReport::holds);
-        writeln!(out, "{}\n{}\n{}\n", scene.title(), scene.explanation(), table(&reports))?;
+        print(out, &format!("{}\n{}\n{}\n\n", scene.title(), scene.explanation(), table(&reports)))?;
     }
     let verdict =
         if holds { "Through seqgate, every record was stored once." } else { "seqgate did not hold its promise." };
-    writeln!(out, "{verdict}")?;
+    print(out, &format!("{verdict}\n"))?;
     Ok(if holds { Exit::Done } else { Exit::NotHeld })
 }
 

@@ -5,6 +5,7 @@ pub mod completions;
 pub mod demo;
 mod in_process;
 pub mod options;
+pub mod output;
 mod plan;
 pub mod run;
 

@@ -2,7 +2,10 @@
 
 use std::process::Stdio;
 
-use crate::support::{broker, output, seqgate};
+use seqgate::sandbox::broker::{Broker, BrokerConfig};
+use tokio::runtime::Runtime;
+
+use crate::support::{accept, broker, output, seqgate};
 
 const TITLES: [&str; 3] = [
     "1. Acknowledgements get lost",
@@ -38,7 +41,7 @@ fn a_demo_doubles_without_seqgate_stores_once_with_it_and_ends_with_0() {
 #[test]
 fn a_demo_says_at_once_that_there_is_no_broker() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let refused = format!("--bootstrap 127.0.0.1:{port}: 127.0.0.1:{port}: Connection refused");
+    let refused = format!("error: --bootstrap 127.0.0.1:{port}: Connection refused");
     for (bootstrap, status, expected) in
         [(format!("127.0.0.1:{port}"), 1, refused.as_str()), ("127.0.0.1".to_owned(), 2, "is not HOST:PORT")]
     {
@@ -46,6 +49,32 @@ fn a_demo_says_at_once_that_there_is_no_broker() {
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(status) && output.stdout.is_empty() && said.contains(expected), "{said}");
     }
+}
+
+#[test]
+fn a_demo_says_at_once_that_a_listener_is_not_kafkas() {
+    let (listener, address) = broker();
+    let bootstrap = address.to_string();
+    // As a broker's listener does that wants TLS or SASL.
+    let closes = std::thread::spawn(move || drop(accept(&listener)));
+    let output = output(&["demo", "--bootstrap", &bootstrap]);
+    closes.join().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && output.stdout.is_empty(), "{said}");
+    assert!(said.starts_with(&format!("error: --bootstrap {bootstrap}: not a plaintext Kafka listener?")), "{said}");
+}
+
+#[test]
+fn a_demo_on_a_broker_lists_the_topics_that_it_leaves() {
+    let runtime = Runtime::new().unwrap();
+    let broker = runtime.block_on(Broker::start(BrokerConfig { partitions: 3, ..BrokerConfig::default() })).unwrap();
+    let output = output(&["demo", "--records", "40", "--bootstrap", &broker.address().to_string()]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let (_, left) = said.split_once("\nTopics that are left behind and can be deleted:\n").expect(&said);
+    let topics: Vec<_> = left.lines().map(str::trim).collect();
+    let records: Vec<_> = topics.iter().map(|topic| broker.records(topic, 0).len()).collect();
+    assert_eq!(records, [40, 40, 40], "{said}");
 }
 
 #[test]

@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 
-use tokio::time::timeout;
-
 use super::{Exit, options::Options, output::print, plan};
 use crate::admin::probe_token;
 use crate::config::{Config, HostPort, ListenerConfig};
@@ -101,11 +99,10 @@ async fn examine(listener: &ListenerConfig, config: &Config, bound: &[SocketAddr
             return Finding { listener, reached: Err(error.to_string()), advertised: Advertised::Told(Vec::new()) };
         }
     };
-    let advertised = match timeout(patience, metadata::advertised(&mut stream)).await {
-        Ok(Ok(brokers)) => Advertised::Told(routes(brokers, config, bound).await),
-        Ok(Err(Untold::NotKafka(told))) => Advertised::NotKafka(told),
-        Ok(Err(Untold::Refused(error))) => Advertised::NotTold(error.to_string()),
-        Err(_) => Advertised::NotTold(format!("no answer in {} ms", patience.as_millis())),
+    let advertised = match metadata::advertised(&mut stream, patience).await {
+        Ok(brokers) => Advertised::Told(routes(brokers, config, bound).await),
+        Err(Untold::NotKafka(told)) => Advertised::NotKafka(told),
+        Err(Untold::Refused(error)) => Advertised::NotTold(error.to_string()),
     };
     Finding { listener, reached: Ok(()), advertised }
 }

@@ -1,9 +1,11 @@
 //! Asks a broker which addresses it advertises.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::foreign;
 use crate::config::HostPort;
@@ -34,8 +36,15 @@ pub enum Untold {
     Refused(#[from] io::Error),
 }
 
-/// Returns the addresses of the brokers in the cluster of `stream`.
-pub async fn advertised(stream: &mut TcpStream) -> Result<Vec<HostPort>, Untold> {
+/// Returns the addresses of the brokers in the cluster of `stream`, if the answer comes within `patience`.
+pub async fn advertised(stream: &mut TcpStream, patience: Duration) -> Result<Vec<HostPort>, Untold> {
+    let asked = timeout(patience, ask(stream)).await;
+    asked.unwrap_or_else(|_| {
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer in {} ms", patience.as_millis())).into())
+    })
+}
+
+async fn ask(stream: &mut TcpStream) -> Result<Vec<HostPort>, Untold> {
     stream.write_all(&REQUEST).await?;
     let mut length = [0; 4];
     stream.read_exact(&mut length).await?;

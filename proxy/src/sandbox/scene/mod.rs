@@ -68,6 +68,8 @@ pub struct SceneConfig {
     pub bootstrap: Option<SocketAddr>,
     /// Where the records go; the topic must hold nothing else.
     pub topic: String,
+    /// To which partition of it; the broker leads it.
+    pub partition: i32,
     /// The records' timestamp: brokers forget producers whose newest record is old.
     pub timestamp_ms: i64,
 }

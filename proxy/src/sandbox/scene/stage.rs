@@ -22,6 +22,7 @@ pub(super) const SCENE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Stage<P> {
     via: Via,
     topic: String,
+    partition: i32,
     /// The sandbox's broker, unless a real one is used.
     pub(super) broker: Option<Broker>,
     broker_address: SocketAddr,
@@ -52,6 +53,7 @@ impl<P: RunningProxy> Stage<P> {
         let trouble = relay(next, config.seed, lost_percent).await?;
         let batch_records = config.records.div_ceil(BATCHES).max(1);
         let producer = ProducerConfig {
+            partition: config.partition,
             batch_records,
             timestamp_ms: config.timestamp_ms,
             ..ProducerConfig::new(trouble.address(), &config.topic)
@@ -59,6 +61,7 @@ impl<P: RunningProxy> Stage<P> {
         Ok(Self {
             via,
             topic: config.topic.clone(),
+            partition: config.partition,
             broker,
             broker_address,
             counting,
@@ -102,7 +105,8 @@ impl<P: RunningProxy> Stage<P> {
 
     /// Reads the log back, ends everything and reports.
     pub(super) async fn strike(self, gaps_made: u64) -> anyhow::Result<SceneReport> {
-        let read = reader::values(self.broker_address, &self.topic, 0).await.context("reading the topic back")?;
+        let read =
+            reader::values(self.broker_address, &self.topic, self.partition).await.context("reading the topic back")?;
         let judged = judge(&self.values, &read);
         let produced = self.producer.report();
         let counters = self.proxy.as_ref().map(RunningProxy::counters).unwrap_or_default();

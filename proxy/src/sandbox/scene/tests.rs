@@ -7,7 +7,7 @@ const FORGETFUL: StandIn = StandIn { remembers: false };
 const REMEMBERING: StandIn = StandIn { remembers: true };
 
 fn config(records: usize) -> SceneConfig {
-    SceneConfig { records, seed: 1, bootstrap: None, topic: "events".to_owned(), timestamp_ms: 0 }
+    SceneConfig { records, seed: 1, bootstrap: None, topic: "events".to_owned(), partition: 0, timestamp_ms: 0 }
 }
 
 #[tokio::test]

@@ -1,23 +1,22 @@
 //! `seqgate demo`: what seqgate is for, shown in a few seconds with a broker and a producer of its own.
 
+mod bootstrap;
+mod table;
+
 use std::io::{IsTerminal, Write, stderr};
-use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use bootstrap::Bootstrap;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use table::table;
 
 use super::in_process::InProcess;
 use super::{Exit, output::print};
 use crate::config::HostPort;
-use crate::net::dial::dial;
 use crate::sandbox::scene::{
-    Progress, SceneConfig, SceneReport, SceneVerdict, StartProxy, Via, scene_gap, scene_lost_acks, scene_restart,
+    Progress, SceneConfig, SceneReport, StartProxy, Via, scene_gap, scene_lost_acks, scene_restart,
 };
-
-/// How long the broker may take to accept a first connection.
-const REACH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was typed after `seqgate demo`.
 #[derive(Clone, Debug, clap::Args)]
@@ -51,22 +50,35 @@ enum Scene {
 /// Plays the scenes, writes a table for each to `out`, and says how it ended: not held when a record was lost or
 /// doubled through seqgate, or a gap missed.
 pub async fn run<S: StartProxy>(args: &DemoArgs, start_proxy: &S, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let bootstrap = match &args.bootstrap {
-        Some(address) => Some(reach(address).await?),
-        None => None,
+    let Some(address) = &args.bootstrap else {
+        let scenes = [Scene::LostAcks, Scene::Restart, Scene::Gap];
+        return play_all(args, &scenes, None, start_proxy, out).await;
     };
-    let scenes = if bootstrap.is_some() {
-        print(out, "The second scene restarts the broker and is left out with a real one.\n\n")?;
-        vec![Scene::LostAcks, Scene::Gap]
-    } else {
-        vec![Scene::LostAcks, Scene::Restart, Scene::Gap]
-    };
+    let mut bootstrap = Bootstrap::reach(address).await?;
+    print(out, "The second scene restarts the broker and is left out with a real one.\n\n")?;
+    let played = play_all(args, &[Scene::LostAcks, Scene::Gap], Some(&mut bootstrap), start_proxy, out).await;
+    // Of a demo that failed as well.
+    let told = print(out, &bootstrap.left_behind());
+    let exit = played?;
+    told.map(|()| exit)
+}
+
+async fn play_all<S: StartProxy>(
+    args: &DemoArgs,
+    scenes: &[Scene],
+    mut bootstrap: Option<&mut Bootstrap>,
+    start_proxy: &S,
+    out: &mut impl Write,
+) -> anyhow::Result<Exit> {
     let mut holds = true;
     for scene in scenes {
         let mut reports = Vec::new();
         for via in scene.sides() {
-            let config = config(args, bootstrap, scene, *via)?;
-            reports.push(play(scene, &config, *via, start_proxy).await?);
+            let report = async {
+                let config = config(args, bootstrap.as_deref_mut(), *scene, *via).await?;
+                play(*scene, &config, *via, start_proxy).await
+            };
+            reports.push(report.await.with_context(|| format!("scene {} ({})", scene.name(), name(*via)))?);
         }
         holds &= reports.iter().all(SceneReport::holds);
         print(out, &format!("{}\n{}\n{}\n\n", scene.title(), scene.explanation(), table(&reports)))?;
@@ -77,27 +89,28 @@ pub async fn run<S: StartProxy>(args: &DemoArgs, start_proxy: &S, out: &mut impl
     Ok(if holds { Exit::Done } else { Exit::NotHeld })
 }
 
-/// Returns the address of `bootstrap` that takes connections.
-async fn reach(bootstrap: &HostPort) -> anyhow::Result<SocketAddr> {
-    let stream = match dial(bootstrap, REACH_PATIENCE).await {
-        Ok(stream) => stream,
-        Err(error) => anyhow::bail!("--bootstrap {bootstrap}: {error}; is the broker running there?"),
-    };
-    Ok(stream.peer_addr()?)
-}
-
-fn config(args: &DemoArgs, bootstrap: Option<SocketAddr>, scene: Scene, via: Via) -> anyhow::Result<SceneConfig> {
+async fn config(
+    args: &DemoArgs,
+    bootstrap: Option<&mut Bootstrap>,
+    scene: Scene,
+    via: Via,
+) -> anyhow::Result<SceneConfig> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
-    let topic = match bootstrap {
-        None => "events".to_owned(),
-        // Others may use the broker as well, and earlier runs did.
-        Some(_) => format!("events-{}-{}-{:x}", scene.name(), name(via), now.as_micros()),
+    let (topic, led) = match bootstrap {
+        None => ("events".to_owned(), None),
+        Some(bootstrap) => {
+            // Others may use the broker as well, and earlier runs did.
+            let topic = format!("events-{}-{}-{:x}", scene.name(), name(via), now.as_micros());
+            let led = bootstrap.make(&topic).await?;
+            (topic, Some(led))
+        }
     };
     Ok(SceneConfig {
         records: usize::try_from(args.records).context("more records than memory")?,
         seed: args.seed,
-        bootstrap,
+        bootstrap: led.map(|led| led.broker),
         topic,
+        partition: led.map_or(0, |led| led.partition),
         timestamp_ms: i64::try_from(now.as_millis()).context("the clock is off")?,
     })
 }
@@ -112,7 +125,7 @@ async fn play<S: StartProxy>(scene: Scene, config: &SceneConfig, via: Via, proxy
         Scene::Gap => scene_gap(config, via, proxy, progress).await,
     };
     bar.finish_and_clear();
-    played.with_context(|| format!("scene {} ({})", scene.name(), name(via)))
+    played
 }
 
 fn bar(records: usize, message: String) -> ProgressBar {
@@ -167,47 +180,6 @@ const fn name(via: Via) -> &'static str {
     match via {
         Via::Direct => "direct",
         Via::Seqgate => "seqgate",
-    }
-}
-
-fn table(reports: &[SceneReport]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
-    let side = |report: &SceneReport| if report.via == Via::Direct { "without seqgate" } else { "with seqgate" };
-    table.set_header(std::iter::once("").chain(reports.iter().map(side)));
-    for (measure, value) in MEASURES {
-        let mut row = vec![Cell::new(measure)];
-        row.extend(reports.iter().map(|report| Cell::new(value(report)).set_alignment(CellAlignment::Right)));
-        table.add_row(row);
-    }
-    table
-}
-
-/// A line of a table: what it is, and its value.
-type Measure = (&'static str, fn(&SceneReport) -> String);
-
-const MEASURES: [Measure; 8] = [
-    ("records sent", |report| report.sent.to_string()),
-    ("records acknowledged", |report| report.acknowledged.to_string()),
-    ("batches sent again", |report| report.retried.to_string()),
-    ("batches answered by seqgate", |report| of_proxy(report, report.answered_by_proxy)),
-    ("duplicates that reached the broker", |report| report.duplicates_at_broker.to_string()),
-    ("gaps flagged", |report| of_proxy(report, report.gaps_flagged)),
-    ("records in the log", |report| report.in_log.to_string()),
-    ("verdict", verdict),
-];
-
-fn of_proxy(report: &SceneReport, number: u64) -> String {
-    if report.via == Via::Direct { "-".to_owned() } else { number.to_string() }
-}
-
-fn verdict(report: &SceneReport) -> String {
-    match report.verdict() {
-        SceneVerdict::Lost(records) => format!("{records} lost"),
-        SceneVerdict::Doubled(records) => format!("{records} doubled"),
-        SceneVerdict::Unacknowledged(records) => format!("{records} stored, not acknowledged"),
-        SceneVerdict::Unflagged(gaps) => format!("{gaps} gaps missed"),
-        SceneVerdict::Once => "each stored once".to_owned(),
     }
 }
 

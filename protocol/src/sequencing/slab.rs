@@ -139,9 +139,14 @@ impl<T> Slab<T> {
         self.len
     }
 
+    /// How many there can be in what is taken for them.
+    pub(super) const fn capacity(&self) -> u32 {
+        (self.held * CHUNK) as u32
+    }
+
     /// How many more would take no more memory.
     pub(super) const fn free_places(&self) -> usize {
-        self.held * CHUNK - self.len as usize
+        (self.capacity() - self.len) as usize
     }
 
     /// Whether more than half of what is taken, a chunk aside, is for values that are not there.

@@ -77,6 +77,7 @@ impl Cluster {
             self.tainted.store(true, Ordering::Relaxed);
         }
         for (to, from) in self.shards.iter().zip(&other.shards) {
+            let moves = lock(from).moves();
             let mut next = Some(0);
             while let Some(at) = next {
                 let mut used = Vec::new();
@@ -86,6 +87,10 @@ impl Cluster {
                 });
                 let mut to = lock(to);
                 used.into_iter().for_each(|id| to.note_used(id));
+            }
+            if lock(from).moves() != moves {
+                // Some were missed, perhaps.
+                lock(to).note_all_used();
             }
         }
     }

@@ -46,6 +46,11 @@ impl Tracker {
         self.handed.is_forgotten(id);
     }
 
+    /// So may be every producer that was handed out so far.
+    pub fn note_all_used(&mut self) {
+        self.handed.are_used();
+    }
+
     /// Whether a proof that a local answer was made from still stands, at the moment the answer leaves (T22).
     #[must_use]
     pub fn still_holds(&mut self, topic: TopicRef<'_>, partition: i32, proof: &Proof, now: Millis) -> bool {

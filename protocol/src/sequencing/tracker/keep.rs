@@ -55,28 +55,43 @@ impl Tracker {
         self.share.has(growth(self)) || self.forget_for(&growth, now)
     }
 
-    /// What an entry takes comes back with its chunk: as many are forgotten as it takes to give one back, or none in vain.
+    /// What an entry takes comes back with its chunk: as many are forgotten as it takes to give one back.
     #[cold]
     fn forget_for(&mut self, growth: &impl Fn(&Self) -> usize, now: Millis) -> bool {
         for _ in 0..GIVEN_BACK_MAX {
             let idle = self.longest_idle(now);
-            let is_in_vain = self.entries.free_places() + idle.len() < CHUNK;
+            if self.entries.free_places() + idle.len() < CHUNK {
+                return self.forget_few(&idle, growth);
+            }
             for at in idle {
                 if self.entries.free_places() >= CHUNK {
                     break;
                 }
-                let before = self.bytes();
                 self.evict(at);
                 if self.share.has(growth(self)) {
                     return true;
-                }
-                if is_in_vain && self.bytes() == before {
-                    return false;
                 }
             }
             if !self.give_back_places() {
                 return false;
             }
+            if self.share.has(growth(self)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Too few are idle for a chunk to come back. What comes back is what they own elsewhere, and a place for another entry where there is
+    /// none: nobody is forgotten where that would not do.
+    fn forget_few(&mut self, idle: &[u32], growth: &impl Fn(&Self) -> usize) -> bool {
+        let mut owned: usize = idle.iter().map(|at| self.entries[*at].window.bytes()).sum();
+        for at in idle {
+            if self.entries.free_places() > 0 && !self.share.has(growth(self).saturating_sub(owned)) {
+                return false;
+            }
+            owned -= self.entries[*at].window.bytes();
+            self.evict(*at);
             if self.share.has(growth(self)) {
                 return true;
             }
@@ -94,6 +109,7 @@ impl Tracker {
             entry_index.insert(&key, to);
             attempts.for_each_mut(entry.attempts, |attempt| attempt.entry = to);
         });
+        self.moves = self.moves.wrapping_add(u32::from(is_given));
         self.charge();
         is_given
     }
@@ -198,7 +214,7 @@ impl Tracker {
     pub fn sweep(&mut self, steps: u32, now: Millis) {
         self.sweep_waiting(now);
         let before = self.entries.len();
-        for _ in 0..steps.min(STEPS_MAX).min(self.entries.places()) {
+        for _ in 0..steps.min(STEPS_MAX).min(self.entries.capacity()) {
             let at = self.next_place();
             let Some(entry) = self.entries.get(at) else { continue };
             let idle_ms = now.0.saturating_sub(u64::from(entry.used_s) * 1000);
@@ -288,9 +304,9 @@ impl Tracker {
         idle.into_iter().map(|(_, at)| at).collect()
     }
 
-    /// Shows so many of those that can be evicted at most, with when they were used.
+    /// Shows so many of those that can be evicted at most, none of them twice, with when they were used.
     fn visit_idle(&mut self, mut count: usize, now: Millis, mut visit: impl FnMut(u32, u32)) {
-        for _ in 0..STEPS_MAX.min(self.entries.places()) {
+        for _ in 0..STEPS_MAX.min(self.entries.capacity()) {
             let at = self.next_place();
             let Some(entry) = self.entries.get(at).filter(|entry| self.is_evictable(entry, now)) else { continue };
             visit(entry.used_s, at);

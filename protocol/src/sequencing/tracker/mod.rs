@@ -192,6 +192,8 @@ pub struct Tracker {
     partition_serial: u32,
     /// Where the search for idle entries goes on.
     hand: u32,
+    /// How often entries have moved to other places.
+    moves: u32,
     /// What windows and intervals own.
     owned_bytes: usize,
     share: Share,
@@ -231,6 +233,7 @@ impl Tracker {
             cluster_stamp: 0,
             partition_serial: 0,
             hand: 0,
+            moves: 0,
             owned_bytes: 0,
             share: Share::new(allowance),
             evictions: Evictions::default(),

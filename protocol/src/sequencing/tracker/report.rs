@@ -36,6 +36,12 @@ pub struct ProducerReport {
 }
 
 impl Tracker {
+    /// How often pairs have moved to other places: who goes on with a report meanwhile may miss some, or see them twice.
+    #[must_use]
+    pub const fn moves(&self) -> u32 {
+        self.moves
+    }
+
     /// Reports on the pairs at up to `steps` places from `from` on; returns where to go on, until there is no more.
     pub fn report(
         &self,

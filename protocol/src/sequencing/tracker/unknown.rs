@@ -69,27 +69,28 @@ impl Tracker {
     }
 
     /// Unknown outcomes are forgotten after the time to live. What is proven stays so: no proof depends on them. What was forgotten may be
-    /// in the log, also behind what is acknowledged next, and in an epoch that begins later.
+    /// in the log: where it lies ahead of what is acknowledged, it is not missing once something before it has been.
     #[inline(never)]
     pub(super) fn forget_old_unknowns(&mut self, at: u32, now: Millis) {
         let ttl_ms = self.limits.proof_ttl_ms;
         let entry = &mut self.entries[at];
-        let (mut forgotten, mut is_of_later_epoch) = (0, false);
+        let (epoch, expected) = (entry.epoch, entry.window.expected());
+        let (mut forgotten, mut is_ahead) = (0, false);
         self.attempts.remove_where(
             &mut entry.attempts,
             |_, attempt| attempt.state != State::Pending && now.since(attempt.since) >= ttl_ms,
             |attempt| {
+                let id = attempt.batch.id;
                 forgotten += 1;
-                is_of_later_epoch |= attempt.batch.id.epoch > entry.epoch;
+                is_ahead |= id.epoch == epoch && expected.is_some_and(|expected| id.range.end().is_after(expected));
             },
         );
         entry.unknown -= forgotten;
         if forgotten > 0 {
             entry.note_unsure();
-            entry.note_partial();
         }
-        if is_of_later_epoch {
-            self.note_untold(at);
+        if is_ahead {
+            entry.note_partial();
         }
     }
 

@@ -174,19 +174,13 @@ fn what_was_refused_stays_refused_when_an_old_range_is_acknowledged_again() {
 /// What was sent before may have been answered before.
 #[test]
 fn an_answer_that_was_on_its_way_does_not_say_that_a_later_epoch_has_not_begun() {
-    let begun: [&dyn Fn(&mut Tracker); 3] = [
+    let begun: [&dyn Fn(&mut Tracker); 2] = [
         &|it| {
             let opaque = it.observe_opaque(T, 0, &batch(7, 1, 0, 5), &sender(), NOW).unwrap();
             it.settle(opaque, ok(110), NOW);
         },
         &|it| {
             it.give(&batch(7, 0, 5, 5), said(47, -1));
-        },
-        &|it| {
-            let ttl = TrackerLimits::default().proof_ttl_ms;
-            it.give(&batch(7, 1, 0, 5), Outcome::Lost);
-            let later = it.look(T, 0, &batch(7, 1, 0, 5), &sender(), after(ttl)).ticket.unwrap();
-            it.settle(later, Outcome::Withdrawn, after(ttl));
         },
     ];
     for begin in begun {
@@ -212,6 +206,44 @@ fn what_stood_behind_an_unknown_outcome_that_was_forgotten_is_not_missing() {
     assert_eq!(retry.rule, Rule::D8);
     tracker.settle(retry.ticket.unwrap(), ok(105), now);
     assert_eq!(tracker.look(T, 0, &batch(7, 0, 15, 5), &sender(), now).rule, Rule::D17);
+}
+
+/// An attempt that hung at a leader, and was made again at another one; one of an epoch that is over; and a first one that was given
+/// up.
+#[test]
+fn an_unknown_outcome_that_was_forgotten_explains_nothing_ahead_of_it() {
+    let later = after(TrackerLimits::default().proof_ttl_ms);
+    let other = Sender { broker: BrokerGeneration { broker: 2, generation: 0 }, ..sender() };
+    let go_on = |tracker: &mut Tracker, epoch: i16, from: i32| {
+        for n in from..100 {
+            let next = tracker.look(T, 0, &batch(7, epoch, n, 1), &other, later);
+            assert_eq!(next.rule, if n == 0 && epoch > 0 { Rule::D20 } else { Rule::D8 }, "{n}");
+            tracker.settle(next.ticket.unwrap(), ok(1_000 + i64::from(n)), later);
+        }
+        assert_eq!(tracker.look(T, 0, &batch(7, epoch, 200, 1), &other, later).rule, Rule::D18);
+    };
+    let mut failed_over = tracker();
+    failed_over.give(&batch(7, 0, 0, 1), ok(100));
+    let hung = failed_over.send_one(&batch(7, 0, 1, 1));
+    for n in 1..60 {
+        let next = failed_over.look(T, 0, &batch(7, 0, n, 1), &other, NOW).ticket.unwrap();
+        failed_over.settle(next, ok(100 + i64::from(n)), NOW);
+    }
+    failed_over.settle(hung, Outcome::Lost, NOW);
+    go_on(&mut failed_over, 0, 60);
+
+    let mut started_over = tracker();
+    started_over.give(&batch(7, 0, 0, 1), ok(100));
+    let hung = started_over.send_one(&batch(7, 0, 1, 1));
+    started_over.give(&batch(7, 1, 0, 1), ok(101));
+    started_over.settle(hung, Outcome::Lost, NOW);
+    go_on(&mut started_over, 1, 1);
+
+    let mut given_up = tracker();
+    given_up.give(&batch(7, 0, 0, 1), Outcome::Lost);
+    let first = given_up.look(T, 0, &batch(7, 1, 0, 1), &other, later).ticket.unwrap();
+    given_up.settle(first, ok(500), later);
+    go_on(&mut given_up, 1, 1);
 }
 
 #[test]

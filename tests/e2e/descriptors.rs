@@ -39,10 +39,11 @@ fn run_warns_when_it_may_not_have_what_connections_max_needs() {
     }
 }
 
-/// Two for each connection and one for the listener; beside them 128, or more where there are many threads.
+/// Two for each connection and for each of 64 pipes, and one for the listener; beside them 128, or more where there are
+/// many threads.
 fn needed() -> usize {
     let threads = std::thread::available_parallelism().unwrap().get();
-    18_001 + 128.max(64 + 4 * threads)
+    18_000 + 2 * 64 + 1 + 128.max(64 + 4 * threads)
 }
 
 /// What `check` prints, of a broker that hangs up.

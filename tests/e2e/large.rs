@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::memory::{BLOCK_BYTES, MIB};
-use crate::scene::{Scene, exchange};
+use crate::memory::{BLOCK_BYTES, MIB, stuff};
+use crate::scene::{Peer, Scene, exchange};
 use crate::wire::*;
 
 fn large(base: i32) -> Bytes {
@@ -95,5 +95,81 @@ fn a_large_batch_that_must_wait_waits() {
     served_other.expect(&produce_one(2, large(1)));
     served_other.send(&produced_one(2, 0, 11));
     other.expect(&produced_one(2, 0, 11));
+    scene.end(&[]);
+}
+
+const FETCH: i16 = 1;
+
+/// The bytes that went from socket to socket within the kernel, by direction.
+fn spliced(scene: &Scene) -> [u64; 2] {
+    ["to_broker", "to_client"].map(|to| scene.metric(&format!("spliced_bytes_total{{direction=\"{to}\"}}")))
+}
+
+/// No two of its places look alike.
+fn varied(bytes: usize) -> Vec<u8> {
+    (0..u32::try_from(bytes).unwrap()).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+/// Has bytes that no socket need have room for go from one end to the other.
+fn carry(from: &Peer, to: &mut Peer, bytes: &[u8]) {
+    let mut from = Peer(from.0.try_clone().unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(move || from.send(bytes));
+        to.expect(bytes);
+    });
+}
+
+#[test]
+fn most_of_what_is_long_is_not_read_and_comes_as_it_was() {
+    for pipes in [64, 0] {
+        let scene = Scene::with(&format!("[limits]\nmemory_max = \"16MiB\"\npipes_max = {pipes}"));
+        let (mut client, mut served) = scene.pair();
+        let (asked, answer) = (request(FETCH, 11, 3, false, &varied(MIB)), response(3, &varied(3 * MIB)));
+        for base in 0..3 {
+            carry(&client, &mut served, &asked);
+            carry(&served, &mut client, &answer);
+            carry(&client, &mut served, &produce_one(base, large(base)));
+            served.send(&produced_one(base, 0, base.into()));
+            client.expect(&produced_one(base, 0, base.into()));
+        }
+        let (of_requests, of_answers) = (2 * 3 * MIB as u64, 3 * 3 * MIB as u64);
+        let [up, down] = spliced(&scene);
+        if pipes == 0 {
+            assert_eq!([up, down], [0, 0]);
+        } else {
+            assert!(up > of_requests / 2 && up < of_requests, "{up}");
+            assert!(down > of_answers / 2 && down < of_answers, "{down}");
+        }
+        scene.end(&[]);
+    }
+}
+
+/// What is left of them comes to nobody else, and no pipe is lost: there are two.
+#[test]
+fn long_answers_that_end_early_on_either_side_harm_nobody() {
+    let scene = Scene::with("[limits]\nmemory_max = \"16MiB\"\npipes_max = 2");
+    let (asked, answer) = (request(FETCH, 11, 3, false, &[]), response(3, &varied(8 * MIB)));
+    for round in 0..8 {
+        let (mut client, mut served) = scene.pair();
+        client.send(&asked);
+        served.expect(&asked);
+        if round % 2 == 0 {
+            // The client goes where more has come than it takes.
+            stuff(&served, &answer, answer.len());
+            client.expect(&answer[..MIB]);
+            client.reset();
+        } else {
+            carry(&served, &mut client, &answer[..2 * MIB]);
+            served.send(b"cut");
+            drop(served);
+            assert_eq!(client.rest().unwrap(), b"cut");
+        }
+        let (mut client, mut served) = scene.pair();
+        client.send(&asked);
+        served.expect(&asked);
+        let before = spliced(&scene)[1];
+        carry(&served, &mut client, &answer);
+        assert!(spliced(&scene)[1] - before > 4 * MIB as u64);
+    }
     scene.end(&[]);
 }

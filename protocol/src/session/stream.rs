@@ -250,6 +250,12 @@ impl Streamed {
         }
     }
 
+    /// How many of the next bytes of the frame are not looked at.
+    #[must_use]
+    pub fn unseen(&self) -> u64 {
+        if self.claims.is_empty() { 0 } else { self.skip }
+    }
+
     /// Passes over the next bytes of the frame, if nothing of them is to be looked at. False: nothing has been done.
     pub fn pass_over(&mut self, count: usize) -> bool {
         let left = self.skip.checked_sub(count as u64).filter(|_| !self.claims.is_empty());

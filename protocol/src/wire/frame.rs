@@ -119,6 +119,25 @@ impl<const HEAD: usize> Splitter<HEAD> {
         self.state = State::Gathering { total: (size as usize).saturating_add(LENGTH_BYTES) };
     }
 
+    /// How many bytes of a frame that is passed through no run has named yet.
+    #[must_use]
+    pub const fn left(&self) -> u64 {
+        match self.state {
+            State::Passing { left } => left,
+            State::Boundary | State::Announced { .. } | State::Gathering { .. } => 0,
+        }
+    }
+
+    /// So many of the bytes that are [`left`](Self::left), but not all, went past the buffer, which is empty: the caller
+    /// has passed them on.
+    pub fn skip(&mut self, count: u64) {
+        let left = self.left();
+        debug_assert!(count < left, "the end of a frame is named by a run");
+        if count < left {
+            self.state = State::Passing { left: left - count };
+        }
+    }
+
     /// Whether a stream that ends now, with an empty buffer, is cut inside a frame.
     #[must_use]
     pub const fn mid_frame(&self) -> bool {

@@ -67,6 +67,7 @@ struct LimitRows {
     hold_bytes_max: String,
     memory_max: String,
     in_flight_max: usize,
+    pipes_max: usize,
     drain: String,
     dial_timeout: String,
 }
@@ -182,6 +183,7 @@ impl LimitRows {
             hold_bytes_max: display_size(limits.hold_bytes_max),
             memory_max: display_size(limits.memory_max),
             in_flight_max: limits.in_flight_max,
+            pipes_max: limits.pipes_max,
             drain: display_duration(limits.drain),
             dial_timeout: display_duration(limits.dial_timeout),
         }

@@ -46,6 +46,7 @@ impl Limits {
                 default.in_flight_max,
                 1..=10_000,
             )?,
+            pipes_max: judge.count("limits.pipes_max", &typed.pipes_max, default.pipes_max, 0..=10_000)?,
             drain: judge.duration("limits.drain", &typed.drain, default.drain, [0, 3_600_000])?,
             dial_timeout: judge.duration(
                 "limits.dial_timeout",

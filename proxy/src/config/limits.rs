@@ -15,6 +15,9 @@ pub struct Limits {
     pub memory_max: usize,
     /// Requests of one connection that wait for their answer.
     pub in_flight_max: usize,
+    /// Pipes of two descriptors each, through which the kernel passes on what is long and not looked at; 0: everything is
+    /// read and written.
+    pub pipes_max: usize,
     /// How long connections may take to end after a signal to stop.
     pub drain: Duration,
     /// How long a broker may take to accept a connection, over all its addresses.
@@ -29,6 +32,7 @@ impl Default for Limits {
             hold_bytes_max: 2 << 20,
             memory_max: 1 << 30,
             in_flight_max: 64,
+            pipes_max: 64,
             drain: Duration::from_secs(30),
             dial_timeout: Duration::from_secs(5),
         }

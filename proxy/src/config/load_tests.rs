@@ -56,6 +56,7 @@ fn every_key_of_the_reference_is_read() {
         hold_bytes_max = 4096
         memory_max = "64MiB"
         in_flight_max = 8
+        pipes_max = 0
         drain = "0s"
         dial_timeout = "100ms"
         [journal]

@@ -59,6 +59,7 @@ pub(super) struct TypedLimits {
     pub(super) hold_bytes_max: Option<Spanned<TypedSize>>,
     pub(super) memory_max: Option<Spanned<TypedSize>>,
     pub(super) in_flight_max: Option<Spanned<u64>>,
+    pub(super) pipes_max: Option<Spanned<u64>>,
     pub(super) drain: Option<Spanned<TypedDuration>>,
     pub(super) dial_timeout: Option<Spanned<TypedDuration>>,
 }

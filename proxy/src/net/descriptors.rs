@@ -13,7 +13,7 @@ const PER_THREAD: u64 = 4;
 
 /// Returns the descriptors that `config` can use: a client's side and a broker's for each connection.
 pub fn needed(config: &Config) -> u64 {
-    2 * config.limits.connections_max as u64 + config.listeners.len() as u64 + spare()
+    2 * config.limits.connections_max as u64 + beside(config)
 }
 
 /// Raises the limit of this process as far as it may go, and returns it; nothing when there is none.
@@ -31,7 +31,12 @@ pub fn raise() -> Option<u64> {
 
 /// Returns how many connections `descriptors` are enough for.
 pub fn connections_possible(config: &Config, descriptors: u64) -> u64 {
-    descriptors.saturating_sub(spare() + config.listeners.len() as u64) / 2
+    descriptors.saturating_sub(beside(config)) / 2
+}
+
+/// What is not for connections: listeners, pipes of two ends each, and what every process needs.
+fn beside(config: &Config) -> u64 {
+    config.listeners.len() as u64 + 2 * config.limits.pipes_max as u64 + spare()
 }
 
 fn spare() -> u64 {

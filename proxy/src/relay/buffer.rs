@@ -6,18 +6,22 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::task::yield_now;
 
 use super::budget::{Budget, Purpose};
+use super::pipes::{Pipes, Taken};
 use super::spares::{BLOCK_BYTES, BLOCK_ROOM};
 use crate::runtime::Runtime;
 
 /// Bytes that it makes do with while memory is short.
 const READ_BYTES_MIN: usize = 8 * 1024;
+
+/// Bytes that are read where most of what follows may not have to be: enough to decide by.
+const FRONT_READ_BYTES: usize = 8 * 1024;
 
 /// Room at the end below which it is not worth a read.
 const ROOM_BYTES_MIN: usize = 4 * 1024;
@@ -37,6 +41,8 @@ pub(super) struct Buffer {
     purpose: Purpose,
     /// Bytes read without a pause: each read found more than it had room for.
     at_once: usize,
+    /// Reads that are short because a long frame has just passed by: its end, and the front of another one perhaps.
+    short_reads: u8,
     runtime: Arc<Runtime>,
 }
 
@@ -51,7 +57,7 @@ pub(super) enum Read {
 
 impl Buffer {
     pub(super) fn new(runtime: Arc<Runtime>, purpose: Purpose) -> Self {
-        Self { bytes: BytesMut::new(), ready: 0, taken: 0, purpose, at_once: 0, runtime }
+        Self { bytes: BytesMut::new(), ready: 0, taken: 0, purpose, at_once: 0, short_reads: 0, runtime }
     }
 
     /// What is behind the bytes that may be written.
@@ -110,10 +116,7 @@ impl Buffer {
 
     /// Reads more, to hold `wanted` bytes in the end; memory for it is waited for. Cancel safe.
     pub(super) async fn fill(&mut self, from: &mut OwnedReadHalf, wanted: usize) -> io::Result<Read> {
-        if self.at_once >= AT_ONCE_BYTES_MAX {
-            self.at_once = 0;
-            yield_now().await;
-        }
+        self.pause().await;
         loop {
             if self.bytes.is_empty() {
                 // No memory while there is nothing to read.
@@ -122,7 +125,10 @@ impl Buffer {
             }
             self.make_room(wanted).await;
             let may_wait = !self.bytes.is_empty();
-            let mut read = pin!(from.read_buf(&mut self.bytes));
+            let is_short = self.short_reads > 0 && wanted <= FRONT_READ_BYTES;
+            let read_max = if is_short { FRONT_READ_BYTES } else { usize::MAX };
+            let mut room = (&mut self.bytes).limit(read_max);
+            let mut read = pin!(from.read_buf(&mut room));
             let read = poll_fn(|context| match read.as_mut().poll(context) {
                 // Nothing was there after all: it is waited for without memory.
                 Poll::Pending if !may_wait => Poll::Ready(None),
@@ -132,6 +138,7 @@ impl Buffer {
             match read.await {
                 Some(Ok(0)) => return Ok(Read::End),
                 Some(Ok(count)) => {
+                    self.short_reads = self.short_reads.saturating_sub(1);
                     let is_full = self.bytes.len() == self.bytes.capacity();
                     self.at_once = if is_full { self.at_once + count } else { 0 };
                     return Ok(Read::Some);
@@ -139,6 +146,43 @@ impl Buffer {
                 Some(Err(error)) => return Err(error),
                 None => {}
             }
+        }
+    }
+
+    /// Takes up to `count` of the bytes that come next into a pipe instead, once there are any; nothing may be unread or
+    /// ready. No memory is held meanwhile, and no pipe. Cancel safe.
+    pub(super) async fn pass_by<'p>(
+        &mut self,
+        from: &OwnedReadHalf,
+        count: u64,
+        pipes: &'p Pipes,
+    ) -> io::Result<Taken<'p>> {
+        debug_assert!(self.bytes.is_empty());
+        self.pause().await;
+        self.shrink();
+        loop {
+            poll_fn(|context| from.as_ref().poll_read_ready(context)).await?;
+            let taken = pipes.take_in(from.as_ref(), count)?;
+            match &taken {
+                Taken::Nothing => {
+                    self.at_once = 0;
+                    continue;
+                }
+                Taken::Some(lent) => {
+                    self.at_once += lent.held();
+                    self.short_reads = 2;
+                }
+                Taken::End | Taken::Unavailable => {}
+            }
+            return Ok(taken);
+        }
+    }
+
+    /// Others have their turn if much came without a pause.
+    async fn pause(&mut self) {
+        if self.at_once >= AT_ONCE_BYTES_MAX {
+            self.at_once = 0;
+            yield_now().await;
         }
     }
 
@@ -262,5 +306,41 @@ mod tests {
             buffer.discard(READ_BYTES_MIN);
         }
         assert_eq!(pauses, [AT_ONCE_BYTES_MAX, 2 * AT_ONCE_BYTES_MAX]);
+    }
+
+    #[tokio::test]
+    async fn who_sends_without_a_pause_past_the_buffer_leaves_others_their_turn() {
+        let (mut from, mut to) = pair().await;
+        let mut buffer = Buffer::new(short_of_memory(), Purpose::Answer);
+        let pipes = Pipes::new(1);
+        let mut pauses = Vec::new();
+        for number in 0..3 * AT_ONCE_BYTES_MAX / READ_BYTES_MIN {
+            send(&mut from, &mut to).await;
+            yield_now().await;
+            let pass = buffer.pass_by(&from, READ_BYTES_MIN as u64, &pipes);
+            if pauses_before(async { pass.await.map(|_taken| Read::Some) }).await {
+                pauses.push(number * READ_BYTES_MIN);
+            }
+        }
+        assert_eq!(pauses, [AT_ONCE_BYTES_MAX, 2 * AT_ONCE_BYTES_MAX]);
+    }
+
+    /// Most of what comes may not have to be read, as it was with what came before.
+    #[tokio::test]
+    async fn after_a_long_frame_reads_are_short_at_first() {
+        let (mut from, mut to) = pair().await;
+        let (config, pipes) =
+            (Config::pipe(HostPort::new("127.0.0.1", 0), HostPort::new("127.0.0.1", 1)), Pipes::new(1));
+        let mut buffer = Buffer::new(Arc::new(Runtime::new(config, Vec::new()).0), Purpose::Answer);
+        to.write_all(&[7; 5 * FRONT_READ_BYTES]).await.unwrap();
+        while from.peek(&mut [0; 5 * FRONT_READ_BYTES]).await.unwrap() < 5 * FRONT_READ_BYTES {
+            yield_now().await;
+        }
+        let taken = buffer.pass_by(&from, FRONT_READ_BYTES as u64, &pipes).await.unwrap();
+        assert!(matches!(taken, Taken::Some(lent) if lent.held() == FRONT_READ_BYTES));
+        for found in [1, 2, 4] {
+            assert_eq!(buffer.fill(&mut from, 1).await.unwrap(), Read::Some);
+            assert_eq!(buffer.unread().len(), found * FRONT_READ_BYTES);
+        }
     }
 }

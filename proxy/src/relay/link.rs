@@ -342,6 +342,11 @@ impl Link {
         self.runtime.metrics.bytes.add(Direction::ToClient, bytes as u64);
     }
 
+    /// So many bytes went by, within the kernel.
+    pub(super) fn note_spliced(&self, direction: Direction, bytes: usize) {
+        self.runtime.metrics.spliced_bytes.add(direction, bytes as u64);
+    }
+
     pub(super) fn note_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }

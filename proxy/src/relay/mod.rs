@@ -13,6 +13,7 @@ mod keep;
 mod link;
 mod looks;
 mod patience;
+mod pipes;
 mod quiet;
 mod report;
 mod seat;

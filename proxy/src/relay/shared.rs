@@ -13,6 +13,7 @@ use super::budget::Budget;
 use super::cluster::Cluster;
 use super::clusters::Clusters;
 use super::home::Home;
+use super::pipes::Pipes;
 use super::spares::{SPARES_BYTES_MAX, Spares};
 use crate::config::Config;
 use crate::runtime::{Listener, ProducerQuery, ProducerRow};
@@ -39,6 +40,7 @@ pub struct Shared {
     allowance: Arc<Allowance>,
     pub(super) budget: Budget,
     pub(super) spares: Spares,
+    pub(super) pipes: Pipes,
     pub(super) gap_warnings: Limiter,
     /// Topics that a client may not read: that is said once of each.
     unreadable: Mutex<HashSet<OwnedTopic>>,
@@ -86,6 +88,7 @@ impl Shared {
             budget: Budget::new(memory_max, Arc::clone(&allowance)),
             allowance,
             spares: Spares::default(),
+            pipes: Pipes::new(config.limits.pipes_max),
             gap_warnings: Limiter::new(GAP_WARNINGS, GAP_INTERVAL),
             unreadable: Mutex::default(),
             started: Instant::now(),

@@ -38,6 +38,8 @@ pub struct Metrics {
     pub responses: SparseCounters<Api>,
     /// Bytes written, by direction.
     pub bytes: Counters<Direction>,
+    /// Those of them that went by within the kernel.
+    pub spliced_bytes: Counters<Direction>,
     /// Client connections that are open.
     pub connections_open: Gauge,
     /// Client connections that ended.
@@ -80,6 +82,7 @@ impl Metrics {
             requests: SparseCounters::new(Api::PRODUCE),
             responses: SparseCounters::new(Api::PRODUCE),
             bytes: Counters::new(),
+            spliced_bytes: Counters::new(),
             connections_open: Gauge::default(),
             connections_closed: Counters::new(),
             passthrough: Counters::new(),
@@ -116,6 +119,8 @@ impl Metrics {
         to.register("requests", "Requests read from clients", self.requests.family());
         to.register("responses", "Responses written to clients", self.responses.family());
         to.register("bytes", "Bytes written", self.bytes.family());
+        let spliced = "Those of the bytes written that went from socket to socket within the kernel";
+        to.register("spliced_bytes", spliced, self.spliced_bytes.family());
         to.register("connections_closed", "Client connections that ended", self.connections_closed.family());
         to.register("passthrough", "Frames that were not understood and went through", self.passthrough.family());
         to.register("own_requests", "Looks into partitions' logs by requests of our own", self.own_requests.family());

@@ -119,6 +119,21 @@ fn a_stream_that_ends_between_frames_is_not_cut() {
 }
 
 #[test]
+fn what_goes_past_the_buffer_is_not_waited_for() {
+    let mut splitter = RequestSplitter::new(LIMIT);
+    let frame = frame(&[7; 100]);
+    assert_eq!((splitter.next(&frame[..20]), splitter.left()), (Ok(Piece::Begin { size: 100, head: [7; 8] }), 0));
+    splitter.pass();
+    assert_eq!((splitter.next(&frame[..20]), splitter.left()), (Ok(Piece::Run(20)), 84));
+    splitter.skip(50);
+    splitter.skip(33);
+    assert_eq!((splitter.left(), splitter.mid_frame()), (1, true));
+    assert_eq!(splitter.next(&[7, 0, 0]), Ok(Piece::Run(1)));
+    assert_eq!((splitter.left(), splitter.mid_frame()), (0, false));
+    assert_eq!(splitter.next(&[0, 0]), Ok(Piece::More(4)));
+}
+
+#[test]
 fn the_largest_frame_passes_in_runs() {
     let mut splitter = ResponseSplitter::new(u32::MAX);
     let first = [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1];

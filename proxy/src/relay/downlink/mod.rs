@@ -20,9 +20,11 @@ use super::budget::Purpose;
 use super::buffer::{Buffer, Read};
 use super::fifo::{Closed, Expected, Owed, Own, Receiver};
 use super::link::Link;
+use super::pipes::{SPLICE_BYTES_MIN, Taken};
 use super::uplink;
 use crate::net::foreign;
 use crate::telemetry::api::Api;
+use crate::telemetry::labels::Direction;
 
 /// Why nothing more comes down.
 #[derive(Debug)]
@@ -212,6 +214,9 @@ impl<'a> Downlink<'a> {
 
     async fn read(&mut self, wanted: usize) -> Step {
         self.flush().await;
+        if let Some(stepped) = self.pass_by().await {
+            return stepped;
+        }
         let read = tokio::select! {
             biased;
             // The answer to a request of our own was for the uplink, which has ended.
@@ -229,6 +234,35 @@ impl<'a> Downlink<'a> {
             }
             Err(error) => Err(self.foreign().map_or(DownEnd::BrokerLost(error), DownEnd::Confused)),
         }
+    }
+
+    /// Passes on what comes next without reading it, if that is worth it. `None`: it is to be read.
+    async fn pass_by(&mut self) -> Option<Step> {
+        let is_unseen = matches!(self.current, Some(Current::Passing { learner: None, .. })) && !self.keeps_back();
+        // The end of a frame is read: something is done there.
+        let count = if is_unseen { self.splitter.left().saturating_sub(1) } else { 0 };
+        if count < SPLICE_BYTES_MIN || !self.buffer.is_empty() || self.link.is_client_gone() {
+            return None;
+        }
+        let mut lent = match self.buffer.pass_by(&self.broker, count, &self.link.runtime.shared.pipes).await {
+            Ok(Taken::Some(lent)) => lent,
+            Ok(Taken::Nothing | Taken::Unavailable) => return None,
+            Ok(Taken::End) => return Some(Err(DownEnd::BrokerEnd)),
+            Err(error) => return Some(Err(DownEnd::BrokerLost(error))),
+        };
+        let count = lent.held();
+        if let Some(client) = self.link.client() {
+            match lent.try_pour(&client) {
+                Ok(true) => self.link.note_delivered(count),
+                Ok(false) | Err(_) => self.link.deliver(lent.pour(&client), count).await,
+            }
+            if lent.held() == 0 {
+                self.link.note_spliced(Direction::ToClient, count);
+            }
+        }
+        // What is left in the pipe has nobody to go to.
+        self.splitter.skip(count as u64);
+        Some(Ok(()))
     }
 
     /// Whether what comes next is the answer to a request of our own.

@@ -25,12 +25,13 @@ use super::buffer::{Buffer, Read};
 use super::fifo::{Closed, Expected, Owed, Sender};
 use super::link::Link;
 use super::patience::Row;
+use super::pipes::{SPLICE_BYTES_MIN, Taken};
 use super::quiet::Quiet;
 use super::unwind;
 use crate::net::{foreign, socket};
 use crate::runtime::DrainSignal;
 use crate::telemetry::api::Api;
-use crate::telemetry::labels::Outcome;
+use crate::telemetry::labels::{Direction, Outcome};
 
 /// Why nothing more goes up.
 #[derive(Debug)]
@@ -149,7 +150,11 @@ impl<'a> Uplink<'a> {
         self.flush().await?;
         // A request of which the broker has nothing yet is one that its client can send again elsewhere.
         let may_stop = matches!(self.frame, None | Some(Frame::Gathering));
-        match self.fill(wanted, may_stop).await? {
+        let read = match self.pass_by().await? {
+            Some(read) => read,
+            None => self.fill(wanted, may_stop).await?,
+        };
+        match read {
             Read::Some => Ok(()),
             Read::End => {
                 // What is left of a frame can do no harm: a broker executes only whole ones.
@@ -159,6 +164,38 @@ impl<'a> Uplink<'a> {
                 Err(UpEnd::ClientEnd)
             }
         }
+    }
+
+    /// Passes on what comes next without reading it, if that is worth it. `None`: it is to be read.
+    async fn pass_by(&mut self) -> Result<Option<Read>, UpEnd> {
+        let unseen = match &self.frame {
+            Some(Frame::Passing { .. } | Frame::Streaming(None, _)) => u64::MAX,
+            Some(Frame::Streaming(Some(tracked), _)) => tracked.unseen(),
+            Some(Frame::Gathering) | None => 0,
+        };
+        // The end of a frame is read: something is done there.
+        let count = unseen.min(self.splitter.left().saturating_sub(1));
+        if count < SPLICE_BYTES_MIN || !self.buffer.is_empty() {
+            return Ok(None);
+        }
+        let taken = self.buffer.pass_by(&self.client, count, &self.link.runtime.shared.pipes).await;
+        self.read_at = Instant::now();
+        let mut lent = match taken.map_err(UpEnd::ClientLost)? {
+            Taken::Some(lent) => lent,
+            Taken::End => return Ok(Some(Read::End)),
+            Taken::Nothing | Taken::Unavailable => return Ok(None),
+        };
+        let count = lent.held();
+        if !lent.try_pour(self.broker).map_err(UpEnd::BrokerLost)? {
+            wanted(&self.client, lent.pour(self.broker)).await?.map_err(UpEnd::BrokerLost)?;
+        }
+        self.link.note_spliced(Direction::ToBroker, count);
+        self.link.note_sent(count);
+        self.splitter.skip(count as u64);
+        if let Some(Frame::Streaming(Some(tracked), _)) = &mut self.frame {
+            tracked.pass_over(count);
+        }
+        Ok(Some(Read::Some))
     }
 
     async fn fill(&mut self, wanted: usize, may_stop: bool) -> Result<Read, UpEnd> {

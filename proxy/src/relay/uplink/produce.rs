@@ -48,6 +48,16 @@ impl<'a> Tracked<'a> {
     fn new(link: &'a Link, streamed: Streamed) -> Self {
         Self { link, streamed: Some(streamed), keep: link.keep(0) }
     }
+
+    /// How many of its next bytes are not looked at.
+    pub(super) fn unseen(&self) -> u64 {
+        self.streamed.as_ref().map_or(0, Streamed::unseen)
+    }
+
+    /// So many of them have gone.
+    pub(super) fn pass_over(&mut self, count: usize) -> bool {
+        self.streamed.as_mut().is_some_and(|streamed| streamed.pass_over(count))
+    }
 }
 
 impl Drop for Tracked<'_> {
@@ -128,7 +138,7 @@ impl<'a> Uplink<'a> {
     /// The next bytes of a request that is not held. Others have their turn between pieces: some hundred thousand
     /// partitions fit into what may come at once.
     pub(super) async fn track(&self, tracked: &mut Tracked<'_>, count: usize) -> Step {
-        if tracked.streamed.as_mut().is_some_and(|streamed| streamed.pass_over(count)) {
+        if tracked.pass_over(count) {
             return Ok(());
         }
         let mut pieces = self.buffer.unread()[..count].chunks(PIECE_BYTES_MAX);

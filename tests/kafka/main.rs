@@ -12,6 +12,7 @@ mod enforce;
 mod expiry;
 mod families;
 mod judging;
+mod large;
 mod log;
 mod losing;
 mod matrix;

@@ -11,7 +11,8 @@ import org.apache.kafka.common.serialization.StringSerializer;
 /**
  * A producer with Kafka's own defaults, driven by lines on standard input.
  *
- * <p>Arguments: bootstrap, topic, then any number of property=value. Commands: {@code send N [PARTITION]}, {@code flush},
+ * <p>Arguments: bootstrap, topic, then any number of property=value; {@code key.bytes} is one of its own, which gives each record a key
+ * of so many bytes. Commands: {@code send N [PARTITION]}, {@code flush},
  * {@code close}, and with a transactional id {@code begin}, {@code commit}, {@code abort}. Answers: {@code ready}, {@code sent N},
  * {@code acked ID PARTITION OFFSET}, {@code failed ID EXCEPTION}, {@code flushed}, {@code begin done} or {@code begin failed EXCEPTION}
  * and so on, {@code closed}. The end of standard input ends it without closing anything.
@@ -27,6 +28,8 @@ public final class Producer {
             String[] pair = args[i].split("=", 2);
             settings.put(pair[0], pair[1]);
         }
+        Object keyBytes = settings.remove("key.bytes");
+        String key = keyBytes == null ? null : "0123456789abcdef".repeat(Integer.parseInt((String) keyBytes) / 16);
         KafkaProducer<String, String> producer = new KafkaProducer<>(settings);
         if (settings.containsKey("transactional.id")) {
             producer.initTransactions();
@@ -40,7 +43,7 @@ public final class Producer {
                 case "send": {
                     Integer partition = words.length > 2 ? Integer.valueOf(words[2]) : null;
                     for (int i = Integer.parseInt(words[1]); i > 0; i--) {
-                        send(producer, new ProducerRecord<>(topic, partition, null, String.format("id-%06d", sent++)));
+                        send(producer, new ProducerRecord<>(topic, partition, key, String.format("id-%06d", sent++)));
                     }
                     say("sent " + sent);
                     break;

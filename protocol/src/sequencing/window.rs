@@ -55,7 +55,7 @@ pub(super) struct Acked {
 impl Acked {
     /// The offset of the range's last record.
     pub(super) fn last_offset(&self) -> i64 {
-        self.base_offset.saturating_add(i64::from(self.range.len()) - 1)
+        last_offset(self.base_offset, self.range)
     }
 
     /// Whether a batch of the same epoch and range is this one; `append_time` is what the log says of that one.
@@ -66,6 +66,10 @@ impl Acked {
         let stamped = is_stamped(self.fingerprint, self.append_time) || is_stamped(other, append_time);
         self.fingerprint.is_of_same(other, stamped)
     }
+}
+
+fn last_offset(base_offset: i64, range: SequenceRange) -> i64 {
+    base_offset.saturating_add(i64::from(range.len()) - 1)
 }
 
 /// As `Acked`, in 24 bytes: a million windows are kept.
@@ -142,6 +146,13 @@ impl Window {
 
     pub(super) fn newest(&self) -> Option<Acked> {
         self.at(self.len().checked_sub(1)?)
+    }
+
+    /// The offset of the newest range's last record, where it is known.
+    pub(super) fn newest_end(&self) -> Option<i64> {
+        let Slot { base_offset, .. } = self.newest;
+        let is_known = !self.is_empty() && base_offset >= 0;
+        is_known.then(|| last_offset(base_offset, self.newest.range()))
     }
 
     /// The sequence after the newest acknowledged range.

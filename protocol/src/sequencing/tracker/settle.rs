@@ -191,7 +191,9 @@ impl Tracker {
             slots: self.share.is_roomy(),
             append_times: answer.log_append_time == -1 || self.share.has(APPEND_TIMES_BYTES),
         };
-        self.owned_bytes += remember(entry, attempt, answer, late, now, (self.limits.window, growth));
+        // Nothing has been added to the window since.
+        let known = if before.is_new { None } else { entry.window.find(id.range) };
+        self.owned_bytes += remember(entry, attempt, answer, (known, late), now, (self.limits.window, growth));
         if entry.unknown > 0 {
             self.resolve_unknowns(at, attempt);
         }
@@ -341,10 +343,10 @@ impl Before {
     #[inline(always)]
     pub(super) fn of(entry: &Entry, id: BatchId) -> Self {
         let knows_all = !entry.is_cold() && !entry.is_partial() && entry.epoch == id.epoch;
-        Self {
-            offset: entry.find(id).map(|known| known.base_offset),
-            is_new: knows_all && entry.window.is_newest(id.range),
-        }
+        let is_new = knows_all && entry.window.is_newest(id.range);
+        // What follows everything is none of it.
+        let known = if is_new { None } else { entry.find(id) };
+        Self { offset: known.map(|known| known.base_offset), is_new }
     }
 
     /// Whether it was acknowledged before.
@@ -365,13 +367,13 @@ fn close(attempts: &mut Attempts, entry: &mut Entry, ticket: Ticket) {
     entry.pending -= 1;
 }
 
-/// Adds the acknowledged range to the window, which holds `slots_max` at most, as a proof where it is one. Returns by how
-/// many bytes the window has grown.
+/// Adds the acknowledged range, of which `known` is known so far, to the window, which holds `slots_max` at most, as a proof
+/// where it is one. Returns by how many bytes the window has grown.
 fn remember(
     entry: &mut Entry,
     attempt: &Attempt,
     answer: &Answer,
-    late: bool,
+    (known, late): (Option<Acked>, bool),
     now: Millis,
     (slots_max, growth): (usize, Growth),
 ) -> usize {
@@ -379,7 +381,6 @@ fn remember(
     let proof = !late && !entry.is_twin() && has_offset && attempt.acks == Acks::All && !attempt.batch.transactional;
     let base_offset = if has_offset { answer.base_offset } else { -1 };
     let range = attempt.batch.id.range;
-    let known = entry.window.find(range);
     // Brokers do not compare contents: of two that are acknowledged at one place, which one stands there is not known.
     let is_certain = known.is_none_or(|known| {
         known.is_same(attempt.batch.fingerprint, answer.log_append_time) || known.base_offset != base_offset
@@ -424,7 +425,7 @@ fn note_acknowledged(entry: &mut Entry, attempt: &Attempt, late: bool) {
 fn is_regression(window: &Window, range: SequenceRange, answer: &Answer) -> bool {
     answer.base_offset >= 0
         && window.is_newest(range)
-        && window.newest().is_some_and(|newest| newest.base_offset >= 0 && answer.base_offset <= newest.last_offset())
+        && window.newest_end().is_some_and(|last_offset| answer.base_offset <= last_offset)
 }
 
 /// The offsets that an acknowledged batch takes.

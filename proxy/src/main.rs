@@ -53,11 +53,10 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
 
 /// Prints what went wrong, once and with its causes; a wrong configuration has a status of its own.
 fn report(error: &anyhow::Error) -> Exit {
-    use std::io::Write;
     // Whoever reads has read enough.
     if error.is::<OutputClosed>() {
         return Exit::Done;
     }
-    writeln!(std::io::stderr(), "error: {error:#}").ok();
+    logging::say(&format!("error: {error:#}\n"));
     if error.downcast_ref::<ConfigError>().is_some() { Exit::Usage } else { Exit::Failed }
 }

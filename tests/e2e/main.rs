@@ -31,6 +31,7 @@ mod slow;
 mod state;
 mod support;
 mod transparency;
+mod unread;
 mod unwritable;
 mod watch;
 mod wire;

@@ -6,6 +6,7 @@ use tracing::{error, info, warn};
 
 use super::{Exit, options::Options};
 use crate::server::{self, Running};
+use crate::telemetry::logging;
 
 /// Says what to proxy.
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,7 @@ struct Signals {
 /// Runs the proxy; the first signal drains it, as does a listener that breaks, and the second ends it at once.
 pub async fn execute(args: Args) -> anyhow::Result<Exit> {
     let config = args.options.load()?;
+    let log = logging::write_apart()?;
     // Before the first line is printed: whoever reads it may send a signal.
     let mut signals = Signals::new().context("signals cannot be received")?;
     let mut running = server::start(config).await?;
@@ -44,6 +46,7 @@ pub async fn execute(args: Args) -> anyhow::Result<Exit> {
         exit = drain(running) => broken.map_or(Ok(exit), Err),
         second = signals.stop() => {
             warn!(signal = second, "stopped at once by a second signal");
+            drop(log);
             std::process::exit(128 + second)
         }
     }

@@ -128,7 +128,7 @@ impl Metrics {
         to.register("evictions", "Tracked producers that were forgotten", self.evictions.family());
         to.register("upstream_errors", "Trouble with brokers", self.upstream_errors.family());
         to.register("journal_dropped", "Events that are missing in the journal", self.journal_dropped.clone());
-        to.register("log_dropped", "Lines that the log could not write", self.log_dropped.clone());
+        to.register("log_dropped", "Lines that are missing in the log", self.log_dropped.clone());
     }
 
     fn register_gauges(&mut self) {

@@ -1,16 +1,28 @@
 //! The log: text or JSON on standard error, one line per event whatever clients send.
 
-use std::io::{self, Write};
-use std::sync::LazyLock;
+mod queue;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{self, Write};
+use std::panic::{self, PanicHookInfo};
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use self::queue::Queue;
 use super::lanes::Counter;
 
 /// Of the process, as the log is.
 static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
+/// Where lines wait for their writer; without it whoever logs writes.
+static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
+/// How long the process stays for lines that nobody reads.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Says what a line of the log looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -35,7 +47,7 @@ pub fn start(format: LogFormat, verbosity: u8, default: tracing::Level) -> anyho
         _ => EnvFilter::new("trace"),
     };
     // No colours: a line holds no control character at all, so that none can come from outside.
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(OneLine(io::stderr));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(OneLine(out));
     // They are told on standard error, by a panic if that cannot be written.
     let log = log.log_internal_errors(false);
     let started = match format {
@@ -49,9 +61,64 @@ pub fn start(format: LogFormat, verbosity: u8, default: tracing::Level) -> anyho
     Ok(())
 }
 
-/// Returns the count of lines that could not be written.
+/// Has a thread of its own write the log from here on, so that nobody who logs waits for whoever reads.
+pub fn write_apart() -> anyhow::Result<Apart> {
+    let queue = Arc::new(Queue::new(dropped()));
+    let writer = Arc::clone(&queue);
+    let run = move || writer.write_to(io::stderr(), tell_missing);
+    thread::Builder::new().name("log".to_owned()).spawn(run).context("the log's thread does not start")?;
+    QUEUE.get_or_init(|| queue);
+    panic::set_hook(Box::new(tell_panic));
+    Ok(Apart(()))
+}
+
+/// Stands for a log that is written apart; dropped, it waits until all lines are, if somebody reads them.
+#[derive(Debug)]
+#[must_use]
+pub struct Apart(());
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        flush();
+    }
+}
+
+/// Writes `text` to standard error behind all lines of the log; without effect where nobody reads those.
+pub fn say(text: &str) {
+    if flush() {
+        out().write_all(text.as_bytes()).ok();
+        flush();
+    }
+}
+
+/// Returns the count of lines that are not in the log: they could not be written, or nobody read.
 pub fn dropped() -> Counter {
     DROPPED.clone()
+}
+
+fn flush() -> bool {
+    QUEUE.get().is_none_or(|queue| queue.flush(FLUSH_PATIENCE))
+}
+
+fn out() -> Box<dyn Write> {
+    match QUEUE.get() {
+        Some(queue) => Box::new(&**queue),
+        None => Box::new(io::stderr()),
+    }
+}
+
+fn tell_missing(dropped: u64) {
+    warn!(dropped, "lines of the log are missing: nobody read it, or it could not be written");
+}
+
+/// Tells of a panic as the standard library does, but never waits either.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let (thread, trace) = (thread::current(), Backtrace::capture());
+    let mut text = format!("\nthread '{}' {panic}\n", thread.name().unwrap_or("<unnamed>"));
+    if trace.status() == BacktraceStatus::Captured {
+        text.push_str(&format!("stack backtrace:\n{trace}"));
+    }
+    out().write_all(text.as_bytes()).ok();
 }
 
 /// Makes writers that escape what could pass for another line or for a terminal's command.

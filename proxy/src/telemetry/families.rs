@@ -1,9 +1,11 @@
 //! Counters by label that are resolved before the hot path needs them.
 
+use std::fmt;
 use std::marker::PhantomData;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use prometheus_client::metrics::family::Family;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::{MetricType, TypedMetric};
 
 use super::labels::Label;
 use super::lanes::Counter;
@@ -13,7 +15,6 @@ type Labels = Vec<(&'static str, &'static str)>;
 /// Counts by one label; every value shows from the start.
 #[derive(Debug)]
 pub struct Counters<L> {
-    family: Family<Labels, Counter>,
     cells: Box<[Counter]>,
     label: PhantomData<L>,
 }
@@ -21,24 +22,24 @@ pub struct Counters<L> {
 /// Counts by one label of many values; one shows once it was counted.
 #[derive(Debug)]
 pub struct SparseCounters<L> {
-    family: Family<Labels, Counter>,
-    cells: Box<[OnceLock<Counter>]>,
+    family: Family,
     label: PhantomData<L>,
 }
 
 /// Counts by two labels; every pair shows from the start.
 #[derive(Debug)]
 pub struct Grid<A, B> {
-    family: Family<Labels, Counter>,
     cells: Box<[Counter]>,
     labels: PhantomData<(A, B)>,
 }
 
+/// What a scrape shows, in the order of the labels: two scrapes can be compared line by line.
+#[derive(Clone, Debug)]
+pub(super) struct Family(Arc<[(Labels, OnceLock<Counter>)]>);
+
 impl<L: Label> Counters<L> {
     pub(super) fn new() -> Self {
-        let family = Family::<Labels, Counter>::default();
-        let cells = L::NAMES.iter().map(|name| family.get_or_create_owned(&vec![(L::KEY, *name)])).collect();
-        Self { family, cells, label: PhantomData }
+        Self { cells: L::NAMES.iter().map(|_| Counter::default()).collect(), label: PhantomData }
     }
 
     /// Counts one.
@@ -56,16 +57,16 @@ impl<L: Label> Counters<L> {
         self.cells[label.index()].get()
     }
 
-    pub(super) fn family(&self) -> Family<Labels, Counter> {
-        self.family.clone()
+    pub(super) fn family(&self) -> Family {
+        Family::of(L::NAMES.iter().map(|name| vec![(L::KEY, *name)]), &self.cells)
     }
 }
 
 impl<L: Label> SparseCounters<L> {
     /// Shows `shown` from the start: a family without any value would not show at all.
     pub(super) fn new(shown: L) -> Self {
-        let cells = L::NAMES.iter().map(|_| OnceLock::new()).collect();
-        let counters = Self { family: Family::default(), cells, label: PhantomData };
+        let family = Family(L::NAMES.iter().map(|name| (vec![(L::KEY, *name)], OnceLock::new())).collect());
+        let counters = Self { family, label: PhantomData };
         counters.cell(shown);
         counters
     }
@@ -76,26 +77,23 @@ impl<L: Label> SparseCounters<L> {
     }
 
     fn cell(&self, label: L) -> &Counter {
-        let index = label.index();
-        self.cells[index].get_or_init(|| self.family.get_or_create_owned(&vec![(L::KEY, L::NAMES[index])]))
+        self.family.0[label.index()].1.get_or_init(Counter::default)
     }
 
     /// Returns the sum over all values.
     pub fn total(&self) -> u64 {
-        self.cells.iter().filter_map(OnceLock::get).map(Counter::get).sum()
+        self.family.0.iter().filter_map(|(_, cell)| cell.get()).map(Counter::get).sum()
     }
 
-    pub(super) fn family(&self) -> Family<Labels, Counter> {
+    pub(super) fn family(&self) -> Family {
         self.family.clone()
     }
 }
 
 impl<A: Label, B: Label> Grid<A, B> {
     pub(super) fn new() -> Self {
-        let family = Family::<Labels, Counter>::default();
-        let pairs = A::NAMES.iter().flat_map(|a| B::NAMES.iter().map(move |b| vec![(A::KEY, *a), (B::KEY, *b)]));
-        let cells = pairs.map(|pair| family.get_or_create_owned(&pair)).collect();
-        Self { family, cells, labels: PhantomData }
+        let cells = (0..A::NAMES.len() * B::NAMES.len()).map(|_| Counter::default()).collect();
+        Self { cells, labels: PhantomData }
     }
 
     /// Counts one.
@@ -117,7 +115,30 @@ impl<A: Label, B: Label> Grid<A, B> {
         a.index() * B::NAMES.len() + b.index()
     }
 
-    pub(super) fn family(&self) -> Family<Labels, Counter> {
-        self.family.clone()
+    pub(super) fn family(&self) -> Family {
+        let pairs = A::NAMES.iter().flat_map(|a| B::NAMES.iter().map(move |b| vec![(A::KEY, *a), (B::KEY, *b)]));
+        Family::of(pairs, &self.cells)
+    }
+}
+
+impl Family {
+    /// Shows all of `cells`, which stand in the order of `labels`.
+    fn of(labels: impl Iterator<Item = Labels>, cells: &[Counter]) -> Self {
+        Self(labels.zip(cells.iter().cloned().map(OnceLock::from)).collect())
+    }
+}
+
+impl EncodeMetric for Family {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (labels, cell) in self.0.iter() {
+            if let Some(counter) = cell.get() {
+                counter.encode(encoder.encode_family(labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Counter::TYPE
     }
 }

@@ -153,3 +153,30 @@ impl Default for Metrics {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::labels::Label;
+
+    #[test]
+    fn every_scrape_shows_the_samples_in_the_order_of_their_labels() {
+        let metrics = Metrics::new();
+        // Not in the order in which they come.
+        metrics.requests.inc(Api::UNKNOWN);
+        metrics.requests.inc(Api::from_key(3));
+        let text = metrics.encode().unwrap();
+        for (family, names) in [
+            ("seqgate_requests_total", vec!["Produce", "Metadata", "unknown"]),
+            ("seqgate_connections_closed_total", Outcome::NAMES.to_vec()),
+        ] {
+            let shown = text.lines().filter_map(|line| line.strip_prefix(family)?.split('"').nth(1));
+            assert_eq!(shown.collect::<Vec<_>>(), names, "{text}");
+        }
+        let of_batches = text.lines().filter(|line| line.starts_with("seqgate_batches_total{"));
+        let pairs = Verdict::NAMES.iter().flat_map(|verdict| Action::NAMES.iter().map(move |action| (verdict, action)));
+        let pairs = pairs
+            .map(|(verdict, action)| format!("seqgate_batches_total{{verdict=\"{verdict}\",action=\"{action}\"}} 0"));
+        assert_eq!(of_batches.collect::<Vec<_>>(), pairs.collect::<Vec<_>>());
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
 
 use crate::support::{Proxy, accept, broker, field, output, seqgate};
 
@@ -233,6 +235,21 @@ fn check_ends_with_1_when_a_file_is_not_to_be_opened_and_makes_none() {
     assert!(!directory.path().join("journal").exists());
 }
 
+#[test]
+fn the_version_names_the_revision_of_the_sources() {
+    // As the build was told, or by git, also in a worktree, whose .git is a file.
+    let revision = option_env!("SEQGATE_REVISION");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let git = Command::new("git").arg("-C").arg(&root).args(["rev-parse", "HEAD"]).output();
+    let is_known = root.join(".git").exists() && git.is_ok_and(|git| git.status.success());
+    assert!(revision.is_some() || !is_known);
+    let expected = format!("seqgate {} (revision {})\n", env!("CARGO_PKG_VERSION"), revision.unwrap_or("unknown"));
+    for args in [&["--version"][..], &["run", "--version"]] {
+        let said = String::from_utf8(output(args).stdout).unwrap();
+        assert_eq!(said.replace("seqgate-run", "seqgate"), expected);
+    }
+}
+
 /// Answers one Metadata request (version 4) with one broker that advertises `host` and `port`.
 fn advertise(broker: TcpListener, host: &'static str, port: i32) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
@@ -322,7 +339,7 @@ fn check_ends_with_1_where_the_broker_does_not_speak_kafka_in_the_plain() {
 fn help_and_completions_end_with_0() {
     for (args, expected) in [
         (["--help", "--version"].as_slice(), "Examples:"),
-        (&["--version"], "seqgate 0."),
+        (&["-V"], "seqgate 0."),
         (&["run", "--help"], "SEQGATE_UPSTREAM"),
         (&["completions", "bash"], "_seqgate"),
     ] {

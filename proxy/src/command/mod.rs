@@ -9,16 +9,20 @@ pub mod output;
 mod plan;
 pub mod run;
 
+use std::sync::LazyLock;
+
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::telemetry::logging::LogFormat;
+use crate::telemetry::metrics::{REVISION, VERSION};
 
 /// A transparent proxy for Apache Kafka that answers duplicate produce batches and flags sequence gaps.
 ///
 /// seqgate stands between producers and brokers. It knows which sequence number comes next for every partition and
 /// producer, answers batches that the cluster has acknowledged before, and forwards everything else byte for byte.
 #[derive(Debug, Parser)]
-#[command(name = "seqgate", version, propagate_version = true, after_long_help = EXAMPLES)]
+#[command(name = "seqgate", version, long_version = BUILD.as_str(), propagate_version = true)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Cli {
     /// What the log looks like.
     #[arg(long, global = true, env = "SEQGATE_LOG_FORMAT", value_enum, value_name = "FORMAT", default_value = "text")]
@@ -44,6 +48,9 @@ pub enum Command {
     /// Print the completion script of a shell.
     Completions(completions::Args),
 }
+
+/// What `--version` says; `-V` leaves the revision out.
+static BUILD: LazyLock<String> = LazyLock::new(|| format!("{VERSION} (revision {REVISION})"));
 
 const EXAMPLES: &str = "\
 Examples:

@@ -19,7 +19,7 @@ use super::logging;
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Revision of the sources, when the build was told.
+/// Revision of the sources, when the build was told or git knew.
 pub const REVISION: &str = match option_env!("SEQGATE_REVISION") {
     Some(revision) => revision,
     None => "unknown",

@@ -250,6 +250,23 @@ fn the_version_names_the_revision_of_the_sources() {
     }
 }
 
+#[test]
+fn a_mode_is_completed_by_its_values() {
+    for (shell, expected) in [
+        ("bash", "compgen -W \"observe dedupe enforce\""),
+        ("zsh", ":MODE:((observe\\:"),
+        (
+            "fish",
+            "-l mode -d 'What to do with duplicates and gaps; dedupe if nothing else is said' -r -f -a \"observe\\t",
+        ),
+    ] {
+        let script = String::from_utf8(output(&["completions", shell]).stdout).unwrap();
+        assert!(script.contains(expected), "{script}");
+    }
+    let (status, said) = refused(&["run", "--listen", "a:1", "--upstream", "a:1", "--mode", "drop"]);
+    assert!(status == Some(2) && said.contains("[possible values: observe, dedupe, enforce]"), "{said}");
+}
+
 /// Answers one Metadata request (version 4) with one broker that advertises `host` and `port`.
 fn advertise(broker: TcpListener, host: &'static str, port: i32) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {

@@ -18,9 +18,8 @@ pub struct Options {
     /// Connect each client to this broker.
     #[arg(long, env = "SEQGATE_UPSTREAM", value_name = "ADDR")]
     pub upstream: Option<HostPort>,
-    /// What to do with duplicates: answer them (dedupe, the default) or only count them
-    /// (observe). enforce answers them as well, and refuses what follows a gap where its leader says that it would.
-    #[arg(long, env = "SEQGATE_MODE", value_name = "MODE")]
+    /// What to do with duplicates and gaps; dedupe if nothing else is said.
+    #[arg(long, env = "SEQGATE_MODE", value_enum, value_name = "MODE")]
     pub mode: Option<Mode>,
     /// Serve health, metrics and state over HTTP on this address.
     #[arg(long, env = "SEQGATE_ADMIN", value_name = "ADDR")]

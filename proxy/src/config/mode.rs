@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use serde::{Deserialize, Serialize};
 
 /// Says what happens to duplicates and gaps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Mode {
     /// Flag both; forward every byte as it came.
     Observe,
     /// Answer duplicates that the cluster has acknowledged; flag gaps.
     Dedupe,
-    /// The same, and refuse what follows a gap where its leader says that it would refuse it.
+    /// As dedupe, and refuse what follows a gap where its leader says that it would refuse it.
     Enforce,
 }
 

@@ -290,7 +290,7 @@ fn advertise(broker: TcpListener, host: &'static str, port: i32) -> std::thread:
 fn check_tells_where_the_advertised_addresses_lead() {
     for (listen, host, port, expected) in [
         ("127.0.0.1:19092", "localhost", 19_092, "ok     advertised localhost:19092 leads to this proxy"),
-        ("127.0.0.1:19092", "localhost", 19_093, "WARN   advertised localhost:19093 leads around this proxy"),
+        ("127.0.0.1:19092", "localhost", 19_093, "ERROR  advertised localhost:19093 leads around this proxy"),
         ("0.0.0.0:19092", "127.0.0.1", 19_092, "ok     advertised 127.0.0.1:19092 leads to this proxy"),
         (
             "0.0.0.0:19092",
@@ -304,7 +304,8 @@ fn check_tells_where_the_advertised_addresses_lead() {
         // Not bound: check changes nothing.
         let output = output(&["check", "--listen", listen, "--upstream", &upstream.to_string()]);
         let said = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{said}");
+        // Clients that go around are not served by this proxy, and of what cannot be told nothing is held against it.
+        assert_eq!(output.status.code(), Some(i32::from(port == 19_093)), "{said}");
         assert!(said.contains(expected), "{said}");
         assert_eq!(said.contains("advertised.listeners"), port == 19_093, "{said}");
         broker.join().unwrap();

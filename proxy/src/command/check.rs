@@ -39,8 +39,14 @@ pub(super) enum Advertised {
 }
 
 impl Finding {
+    /// Says whether clients of the listener would be served, and by this proxy.
     fn works(&self) -> bool {
-        self.reached.is_ok() && !matches!(self.advertised, Advertised::NotKafka(_))
+        let leads_here = match &self.advertised {
+            Advertised::Told(advertised) => advertised.iter().all(|(_, route)| *route != Route::Around),
+            Advertised::NotTold(_) => true,
+            Advertised::NotKafka(_) => false,
+        };
+        self.reached.is_ok() && leads_here
     }
 }
 

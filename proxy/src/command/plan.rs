@@ -105,7 +105,7 @@ fn listener(out: &mut String, finding: &Finding) -> std::fmt::Result {
         match route {
             Route::Proxy => writeln!(out, "  ok     advertised {address} leads to this proxy")?,
             Route::Unclear => writeln!(out, "  note   {}", unclear(address))?,
-            Route::Around => writeln!(out, "  WARN   advertised {address} leads around this proxy")?,
+            Route::Around => writeln!(out, "  ERROR  advertised {address} leads around this proxy")?,
         }
     }
     if advertised.iter().any(|(_, route)| *route == Route::Around) {

@@ -82,9 +82,30 @@ fn status_and_connections_show_what_is_open() {
     assert_eq!(connections[0]["client_addr"], client.local_addr().unwrap().to_string());
     assert_eq!(json(admin, "/api/v1/connections?limit=0"), Value::Array(Vec::new()));
     assert!(json(admin, "/api/v1/producers?topic=orders&partition=3&producer_id=7").is_array());
-    assert_eq!(get(admin, "/api/v1/producers?partition=x").0, 400);
-    assert_eq!(get(admin, "/api/v1/producers?partitoin=1").0, 400);
-    assert_eq!(get(admin, "/nowhere").0, 404);
+    for (path, status, expected) in [
+        ("/api/v1/producers?partition=x", 400, "partition: found \"x\", expected a number from 0 to 2147483647"),
+        ("/api/v1/producers?partitoin=1", 400, "unknown parameter \"partitoin\", expected topic, partition, "),
+        ("/api/v1/connections?limit=-1", 400, "limit: found \"-1\", expected a number from 0 to "),
+        ("/nowhere", 404, "no such path, expected one of /livez, /readyz, /metrics, /api/v1/status, "),
+    ] {
+        let (found, body) = get(admin, path);
+        let error = serde_json::from_str::<Value>(&body).unwrap()["error"].as_str().unwrap().to_owned();
+        assert!(found == status && error.starts_with(expected), "{path}: {found} {error}");
+    }
+}
+
+#[test]
+fn answers_end_with_a_line_feed() {
+    let (_broker, upstream) = broker();
+    let proxy = Proxy::start(upstream, &["--admin", "127.0.0.1:0"]);
+    for path in ["livez", "readyz", "metrics", "api/v1/status", "api/v1/connections", "api/v1/producers", "api/v1/mode"]
+    {
+        let (_, body) = get(proxy.admin(), &format!("/{path}"));
+        assert!(body.ends_with('\n') && !body.ends_with("\n\n"), "{path}: {body:?}");
+    }
+    let (status, head, body) = http(proxy.admin(), "PUT", "/api/v1/mode", JSON, "{\"mode\":\"observe\"}");
+    assert_eq!((status, body.as_str()), (200, "{\"mode\":\"observe\"}\n"));
+    assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
 }
 
 #[test]
@@ -101,6 +122,7 @@ fn the_mode_is_changed_by_put_alone() {
     for wrong in ["{\"mode\":\"enforce\"}", "{\"mode\":\"observe\",\"x\":1}", "{}", "", "[]"] {
         let (status, _, body) = http(admin, "PUT", "/api/v1/mode", JSON, wrong);
         assert!((400..500).contains(&status) && body.contains("error"), "{wrong}: {status} {body}");
+        assert!(body.contains("authoritative") || body.contains("expected {\\\"mode\\\": \\\"observe\\\"}"), "{body}");
     }
     let (status, _, body) = http(admin, "PUT", "/api/v1/mode", JSON, "{\"mode\":\"enforce\"}");
     assert!(status == 409 && body.contains("authoritative = true") && !body.contains("look_up"), "{status} {body}");

@@ -1,14 +1,13 @@
 //! Who may ask what: browsers of other sites never, others with the token.
 
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::json;
 
-use super::routes::Admin;
+use super::routes::{Admin, json_line};
 
 /// Refuses requests that a page of another site makes a browser send.
 pub(super) async fn refuse_foreign_origin(request: Request, next: Next) -> Response {
@@ -45,7 +44,7 @@ pub(super) async fn require_token(State(admin): State<Admin>, request: Request, 
 
 /// Returns `text` as a JSON error.
 pub(super) fn refusal(status: StatusCode, text: &str) -> Response {
-    (status, Json(json!({ "error": text }))).into_response()
+    json_line(status, &json!({ "error": text }))
 }
 
 fn is_foreign(headers: &HeaderMap) -> bool {

@@ -2,6 +2,7 @@
 
 mod guard;
 mod port;
+mod query;
 mod routes;
 mod status;
 mod token;

@@ -3,20 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
-use axum::{Json, Router, middleware};
-use serde::{Deserialize, Serialize};
+use axum::{Router, middleware};
+use serde::Serialize;
 use tracing::info;
 
 use super::guard::{refusal, refuse_foreign_origin, require_token};
+use super::query::{self, Pairs, WrongBody};
 use super::status::{ConnectionRow, Status};
 use super::token::Token;
 use crate::config::Mode;
-use crate::runtime::{DrainSignal, ProducerQuery, Runtime};
+use crate::runtime::{DrainSignal, Runtime};
 
 /// Bytes of a request's body at most.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -24,6 +26,8 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 const READY_AGE: Duration = Duration::from_secs(2);
 /// How long readiness waits for a broker.
 const READY_PATIENCE: Duration = Duration::from_secs(2);
+/// What there is to ask, for whoever asks for something else.
+const PATHS: &str = "/livez, /readyz, /metrics, /api/v1/status, /api/v1/connections, /api/v1/producers, /api/v1/mode";
 /// Content type that Prometheus takes for OpenMetrics.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -35,23 +39,10 @@ pub(super) struct Admin {
     drain: DrainSignal,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Shows the mode in force.
+#[derive(Debug, Serialize)]
 struct ModeBody {
     mode: Mode,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    #[serde(default = "Page::limit_default")]
-    limit: usize,
-}
-
-impl Page {
-    fn limit_default() -> usize {
-        1_000
-    }
 }
 
 impl Admin {
@@ -71,7 +62,7 @@ impl Admin {
             .route("/api/v1/producers", get(producers))
             .route("/api/v1/mode", put(change_mode))
             .method_not_allowed_fallback(wrong_method)
-            .fallback(async || refusal(StatusCode::NOT_FOUND, "no such path"))
+            .fallback(no_such_path)
             .layer(middleware::from_fn_with_state(self.clone(), require_token));
         Router::new()
             .route("/livez", get(async || "ok\n"))
@@ -83,6 +74,10 @@ impl Admin {
             .layer(middleware::from_fn(refuse_foreign_origin))
             .with_state(self)
     }
+}
+
+async fn no_such_path() -> Response {
+    refusal(StatusCode::NOT_FOUND, &format!("no such path, expected one of {PATHS}"))
 }
 
 async fn wrong_method() -> Response {
@@ -117,37 +112,55 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     }
 }
 
-async fn status(State(admin): State<Admin>) -> Json<Status> {
-    Json(Status::of(&admin.runtime, admin.drain.has_started()))
+async fn status(State(admin): State<Admin>) -> Response {
+    json_line(StatusCode::OK, &Status::of(&admin.runtime, admin.drain.has_started()))
 }
 
-async fn connections(State(admin): State<Admin>, page: Result<Query<Page>, QueryRejection>) -> Response {
-    let page = match page {
-        Ok(Query(page)) => page,
-        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.body_text()),
+async fn connections(State(admin): State<Admin>, Query(pairs): Query<Pairs>) -> Response {
+    let limit = match query::connections(&pairs) {
+        Ok(limit) => limit,
+        Err(wrong) => return refusal(StatusCode::BAD_REQUEST, &wrong),
     };
-    let open = admin.runtime.connections.list(page.limit.min(ProducerQuery::LIMIT_MAX));
-    Json(open.iter().map(|record| ConnectionRow::of(record)).collect::<Vec<_>>()).into_response()
+    let open = admin.runtime.connections.list(limit);
+    json_line(StatusCode::OK, &open.iter().map(|record| ConnectionRow::of(record)).collect::<Vec<_>>())
 }
 
-async fn producers(State(admin): State<Admin>, query: Result<Query<ProducerQuery>, QueryRejection>) -> Response {
-    let mut query = match query {
-        Ok(Query(query)) => query,
-        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.body_text()),
+async fn producers(State(admin): State<Admin>, Query(pairs): Query<Pairs>) -> Response {
+    match query::producers(&pairs) {
+        Ok(query) => json_line(StatusCode::OK, &admin.runtime.shared.producers(&query)),
+        Err(wrong) => refusal(StatusCode::BAD_REQUEST, &wrong),
+    }
+}
+
+async fn change_mode(State(admin): State<Admin>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+    let Ok(body) = body else {
+        let text = format!("the body does not arrive whole, or has more than {BODY_BYTES_MAX} bytes");
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, &text);
     };
-    query.limit = query.limit.min(ProducerQuery::LIMIT_MAX);
-    Json(admin.runtime.shared.producers(&query)).into_response()
-}
-
-async fn change_mode(State(admin): State<Admin>, body: Result<Json<ModeBody>, JsonRejection>) -> Response {
-    let mode = match body {
-        Ok(Json(body)) => body.mode,
-        Err(error) => return refusal(error.status(), &error.body_text()),
+    let mode = match query::mode(&headers, &body) {
+        Ok(mode) => mode,
+        Err(wrong) => return refusal(status_of(&wrong), &wrong.to_string()),
     };
     if let Some(missing) = admin.runtime.config.sequencing.missing_for(mode) {
         return refusal(StatusCode::CONFLICT, &missing);
     }
     let before = admin.runtime.mode.set(mode);
     info!(before = before.as_str(), mode = mode.as_str(), "mode changed");
-    Json(ModeBody { mode }).into_response()
+    json_line(StatusCode::OK, &ModeBody { mode })
+}
+
+const fn status_of(wrong: &WrongBody) -> StatusCode {
+    match wrong {
+        WrongBody::Kind => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        WrongBody::Text => StatusCode::BAD_REQUEST,
+        WrongBody::Content(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+/// Returns `body` as JSON on a line of its own: a prompt that follows stands on the next one.
+pub(super) fn json_line(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_string(body) {
+        Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
 }

@@ -219,3 +219,77 @@ impl ConnectionRow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::config::HostPort;
+    use crate::runtime::{ProducerRow, Upstream};
+
+    const README: &str = include_str!("../../../README.md");
+
+    /// The fields of a value, by path; what is listed shows as one of its kind.
+    fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+        match value {
+            // By verdict and by kind of request: no fields, but counts.
+            Value::Object(_) if ["batches", "requests"].iter().any(|counts| path.ends_with(counts)) => {}
+            Value::Object(object) => object.iter().for_each(|(name, value)| {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                found.insert(path.clone());
+                fields(value, &path, found);
+            }),
+            Value::Array(list) => list.iter().for_each(|value| fields(value, path, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    /// The fields that the README explains of an answer: the names in its row, those of further rows below theirs.
+    fn explained(answer: &str) -> BTreeSet<String> {
+        let rows = README.lines().filter_map(|line| line.strip_prefix(&format!("| `{answer}`")));
+        let named = rows.flat_map(|row| {
+            let (place, text) = row.split_once('|').unwrap();
+            let below = place.trim().trim_matches(['.', '`', ' ']);
+            let names = text.split('`').skip(1).step_by(2).map(str::to_owned);
+            names.map(move |name| if below.is_empty() { name } else { format!("{below}.{name}") }).collect::<Vec<_>>()
+        });
+        named.collect()
+    }
+
+    #[test]
+    fn the_readme_explains_each_field_of_each_answer_and_no_other() {
+        let at = HostPort::new("127.0.0.1", 9092);
+        let config = Config::pipe(at.clone(), at.clone());
+        let upstream = Arc::new(Upstream::new(at));
+        let listener = Arc::new(Listener::new(&config.listeners[0], "127.0.0.1:1".parse().unwrap(), upstream));
+        let record = ConnectionRecord::new(7, Arc::clone(&listener), "127.0.0.1:5000".parse().unwrap());
+        let (runtime, _queue) = Runtime::new(config, vec![listener]);
+        let producer = ProducerRow {
+            topic: Some("orders".to_owned()),
+            topic_id: Some("id".to_owned()),
+            partition: 0,
+            producer_id: 0,
+            producer_epoch: Some(0),
+            expected_sequence: Some(0),
+            base_offset: 0,
+            batches: 0,
+            proofs: 0,
+            in_flight: 0,
+            unknown: 0,
+            idle_ms: 0,
+        };
+        for (answer, value) in [
+            ("status", serde_json::to_value(Status::of(&runtime, false))),
+            ("connections", serde_json::to_value([ConnectionRow::of(&record)])),
+            ("producers", serde_json::to_value([producer])),
+        ] {
+            let mut found = BTreeSet::new();
+            fields(&value.unwrap(), "", &mut found);
+            assert_eq!(explained(answer), found, "{answer}");
+        }
+    }
+}

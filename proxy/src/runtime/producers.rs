@@ -1,10 +1,9 @@
 //! What the admin port asks of the tracker, and what it shows.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Selects tracked producers; what is absent selects all.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default)]
 pub struct ProducerQuery {
     /// Name of the topic.
     pub topic: Option<String>,
@@ -13,17 +12,14 @@ pub struct ProducerQuery {
     /// The producer.
     pub producer_id: Option<i64>,
     /// Rows at most.
-    #[serde(default = "ProducerQuery::limit_default")]
     pub limit: usize,
 }
 
 impl ProducerQuery {
     /// Rows that one answer holds at the very most.
     pub const LIMIT_MAX: usize = 10_000;
-
-    fn limit_default() -> usize {
-        1_000
-    }
+    /// Rows where nobody says how many.
+    pub const LIMIT_DEFAULT: usize = 1_000;
 }
 
 /// Shows what is known of one producer in one partition; fields are named as in the journal.

@@ -148,8 +148,12 @@ impl Open {
     }
 }
 
-/// The client's socket, with the runtime of the thread that serves it.
+/// The client's socket, with the runtime of the thread that serves it, unless the client is gone already.
 fn registered(client: std::net::TcpStream) -> io::Result<TcpStream> {
+    // Dialled for, one that only looks in and comes from this proxy itself, over a way that it cannot see, goes round for ever.
+    if matches!(client.peek(&mut [0]), Ok(0)) {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it sent nothing"));
+    }
     let client = TcpStream::from_std(client)?;
     socket::tune(&client)?;
     Ok(client)
@@ -171,5 +175,37 @@ impl Drop for Open {
         let outcome = self.outcome.unwrap_or(Outcome::Error);
         self.runtime.metrics.connections_closed.inc(outcome);
         self.runtime.journal.note_end(&self.record, outcome, self.totals);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_is_gone_already_is_not_served() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connect = || {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            (client, listener.accept().unwrap().0)
+        };
+        let (silent, accepted) = connect();
+        accepted.set_nonblocking(true).unwrap();
+        registered(accepted).unwrap();
+        let (gone, accepted) = connect();
+        drop((silent, gone));
+        // Waits for the end to arrive.
+        assert_eq!(accepted.peek(&mut [0]).unwrap(), 0);
+        accepted.set_nonblocking(true).unwrap();
+        assert_eq!(registered(accepted).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        // Whoever has sent something before it left is heard.
+        let (mut brief, accepted) = connect();
+        std::io::Write::write_all(&mut brief, b"request").unwrap();
+        drop(brief);
+        accepted.peek(&mut [0]).unwrap();
+        accepted.set_nonblocking(true).unwrap();
+        registered(accepted).unwrap();
     }
 }

@@ -48,7 +48,7 @@ fn readiness_follows_the_broker() {
     later.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let upstream = later.local_addr().unwrap().as_socket().unwrap();
     let mut proxy = Proxy::start(upstream, &["--admin", "127.0.0.1:0"]);
-    // Once, however often it is asked.
+    // Once, at the start, however often it is asked.
     proxy.will_warn(&["broker unreachable: clients will be reset"]);
     assert_eq!(get(proxy.admin(), "/readyz"), (503, format!("unreachable {upstream}\n")));
     later.listen(1).unwrap();
@@ -106,6 +106,43 @@ fn answers_end_with_a_line_feed() {
     let (status, head, body) = http(proxy.admin(), "PUT", "/api/v1/mode", JSON, "{\"mode\":\"observe\"}");
     assert_eq!((status, body.as_str()), (200, "{\"mode\":\"observe\"}\n"));
     assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
+}
+
+#[test]
+fn a_proxy_that_starts_says_which_brokers_it_reaches_and_counts_no_connection() {
+    let (_broker, upstream) = broker();
+    // Bound, so that nobody else can have the port, and not listening.
+    let silent = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    silent.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let gone = silent.local_addr().unwrap().as_socket().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (file, journal) = (directory.path().join("seqgate.toml"), directory.path().join("seqgate.jsonl"));
+    let listener = |upstream| format!("[[listener]]\nlisten = \"127.0.0.1:0\"\nupstream = \"{upstream}\"\n");
+    // Two of one broker are one look.
+    let text = [listener(upstream), listener(gone), listener(gone), listener(upstream)].concat();
+    std::fs::write(&file, text).unwrap();
+    let run = ["run", "--admin", "127.0.0.1:0", "--journal", journal.to_str().unwrap(), "-c", file.to_str().unwrap()];
+    let mut proxy = Proxy::spawn(seqgate().args(run));
+    proxy.will_warn(&["broker unreachable: clients will be reset"]);
+    proxy.wait_for_look(&gone.to_string());
+    let status = json(proxy.admin(), "/api/v1/status");
+    for (listener, reachable) in [true, false, false, true].into_iter().enumerate() {
+        let upstream = &status["listeners"][listener]["upstream"];
+        assert_eq!((&upstream["reachable"], &upstream["connections"]), (&reachable.into(), &0.into()), "{upstream}");
+        assert_eq!(upstream["generation"], 0);
+    }
+    let (_, metrics) = get(proxy.admin(), "/metrics");
+    for counted in ["seqgate_connections_closed_total{", "seqgate_upstream_errors_total{", "seqgate_connections_open "]
+    {
+        let mut samples = metrics.lines().filter(|line| line.starts_with(counted)).peekable();
+        assert!(samples.peek().is_some() && samples.all(|line| line.ends_with(" 0")), "{counted} {metrics}");
+    }
+    proxy.signal(rustix::process::Signal::TERM);
+    let (_, log) = (proxy.finish(), proxy.log());
+    let reached: Vec<_> = log.iter().filter(|line| line.contains("broker reached")).collect();
+    assert!(reached.len() == 1 && reached[0].contains(&upstream.to_string()), "{log:#?}");
+    let journal = std::fs::read_to_string(journal).unwrap();
+    assert!(journal.contains("\"event\":\"stop\"") && !journal.contains("\"event\":\"connection\""), "{journal}");
 }
 
 #[test]

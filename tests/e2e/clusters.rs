@@ -19,6 +19,7 @@ impl Other {
         let listener = "[[listener]]\nname = \"other\"\nlisten = \"127.0.0.1:0\"";
         let scene = Scene::with_more(toml, &format!("{listener}\nupstream = \"{upstream}\""));
         let status = scene.json("/api/v1/status");
+        scene.proxy.wait_for_look(&upstream.to_string());
         let address = status["listeners"][1]["address"].as_str().unwrap().parse().unwrap();
         (scene, Self { broker, address })
     }

@@ -1,5 +1,6 @@
 //! Runs the binary, and plays the client and the broker.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -15,6 +16,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What any proxy may say on a machine that allows few open files.
 const OF_THE_MACHINE: &str = "too few descriptors";
+
+/// Looks of proxies at brokers of tests that no test has accepted yet, by the broker's address.
+static LOOKS: Mutex<Option<HashMap<SocketAddr, usize>>> = Mutex::new(None);
 
 /// A running proxy; killed when dropped. It may warn of nothing but what the test says that it will.
 pub(crate) struct Proxy {
@@ -73,8 +77,23 @@ impl Proxy {
         Self::spawn(seqgate().args(["run", "--listen", "127.0.0.1:0", "--upstream", &upstream.to_string()]).args(args))
     }
 
+    /// Waits for the proxy's look at its first broker as well: a client's connection to the broker comes behind it.
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        Self::spawn_with_log(command, Stdio::piped())
+        let proxy = Self::spawn_with_log(command, Stdio::piped());
+        proxy.wait_for_look(field(&proxy.line, "upstream"));
+        proxy
+    }
+
+    /// Waits until the proxy has looked at a broker, whose next [`accept`] leaves that connection out.
+    pub(crate) fn wait_for_look(&self, upstream: &str) {
+        let is_told = |line: &str| {
+            let of_broker = line.contains(&format!("upstream={upstream}")) || line.contains(&format!("\"{upstream}\""));
+            of_broker && (line.contains("broker reached") || line.contains("broker unreachable"))
+        };
+        let line = self.wait_for_line(&format!("whether {upstream} can be reached"), is_told);
+        if let (true, Ok(address)) = (line.contains("broker reached"), upstream.parse()) {
+            *LOOKS.lock().unwrap().get_or_insert_default().entry(address).or_default() += 1;
+        }
     }
 
     /// As [`Self::spawn`], with standard error going there; only what goes to a pipe made here is read.
@@ -106,13 +125,17 @@ impl Proxy {
 
     /// Waits for a line of the log that holds `text`.
     pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        self.wait_for_line(text, |line| line.contains(text))
+    }
+
+    fn wait_for_line(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let (deadline, mut lines) = (Instant::now() + PATIENCE, self.log.lines.lock().unwrap());
         loop {
-            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
+            if let Some(line) = lines.iter().find(|line| wanted(line)) {
                 return line.clone();
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "the log never said {text:?}: {lines:#?}");
+            assert!(!left.is_zero(), "the log never said {what:?}: {lines:#?}");
             lines = self.log.grown.wait_timeout(lines, left).unwrap().0;
         }
     }
@@ -231,13 +254,17 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
 pub(crate) fn broker() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
+    // Whoever had the address before may have left some.
+    LOOKS.lock().unwrap().get_or_insert_default().remove(&address);
     (listener, address)
 }
 
-/// Accepts the proxy's connection to the broker.
+/// Accepts the proxy's connection to the broker for a client, which comes behind the looks of proxies that start.
 pub(crate) fn accept(broker: &TcpListener) -> TcpStream {
     // Holds for accepting as well.
     socket2::SockRef::from(broker).set_read_timeout(Some(PATIENCE)).unwrap();
+    let looks = LOOKS.lock().unwrap().get_or_insert_default().remove(&broker.local_addr().unwrap()).unwrap_or_default();
+    (0..looks).for_each(|_| drop(broker.accept().unwrap()));
     let (stream, _) = broker.accept().unwrap_or_else(|error| panic!("the proxy does not dial: {error}"));
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream

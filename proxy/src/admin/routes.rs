@@ -18,14 +18,12 @@ use super::query::{self, Pairs, WrongBody};
 use super::status::{ConnectionRow, Status};
 use super::token::Token;
 use crate::config::Mode;
-use crate::runtime::{DrainSignal, Runtime};
+use crate::runtime::{DrainSignal, Runtime, Upstream};
 
 /// Bytes of a request's body at most.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 /// How old a broker's dial may be for readiness to believe it.
 const READY_AGE: Duration = Duration::from_secs(2);
-/// How long readiness waits for a broker.
-const READY_PATIENCE: Duration = Duration::from_secs(2);
 /// What there is to ask, for whoever asks for something else.
 const PATHS: &str = "/livez, /readyz, /metrics, /api/v1/status, /api/v1/connections, /api/v1/producers, /api/v1/mode";
 /// Content type that Prometheus takes for OpenMetrics.
@@ -91,7 +89,7 @@ async fn readyz(State(admin): State<Admin>) -> Response {
     if admin.drain.has_started() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response();
     }
-    let patience = READY_PATIENCE.min(admin.runtime.config.limits.dial_timeout);
+    let patience = Upstream::PROBE_PATIENCE.min(admin.runtime.config.limits.dial_timeout);
     let mut unreachable = String::new();
     for upstream in admin.runtime.upstreams() {
         if !upstream.probe(READY_AGE, patience).await {

@@ -45,6 +45,9 @@ pub struct Health {
 }
 
 impl Upstream {
+    /// How long whoever only wants to know waits for the broker.
+    pub const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+
     /// Knows nothing of the broker yet.
     pub fn new(address: HostPort) -> Self {
         Self {
@@ -73,12 +76,27 @@ impl Upstream {
     pub async fn probe(&self, age: Duration, patience: Duration) -> bool {
         // One probe at a time: those who wait take the answer of the one before.
         let _turn = self.probing.lock().await;
-        if let Some(known) = self.with(|health| health.fresh(age)) {
-            return known;
+        match self.with(|health| health.fresh(age)) {
+            Some(known) => known,
+            None => self.find_out(patience, 1.0).await,
         }
+    }
+
+    /// Finds out whether the broker can be reached, unless a dial has shown it before.
+    ///
+    /// One that fails asks for no pause: the first client's dial is its own.
+    pub async fn look(&self, patience: Duration) {
+        let _turn = self.probing.lock().await;
+        if self.with(|health| health.reachable).is_none() {
+            self.find_out(patience, 0.0).await;
+        }
+    }
+
+    /// Dials and hangs up; warns where the broker is not there any more.
+    async fn find_out(&self, patience: Duration, jitter: f64) -> bool {
         let started = Instant::now();
         let dialled = dial(&self.address, patience).await;
-        let before = self.settle(&dialled, started, 1.0);
+        let before = self.settle(&dialled, started, jitter);
         if let (Err(error), None | Some(true)) = (&dialled, before) {
             warn!(upstream = %self.address, %error, "broker unreachable: clients will be reset");
         }
@@ -128,8 +146,10 @@ impl Upstream {
             health.settle(dialled, started, Instant::now(), jitter);
             before
         });
-        if dialled.is_ok() && before == Some(false) {
-            info!(upstream = %self.address, "broker reached again");
+        match before {
+            None if dialled.is_ok() => info!(upstream = %self.address, "broker reached"),
+            Some(false) if dialled.is_ok() => info!(upstream = %self.address, "broker reached again"),
+            None | Some(_) => {}
         }
         before
     }
@@ -197,6 +217,24 @@ mod tests {
             pause.as_millis()
         });
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000]);
+    }
+
+    #[tokio::test]
+    async fn a_look_is_taken_once_and_asks_for_no_pause() {
+        let broker = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = Upstream::new(HostPort::new("127.0.0.1", broker.local_addr().unwrap().port()));
+        let patience = Duration::from_secs(60);
+        upstream.look(patience).await;
+        assert_eq!((upstream.health().reachable, upstream.open(), upstream.generation()), (Some(true), 0, 0));
+        drop(broker);
+        // What is known is not asked again.
+        upstream.look(patience).await;
+        assert_eq!(upstream.health().reachable, Some(true));
+        let gone = Upstream::new(upstream.address.clone());
+        gone.look(patience).await;
+        let health = gone.health();
+        assert_eq!(health.reachable, Some(false));
+        assert!(health.refusal(Instant::now()).is_none());
     }
 
     #[test]

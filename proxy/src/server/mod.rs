@@ -22,7 +22,7 @@ use crate::admin;
 use crate::config::Config;
 use crate::net::descriptors;
 use crate::runtime::loops::refuse_loops;
-use crate::runtime::{AdvertisedQueue, Drain, Runtime, advertised};
+use crate::runtime::{AdvertisedQueue, Drain, Runtime, Upstream, advertised};
 use crate::telemetry::journal::Journal;
 
 /// How long connections that are out of time may take to notice, before they are cut.
@@ -30,6 +30,9 @@ const GRACE: Duration = Duration::from_millis(250);
 
 /// Time between two looks at what has been idle for too long.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Brokers that are looked at side by side, one descriptor each.
+const LOOKS_MAX: usize = 16;
 
 /// A proxy that accepts connections; dropped without [`Running::drain`], it cuts them all.
 #[derive(Debug)]
@@ -126,6 +129,7 @@ impl Running {
         let listeners = self.runtime.listeners.clone();
         self.background.spawn(advertised::judge_all(queue, listeners));
         self.background.spawn(maintain(Arc::clone(&self.runtime)));
+        self.background.spawn(look_at_brokers(Arc::clone(&self.runtime)));
         if let Some(port) = admin {
             self.background.spawn(port.serve(Arc::clone(&self.runtime), self.drain.signal()));
         }
@@ -140,6 +144,20 @@ async fn maintain(runtime: Arc<Runtime>) {
         timer.tick().await;
         runtime.shared.maintain(&runtime.metrics);
     }
+}
+
+/// Dials each broker once, for the log to say which cannot be reached: nothing else would before the first client comes.
+async fn look_at_brokers(runtime: Arc<Runtime>) {
+    let patience = Upstream::PROBE_PATIENCE.min(runtime.config.limits.dial_timeout);
+    let mut looks = JoinSet::new();
+    for upstream in runtime.upstreams() {
+        if looks.len() == LOOKS_MAX {
+            looks.join_next().await;
+        }
+        let upstream = Arc::clone(upstream);
+        looks.spawn(async move { upstream.look(patience).await });
+    }
+    while looks.join_next().await.is_some() {}
 }
 
 fn raise_descriptors(config: &Config) {

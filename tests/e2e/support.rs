@@ -92,7 +92,7 @@ impl Proxy {
         };
         let line = self.wait_for_line(&format!("whether {upstream} can be reached"), is_told);
         if let (true, Ok(address)) = (line.contains("broker reached"), upstream.parse()) {
-            *LOOKS.lock().unwrap().get_or_insert_default().entry(address).or_default() += 1;
+            note_look(address);
         }
     }
 
@@ -257,6 +257,11 @@ pub(crate) fn broker() -> (TcpListener, SocketAddr) {
     // Whoever had the address before may have left some.
     LOOKS.lock().unwrap().get_or_insert_default().remove(&address);
     (listener, address)
+}
+
+/// The next [`accept`] at this broker leaves a connection out: a proxy has looked at it.
+pub(crate) fn note_look(broker: SocketAddr) {
+    *LOOKS.lock().unwrap().get_or_insert_default().entry(broker).or_default() += 1;
 }
 
 /// Accepts the proxy's connection to the broker for a client, which comes behind the looks of proxies that start.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::admin::http;
 use crate::scene::{Peer, exchange};
-use crate::support::{Proxy, REQUEST, RESPONSE, accept, broker, seqgate, seqgate_under};
+use crate::support::{Proxy, REQUEST, RESPONSE, accept, broker, note_look, seqgate, seqgate_under};
 use crate::wire::{V, batch, produce, produced};
 
 /// Batches of one request, with a line each.
@@ -28,7 +28,7 @@ struct Unread {
 }
 
 impl Unread {
-    /// Reads the log up to the line that names the admin port, and no further.
+    /// Reads the log up to the lines that name the admin port and say that the broker is there, and no further.
     fn start() -> Self {
         let (broker, upstream) = broker();
         let (reader, writer) = pipe().unwrap();
@@ -36,14 +36,15 @@ impl Unread {
         command.args(["run", "-vv", "--log-format", "json", "--admin", "127.0.0.1:0", "--listen", "127.0.0.1:0"]);
         let proxy = Proxy::spawn_with_log(command.args(["--upstream", &upstream.to_string()]), writer);
         let (mut log, mut lines) = (BufReader::new(reader), Vec::new());
-        let admin = loop {
+        let mut wanted = vec!["admin port up", "broker reached"];
+        while !wanted.is_empty() {
             let line = next(&mut log).unwrap();
-            let address = (line["message"] == "admin port up").then(|| line["address"].as_str().unwrap().parse());
+            wanted.retain(|message| line["message"] != *message);
             lines.push(line);
-            if let Some(address) = address {
-                break address.unwrap();
-            }
-        };
+        }
+        note_look(upstream);
+        let up = lines.iter().find(|line| line["message"] == "admin port up").unwrap();
+        let admin = up["address"].as_str().unwrap().parse().unwrap();
         Self { proxy, broker, admin, log, lines }
     }
 

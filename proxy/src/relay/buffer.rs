@@ -139,7 +139,7 @@ impl Buffer {
                 Some(Ok(0)) => return Ok(Read::End),
                 Some(Ok(count)) => {
                     self.short_reads = self.short_reads.saturating_sub(1);
-                    let is_full = self.bytes.len() == self.bytes.capacity();
+                    let is_full = count == read_max || self.bytes.len() == self.bytes.capacity();
                     self.at_once = if is_full { self.at_once + count } else { 0 };
                     return Ok(Read::Some);
                 }
@@ -273,10 +273,11 @@ mod tests {
         (one.unwrap().into_split().0, other.unwrap().0)
     }
 
-    /// Has a whole read come in.
-    async fn send(from: &mut OwnedReadHalf, to: &mut TcpStream) {
-        to.write_all(&[7; READ_BYTES_MIN]).await.unwrap();
-        while from.peek(&mut [0; READ_BYTES_MIN]).await.unwrap() < READ_BYTES_MIN {
+    /// Has so many bytes come in.
+    async fn send(from: &mut OwnedReadHalf, to: &mut TcpStream, count: usize) {
+        let mut bytes = vec![7; count];
+        to.write_all(&bytes).await.unwrap();
+        while from.peek(&mut bytes).await.unwrap() < count {
             yield_now().await;
         }
     }
@@ -297,7 +298,7 @@ mod tests {
         let mut buffer = Buffer::new(short_of_memory(), Purpose::Answer);
         let mut pauses = Vec::new();
         for number in 0..3 * AT_ONCE_BYTES_MAX / READ_BYTES_MIN {
-            send(&mut from, &mut to).await;
+            send(&mut from, &mut to, READ_BYTES_MIN).await;
             // The task's budget is not what ends.
             yield_now().await;
             if pauses_before(buffer.fill(&mut from, 1)).await {
@@ -315,12 +316,33 @@ mod tests {
         let pipes = Pipes::new(1);
         let mut pauses = Vec::new();
         for number in 0..3 * AT_ONCE_BYTES_MAX / READ_BYTES_MIN {
-            send(&mut from, &mut to).await;
+            send(&mut from, &mut to, READ_BYTES_MIN).await;
             yield_now().await;
             let pass = buffer.pass_by(&from, READ_BYTES_MIN as u64, &pipes);
             if pauses_before(async { pass.await.map(|_taken| Read::Some) }).await {
                 pauses.push(number * READ_BYTES_MIN);
             }
+        }
+        assert_eq!(pauses, [AT_ONCE_BYTES_MAX, 2 * AT_ONCE_BYTES_MAX]);
+    }
+
+    /// Between long frames, reads are short: one that is full has found more than it had room for, too.
+    #[tokio::test]
+    async fn who_sends_long_frames_without_a_pause_leaves_others_their_turn() {
+        let (mut from, mut to) = pair().await;
+        let (config, pipes) =
+            (Config::pipe(HostPort::new("127.0.0.1", 0), HostPort::new("127.0.0.1", 1)), Pipes::new(1));
+        let mut buffer = Buffer::new(Arc::new(Runtime::new(config, Vec::new()).0), Purpose::Answer);
+        let mut pauses = Vec::new();
+        for number in 0..3 * AT_ONCE_BYTES_MAX / (2 * FRONT_READ_BYTES) {
+            send(&mut from, &mut to, 2 * FRONT_READ_BYTES).await;
+            yield_now().await;
+            let pass = buffer.pass_by(&from, FRONT_READ_BYTES as u64, &pipes);
+            if pauses_before(async { pass.await.map(|_taken| Read::Some) }).await {
+                pauses.push(number * 2 * FRONT_READ_BYTES);
+            }
+            assert!(!pauses_before(buffer.fill(&mut from, 1)).await);
+            buffer.discard(FRONT_READ_BYTES);
         }
         assert_eq!(pauses, [AT_ONCE_BYTES_MAX, 2 * AT_ONCE_BYTES_MAX]);
     }
@@ -332,10 +354,7 @@ mod tests {
         let (config, pipes) =
             (Config::pipe(HostPort::new("127.0.0.1", 0), HostPort::new("127.0.0.1", 1)), Pipes::new(1));
         let mut buffer = Buffer::new(Arc::new(Runtime::new(config, Vec::new()).0), Purpose::Answer);
-        to.write_all(&[7; 5 * FRONT_READ_BYTES]).await.unwrap();
-        while from.peek(&mut [0; 5 * FRONT_READ_BYTES]).await.unwrap() < 5 * FRONT_READ_BYTES {
-            yield_now().await;
-        }
+        send(&mut from, &mut to, 5 * FRONT_READ_BYTES).await;
         let taken = buffer.pass_by(&from, FRONT_READ_BYTES as u64, &pipes).await.unwrap();
         assert!(matches!(taken, Taken::Some(lent) if lent.held() == FRONT_READ_BYTES));
         for found in [1, 2, 4] {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -27,7 +27,7 @@ const PIPE_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Pipes {
     idle: Mutex<Vec<Pipe>>,
-    /// How many there are, those in use included.
+    /// How many there are, those in use included, and those that turned out to be too small.
     made: AtomicUsize,
     max: usize,
     /// The kernel, or who watches over it, does not do this.
@@ -38,6 +38,13 @@ pub(super) struct Pipes {
 struct Pipe {
     inlet: OwnedFd,
     outlet: OwnedFd,
+}
+
+impl Pipe {
+    /// Whoever has many pipes already gets them with next to no room (`pipe-user-pages-soft`): to read is faster then.
+    fn has_room(&self) -> bool {
+        fcntl_getpipe_size(&self.inlet).is_ok_and(|room| room >= PIPE_BYTES)
+    }
 }
 
 /// A pipe in use. Dropped with bytes in it, it is closed: they are nobody else's.
@@ -85,7 +92,8 @@ impl Pipes {
             self.made.fetch_sub(1, Ordering::Relaxed);
             return None;
         };
-        Some(Pipe { inlet, outlet })
+        // One with too little room stays counted: others would have no more, and are not asked for in vain.
+        Some(Pipe { inlet, outlet }).filter(Pipe::has_room)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Pipe>> {
@@ -172,6 +180,7 @@ fn is_refusal(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::pipe::fcntl_setpipe_size;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -298,6 +307,14 @@ mod tests {
         drop(lent);
         assert_eq!(some(&pipes, &from, 2).await.held(), 2);
         assert!(matches!(taken(&Pipes::new(0), &from, 2).await, Taken::Unavailable));
+    }
+
+    #[test]
+    fn a_pipe_as_it_is_made_has_room_and_a_small_one_has_not() {
+        let pipe = Pipes::new(1).make().unwrap();
+        assert!(pipe.has_room());
+        fcntl_setpipe_size(&pipe.inlet, 4096).unwrap();
+        assert!(!pipe.has_room());
     }
 
     #[test]

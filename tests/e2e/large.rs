@@ -173,3 +173,57 @@ fn long_answers_that_end_early_on_either_side_harm_nobody() {
     }
     scene.end(&[]);
 }
+
+/// What of the answer was in a pipe then is no less of it than what comes later.
+#[test]
+fn an_acknowledgement_behind_a_long_answer_whose_client_has_gone_is_a_proof() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    let (asked, answer) = (request(FETCH, 11, 3, false, &[]), response(3, &varied(32 * MIB)));
+    let sent = produce_one(4, batch(7, 0, 1));
+    client.send(&asked);
+    client.send(&sent);
+    served.expect(&asked);
+    served.expect(&sent);
+    let begun = stuff(&served, &answer, answer.len());
+    client.reset();
+    served.send(&answer[begun..]);
+    served.send(&produced_one(4, 0, 10));
+    scene.wait_for_proofs(1);
+    let (mut client, served) = scene.pair();
+    client.send(&sent);
+    client.expect(&produced_one(4, 0, 10));
+    served.silent();
+    assert!(spliced(&scene)[1] > 0);
+    scene.end(&[]);
+}
+
+/// Only the records are passed over, not what stands between them.
+#[test]
+fn each_batch_of_a_streamed_request_is_seen_while_its_records_are_not() {
+    let scene = Scene::with("[limits]\nmemory_max = \"16MiB\"\nhold_bytes_max = \"64KiB\"");
+    let (mut client, mut served) = scene.pair();
+    let parts: Vec<Part<'_>> = (0..3).map(|partition| ("t", partition, Some(large(0)))).collect();
+    let sent = produce(9, 1, -1, &parts);
+    carry(&client, &mut served, &sent);
+    let answer = produced(9, 1, &[("t", 0, 0, 10), ("t", 1, 0, 20), ("t", 2, 0, 30)]);
+    served.send(&answer);
+    client.expect(&answer);
+    scene.wait_for_proofs(3);
+    let up = spliced(&scene)[0];
+    assert!(up > sent.len() as u64 / 2 && up < sent.len() as u64, "{up}");
+    scene.end(&[]);
+}
+
+#[test]
+fn a_client_that_goes_while_the_broker_takes_nothing_of_its_long_request_is_noticed() {
+    let scene = Scene::new();
+    let (client, served) = scene.pair();
+    let sent = request(FETCH, 11, 3, false, &varied(32 * MIB));
+    let taken = stuff(&client, &sent, sent.len());
+    assert!(taken < sent.len() && spliced(&scene)[0] > 0);
+    client.reset();
+    scene.wait_for_metric("connections_open", 1);
+    drop(served);
+    scene.end(&[]);
+}

@@ -227,3 +227,15 @@ fn a_client_that_goes_while_the_broker_takes_nothing_of_its_long_request_is_noti
     drop(served);
     scene.end(&[]);
 }
+
+#[test]
+fn a_long_answer_of_which_something_is_learnt_is_read() {
+    let scene = Scene::new();
+    let (mut client, mut served) = scene.pair();
+    let (asked, answer) = (request(METADATA, 4, 1, false, &[0; 5]), response(1, &[0; MIB]));
+    client.send(&asked);
+    served.expect(&asked);
+    carry(&served, &mut client, &answer);
+    assert_eq!(spliced(&scene), [0, 0]);
+    scene.end(&[]);
+}

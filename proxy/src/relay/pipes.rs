@@ -5,12 +5,14 @@
 //! the copies that are saved cost less.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, pipe_with, splice};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -64,8 +66,9 @@ impl Pipes {
     pub(super) fn take_in(&self, from: &TcpStream, count: u64) -> io::Result<Taken<'_>> {
         let Some(mut lent) = self.lend() else { return Ok(Taken::Unavailable) };
         match lent.take_in(from, count) {
-            Ok(0) => Ok(Taken::End),
-            Ok(_) => Ok(Taken::Some(lent)),
+            Ok(Some(0)) => Ok(Taken::End),
+            Ok(Some(_)) => Ok(Taken::Some(lent)),
+            Ok(None) => Ok(Taken::Unavailable),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Taken::Nothing),
             Err(error) if is_refusal(&error) => {
                 self.refused.store(true, Ordering::Relaxed);
@@ -115,13 +118,17 @@ pub(super) enum Taken<'a> {
 }
 
 impl Lent<'_> {
-    /// Into an empty pipe: a full one cannot be told from a socket without bytes.
-    fn take_in(&mut self, from: &TcpStream, count: u64) -> io::Result<usize> {
+    /// Into an empty pipe: a full one cannot be told from a socket without bytes. `None`: there are some that have to be read, for
+    /// `splice` stops where urgent data stood.
+    fn take_in(&mut self, from: &TcpStream, count: u64) -> io::Result<Option<usize>> {
         let count = usize::try_from(count).unwrap_or(usize::MAX).min(PIPE_BYTES);
         let inlet = &self.pipe().inlet;
         let taken =
-            from.try_io(Interest::READABLE, || Ok(splice(from, None, inlet, None, count, SpliceFlags::NONBLOCK)?))?;
-        self.held = taken;
+            from.try_io(Interest::READABLE, || match splice(from, None, inlet, None, count, SpliceFlags::NONBLOCK) {
+                Ok(0) | Err(Errno::AGAIN) if has_bytes(from) => Ok(None),
+                taken => Ok(Some(taken?)),
+            })?;
+        self.held = taken.unwrap_or(0);
         Ok(taken)
     }
 
@@ -168,6 +175,11 @@ impl Drop for Lent<'_> {
             self.pipes.made.fetch_sub(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether there is anything to be read.
+fn has_bytes(from: &TcpStream) -> bool {
+    SockRef::from(from).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|count| count > 0)
 }
 
 /// Whether an error says that there is no `splice` for such a socket here, and nothing of the socket itself.
@@ -242,6 +254,33 @@ mod tests {
         from.read_exact(&mut read).await.unwrap();
         assert_eq!(&read, b"read");
         assert!(matches!(taken(&pipes, &from, 7).await, Taken::End));
+    }
+
+    /// They are no part of any frame, and what stands behind them comes all the same.
+    #[tokio::test]
+    async fn urgent_data_ends_nothing() {
+        for closes in [false, true] {
+            let pipes = Pipes::new(1);
+            let (mut client, mut from) = pair().await;
+            client.write_all(b"before").await.unwrap();
+            SockRef::from(&client).send_out_of_band(b"!").unwrap();
+            client.write_all(b"behind").await.unwrap();
+            if closes {
+                client.shutdown().await.unwrap();
+            }
+            while from.peek(&mut [0; 12]).await.unwrap() < b"before".len() {}
+            assert_eq!(some(&pipes, &from, 100).await.held(), b"before".len());
+            assert!(matches!(taken(&pipes, &from, 100).await, Taken::Unavailable));
+            let mut read = [0; 6];
+            from.read_exact(&mut read).await.unwrap();
+            assert_eq!(&read, b"behind");
+            client.write_all(b"more").await.map(|()| assert!(!closes)).ok();
+            if closes {
+                assert!(matches!(taken(&pipes, &from, 100).await, Taken::End));
+            } else {
+                assert_eq!(some(&pipes, &from, 100).await.held(), b"more".len());
+            }
+        }
     }
 
     /// They would come to somebody else.
